@@ -1,0 +1,67 @@
+// Package principal says who is asking, and from where.
+//
+// A Principal is a parameter of every verb that changes something: the rules
+// read its rights from it, and the audit log its name.
+package principal
+
+// Kind is the class of a principal.
+type Kind string
+
+// The kinds of principals.
+const (
+	Anonymous Kind = "anonymous" // nobody has been proved yet
+	User      Kind = "user"      // a person's account
+	Service   Kind = "service"   // a client acting for itself
+	Key       Kind = "key"       // an API key
+	CLI       Kind = "cli"       // an operator at the machine; holds every permission
+	System    Kind = "system"    // the server itself, on its own timers
+)
+
+// Principal is whoever a request acts for. The zero value is nobody.
+type Principal struct {
+	Kind Kind
+	// ID is the account's id for a user, the operator's name for the command
+	// line, and empty for nobody.
+	ID string
+	// Scopes is what the credential carries. It bounds what the principal's
+	// roles allow; a principal of kind CLI or System is not bounded.
+	Scopes []string
+	// Client is the id of the OAuth client through which the principal acts.
+	Client string
+	// Family is the public handle of the token family that the access token
+	// belongs to, if any.
+	Family string
+	// Origin is where the request came from.
+	Origin Origin
+}
+
+// Origin is where a request came from. Address and UserAgent are personal data.
+type Origin struct {
+	RequestID string
+	Address   string // the caller's IP address
+	UserAgent string // at most 256 bytes
+	// Once names the request if the caller wants it to have one effect however
+	// often it is sent; the zero Once names nothing.
+	Once Once
+}
+
+// Once is a caller's name for one change, kept as digests.
+type Once struct {
+	Key     string // over the caller, the route and his Idempotency-Key
+	Request string // over the body, to tell a retry from a reuse of the key
+}
+
+// Trusted reports whether p is bounded by no role: an operator at the machine,
+// or the server itself.
+func (p Principal) Trusted() bool { return p.Kind == CLI || p.Kind == System }
+
+// String returns the principal as the audit log names it, like "user:01h…".
+func (p Principal) String() string {
+	if p.Kind == "" {
+		return string(Anonymous)
+	}
+	if p.ID == "" {
+		return string(p.Kind)
+	}
+	return string(p.Kind) + ":" + p.ID
+}
