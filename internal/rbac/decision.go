@@ -1,0 +1,126 @@
+package rbac
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Decision is the answer to the one question, with its why.
+type Decision struct {
+	Allowed    bool
+	Permission string // as it was asked for
+	// Path leads from the subject to the permission, when allowed:
+	// "user:ana", "role:support", "role:viewer", "orders:read".
+	Path []string
+	// Reason is one sentence for a person, when denied.
+	Reason string
+	// NarrowedBy is "scope" when the subject's roles would allow, but the
+	// credential's scope does not carry the permission.
+	NarrowedBy string
+	// Missing is the names of the roles any one of which would allow, sorted,
+	// when the subject has none of them.
+	Missing []string
+}
+
+// Check answers whether a subject that holds grants may use a permission in an
+// organization, at a time. A nil scopes does not narrow; an empty one narrows
+// to nothing. The path is the shortest; of several, the first in the order of
+// the roles' names.
+func (s *Snapshot) Check(subject string, grants []Grant, scopes []string, permission, organization string, now time.Time) Decision {
+	d := Decision{Permission: permission}
+	if e := checkPermission(permission); e != nil {
+		d.Reason = "This can never be allowed: " + e.Message + "."
+		return d
+	}
+	bit, ok := s.words.bit(permission)
+	if !ok {
+		d.Reason = fmt.Sprintf("No role holds %q.", permission)
+		return d
+	}
+	path := s.path(s.granted(grants, organization, now), bit)
+	switch {
+	case path == nil:
+		d.Missing = s.RolesHolding(permission)
+		d.Reason = s.lacking(subject, grants, organization, bit, d.Missing)
+	case scopes != nil && !slices.Contains(scopes, permission):
+		d.NarrowedBy = "scope"
+		d.Reason = fmt.Sprintf("%s may use %q, but the scope of this credential does not carry it.", subject, permission)
+	default:
+		d.Allowed = true
+		d.Path = append(d.Path, subject)
+		for _, i := range path {
+			d.Path = append(d.Path, "role:"+s.nodes[i].role.Name)
+		}
+		d.Path = append(d.Path, permission)
+	}
+	return d
+}
+
+// granted returns the roles of the grants that count, sorted.
+func (s *Snapshot) granted(grants []Grant, organization string, now time.Time) []int {
+	var roles []int
+	for _, g := range grants {
+		if i, ok := s.index[g.Role]; ok && g.Organization == organization && g.Live(now) {
+			roles = append(roles, i)
+		}
+	}
+	slices.Sort(roles)
+	return slices.Compact(roles)
+}
+
+// path returns the shortest chain of inheritance from one of the roles to one
+// that holds the permission itself, or nil. It searches breadth first and in
+// the order of names, so that the first it finds is the first of the shortest.
+func (s *Snapshot) path(from []int, bit int) []int {
+	type step struct{ role, before int }
+	var queue []step
+	seen := newBitmap(len(s.nodes))
+	enter := func(roles []int, before int) {
+		for _, i := range roles {
+			if s.nodes[i].closure.has(bit) && !seen.has(i) {
+				seen.set(i)
+				queue = append(queue, step{i, before})
+			}
+		}
+	}
+	enter(from, -1)
+	for at := 0; at < len(queue); at++ {
+		n := &s.nodes[queue[at].role]
+		if slices.Contains(n.role.Permissions, s.words.names[bit]) {
+			var path []int
+			for ; at >= 0; at = queue[at].before {
+				path = append(path, queue[at].role)
+			}
+			slices.Reverse(path)
+			return path
+		}
+		enter(n.parents, at)
+	}
+	return nil
+}
+
+// lacking says why no grant that counts leads to the permission.
+func (s *Snapshot) lacking(subject string, grants []Grant, organization string, bit int, missing []string) string {
+	var last *Grant // the one that would lead there and ended last
+	for i, g := range grants {
+		role, ok := s.index[g.Role]
+		if ok && g.Organization == organization && s.nodes[role].closure.has(bit) && (last == nil || g.Until.After(last.Until)) {
+			last = &grants[i]
+		}
+	}
+	if last != nil {
+		return fmt.Sprintf("%s had %q through role %q, but that grant ended at %s.", subject, s.words.names[bit], last.Role, last.Until.UTC().Format(time.RFC3339))
+	}
+	return fmt.Sprintf("%s has none of the roles that hold %q: %s.", subject, s.words.names[bit], some(missing))
+}
+
+// some lists up to five names, and says how many more there are.
+func some(names []string) string {
+	const most = 5
+	if len(names) <= most {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+}

@@ -1,0 +1,142 @@
+// Package rbac says who may do what: permissions, the roles that hold them, the
+// grants that give roles to principals, and the one question.
+//
+// A permission is a scope, and is held or not: there are no wildcards, no
+// prefixes and no denials. The roles of one moment make a Snapshot, which never
+// changes; every answer is a pure function of a Snapshot, a list of grants and
+// a time. Nobody brings about a permission that he does not hold himself
+// (MayGive, MayTouch, MayChangeRole), and roles never inherit in a circle.
+package rbac
+
+import (
+	"fmt"
+	"slices"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/doorward/doorward/internal/fault"
+)
+
+// AdminRole is the name of the built-in role that holds every management
+// permission.
+const AdminRole = "admin"
+
+// The bounds of one role.
+const (
+	MaxPermissions = 10_000 // that a role holds itself
+	MaxParents     = 100    // that a role inherits from directly
+	maxDescription = 1_000  // bytes
+)
+
+// Role is a named set of permissions that may inherit other roles.
+type Role struct {
+	Name        string // as ParseRoleName allows; it never changes
+	Description string // at most 1,000 bytes of UTF-8 without control characters
+	Permissions []string
+	Inherits    []string // names of roles whose permissions are held as well
+	Builtin     bool     // cannot be changed or deleted
+	CreatedAt   time.Time
+	UpdatedAt   time.Time
+	Version     int64
+}
+
+// Validate reports the first thing about r that can never be accepted, as a
+// fault of kind Invalid with the field's name. What depends on other roles
+// (do the parents exist, is there a circle) is for NewSnapshot to say.
+func (r Role) Validate() error {
+	if _, err := ParseRoleName(r.Name); err != nil {
+		return within("name", err)
+	}
+	if err := checkDescription(r.Description); err != nil {
+		return err
+	}
+	if n := len(r.Permissions); n > MaxPermissions {
+		return fault.At("permissions", "a role holds at most %d permissions; these are %d", MaxPermissions, n)
+	}
+	if n := len(r.Inherits); n > MaxParents {
+		return fault.At("inherits", "a role inherits at most %d roles; these are %d", MaxParents, n)
+	}
+	if err := checkList("permissions", r.Permissions, ParsePermission); err != nil {
+		return err
+	}
+	return checkList("inherits", r.Inherits, ParseRoleName)
+}
+
+func checkDescription(s string) error {
+	switch {
+	case len(s) > maxDescription:
+		return fault.At("description", "a description is at most %d bytes; this is %d", maxDescription, len(s))
+	case !utf8.ValidString(s):
+		return fault.At("description", "a description is text in UTF-8")
+	}
+	for _, c := range s {
+		if unicode.IsControl(c) {
+			return fault.At("description", "a description holds no control characters, line breaks among them")
+		}
+	}
+	return nil
+}
+
+func checkList(field string, names []string, parse func(string) (string, error)) error {
+	seen := make(map[string]struct{}, len(names))
+	for i, name := range names {
+		place := fmt.Sprintf("%s[%d]", field, i)
+		if _, err := parse(name); err != nil {
+			return within(place, err)
+		}
+		if _, twice := seen[name]; twice {
+			return fault.At(place, "%q is there twice", name)
+		}
+		seen[name] = struct{}{}
+	}
+	return nil
+}
+
+// within says in which field a value was found wanting.
+func within(field string, err error) error {
+	return fault.At(field, "%s", err.Error())
+}
+
+func (r Role) clone() Role {
+	r.Permissions = slices.Clone(r.Permissions)
+	r.Inherits = slices.Clone(r.Inherits)
+	return r
+}
+
+// Builtin returns the roles that every server has from its first minute:
+// viewer, editor and admin.
+func Builtin() []Role {
+	return []Role{
+		{Name: "viewer", Description: "May read", Permissions: []string{"read"}, Builtin: true},
+		{Name: "editor", Description: "May read and write", Permissions: []string{"write"}, Inherits: []string{"viewer"}, Builtin: true},
+		{Name: AdminRole, Description: "May manage this server", Permissions: []string{
+			"admin",
+			"users:read", "users:write",
+			"roles:read", "roles:write", "roles:grant",
+			"clients:read", "clients:write",
+			"keys:read", "keys:write",
+			"audit:read",
+			"sessions:read", "sessions:write",
+		}, Inherits: []string{"editor"}, Builtin: true},
+	}
+}
+
+func builtinName(name string) bool {
+	return name == "viewer" || name == "editor" || name == AdminRole
+}
+
+// Grant is a role given to a principal.
+type Grant struct {
+	ID           string
+	Principal    string // the id of an account
+	Role         string
+	Organization string    // where it counts; empty for the whole server
+	Until        time.Time // the first moment at which it no longer counts; zero for no end
+	By           string    // who gave it, as principal.Principal prints itself
+	Reason       string
+	At           time.Time // when it was given
+}
+
+// Live reports whether g has not ended at now.
+func (g Grant) Live(now time.Time) bool { return g.Until.IsZero() || now.Before(g.Until) }
