@@ -1,0 +1,170 @@
+// Package audit says who did what, to whom, when, from where, and how it ended.
+//
+// An event has a public part, whose exact bytes are what the log will prove
+// untouched, and private parts, one for each person it tells of (address, user
+// agent, names). The public part holds only the salted digests of the private
+// ones, so that a person can be erased from the log and the proof still holds.
+// How events are kept is not here: every write verb of the store takes one and
+// commits it with its change.
+package audit
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"time"
+
+	"github.com/doorward/doorward/internal/id"
+	"github.com/doorward/doorward/internal/principal"
+	"github.com/doorward/doorward/internal/secret"
+)
+
+// Outcome is how an action ended.
+type Outcome string
+
+// The outcomes.
+const (
+	Success Outcome = "success"
+	Failure Outcome = "failure" // it was tried and did not hold: a wrong password, a spent token
+	Denied  Outcome = "denied"  // the rules forbade it
+)
+
+// Event is one thing that happened. Its strings are data from outside: Record
+// bounds and cleans them.
+type Event struct {
+	ID      string
+	At      time.Time
+	Action  Action
+	Outcome Outcome
+	Actor   principal.Principal
+	Target  string            // kind and id, like "user:01h…" or "family:01h…"
+	Reason  string            // one word or a short phrase; empty for a success
+	Detail  map[string]string // public facts: role, scope, status. Never a secret, never a person's data
+	private []private
+}
+
+// private is what an event tells of one person.
+type private struct {
+	person string
+	data   map[string]string
+}
+
+// Now returns the event of an action of by upon target. Where the request came
+// from becomes the private part of the person who acted.
+func Now(by principal.Principal, at time.Time, action Action, target string) Event {
+	e := Event{ID: id.New(at), At: at, Action: action, Outcome: Success, Actor: by, Target: target}
+	from := map[string]string{}
+	if by.Origin.Address != "" {
+		from["address"] = by.Origin.Address
+	}
+	if by.Origin.UserAgent != "" {
+		from["user_agent"] = by.Origin.UserAgent
+	}
+	if len(from) > 0 {
+		e = e.About(by.ID, from)
+	}
+	return e
+}
+
+// Because returns e as a failure or a denial, with its reason.
+func (e Event) Because(o Outcome, reason string) Event {
+	e.Outcome, e.Reason = o, reason
+	return e
+}
+
+// With returns e with a public fact more.
+func (e Event) With(name, value string) Event {
+	detail := make(map[string]string, len(e.Detail)+1)
+	for k, v := range e.Detail {
+		detail[k] = v
+	}
+	detail[name] = value
+	e.Detail = detail
+	return e
+}
+
+// About returns e with facts about a person, kept apart so that they can be
+// erased. person is an account's id, or empty where nobody is known.
+func (e Event) About(person string, data map[string]string) Event {
+	e.private = append(e.private[:len(e.private):len(e.private)], private{person, data})
+	return e
+}
+
+// Record is an event as it is kept.
+type Record struct {
+	ID      string
+	At      time.Time
+	Action  Action
+	Outcome Outcome
+	Actor   string
+	Target  string
+	Public  []byte // the canonical bytes: the leaf of the tree to come
+	Private []Private
+}
+
+// Private is the erasable part of a record that tells of one person.
+type Private struct {
+	Person string
+	Salt   []byte // 32 bytes
+	Data   []byte // a JSON object
+}
+
+// public is the canonical form of the public part. Its fields keep their names
+// and their order for ever; new ones go to the end.
+type public struct {
+	V       int               `json:"v"`
+	ID      string            `json:"id"`
+	At      string            `json:"at"`
+	Action  Action            `json:"action"`
+	OWASP   string            `json:"owasp,omitempty"`
+	Outcome Outcome           `json:"outcome"`
+	Actor   string            `json:"actor"`
+	Client  string            `json:"client,omitempty"`
+	Target  string            `json:"target,omitempty"`
+	Reason  string            `json:"reason,omitempty"`
+	Request string            `json:"request,omitempty"`
+	Detail  map[string]string `json:"detail,omitempty"`
+	Private []string          `json:"private,omitempty"`
+}
+
+// TimeFormat is RFC 3339 in UTC with microseconds, as every time in JSON.
+const TimeFormat = "2006-01-02T15:04:05.000000Z"
+
+// Record returns e as it is to be kept: text cleaned and bounded, and each
+// private part salted. Two records of one event differ by their salts.
+func (e Event) Record() (Record, error) {
+	p := public{
+		V: 1, ID: e.ID, At: e.At.UTC().Format(TimeFormat), Action: e.Action, OWASP: e.Action.OWASP(), Outcome: e.Outcome,
+		Actor: clean(e.Actor.String()), Client: clean(e.Actor.Client), Target: clean(e.Target),
+		Reason: clean(e.Reason), Request: clean(e.Actor.Origin.RequestID),
+	}
+	if len(e.Detail) > 0 {
+		p.Detail = make(map[string]string, len(e.Detail))
+		for k, v := range e.Detail {
+			p.Detail[k] = clean(v)
+		}
+	}
+	r := Record{ID: e.ID, At: e.At, Action: e.Action, Outcome: e.Outcome, Actor: p.Actor, Target: p.Target}
+	for _, part := range e.private {
+		data := make(map[string]string, len(part.data))
+		for k, v := range part.data {
+			data[k] = clean(v)
+		}
+		text, err := json.Marshal(data)
+		if err != nil {
+			return Record{}, err
+		}
+		kept := Private{Person: part.person, Salt: secret.Random(32), Data: text}
+		r.Private = append(r.Private, kept)
+		p.Private = append(p.Private, hex.EncodeToString(kept.Digest()))
+	}
+	var err error
+	r.Public, err = json.Marshal(p)
+	return r, err
+}
+
+// Digest returns what the public part holds of p: an HMAC under its salt, which
+// tells nothing once the salt is erased.
+func (p Private) Digest() []byte {
+	h := secret.MAC(p.Salt, "doorward audit private part", p.Data)
+	return h[:]
+}

@@ -1,0 +1,151 @@
+// Package feed tells what changed, in order, to whatever keeps a copy of it:
+// snapshots, caches and the set of revoked tokens.
+//
+// A change is written in the transaction that makes it, without a number; once
+// committed it is numbered under a lock, so that whoever has read up to a number
+// has missed nothing before it. A process applies its own changes as soon as
+// they are committed, before it answers; it reads those of others every 250 ms.
+package feed
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Topic is the kind of thing that changed.
+type Topic string
+
+// The topics, with what the key and the version of their changes are.
+const (
+	Roles       Topic = "roles"        // key: a role's name; version: the policy's
+	RoleNarrows Topic = "role-narrows" // a role lost permissions; key and version as above
+	Grants      Topic = "grants"       // key: an account's id; version: the policy's
+	GrantLost   Topic = "grant-lost"   // a grant was taken away; key and version as above
+	Account     Topic = "account"      // key: an account's id; version: the account's
+	FamilyEnded Topic = "family-ended" // key: a token family's id
+	Keys        Topic = "keys"         // the keyring changed; key: the key's id
+	Gap         Topic = "gap"          // changes may have been missed: nothing kept is sure
+)
+
+// Change is one thing that changed.
+type Change struct {
+	Seq     int64 // 0 until it is numbered
+	Topic   Topic
+	Key     string
+	Version int64
+	At      time.Time
+	// Until is when nobody needs to know any more. A process that starts reads
+	// all changes that are still needed.
+	Until time.Time
+}
+
+// Source is where changes are kept.
+type Source interface {
+	// NumberChanges gives numbers to the committed changes that have none.
+	NumberChanges(context.Context) error
+	// ChangesAfter returns up to limit changes after seq, in order.
+	ChangesAfter(ctx context.Context, seq int64, limit int) ([]Change, error)
+}
+
+// Every is how often other processes' changes are read.
+const Every = 250 * time.Millisecond
+
+// lapse is how long a process may have slept (a suspended machine, a database
+// that was away) before changes may have been thrown away unread.
+const lapse = 5 * time.Minute
+
+// Feed passes changes to those who listen.
+type Feed struct {
+	source    Source
+	log       *slog.Logger
+	listeners []func(Change)
+
+	poll sync.Mutex                // one poll at a time
+	last int64                     // guarded by poll
+	read atomic.Pointer[time.Time] // when the end was last reached
+}
+
+// New returns a feed that reads from source.
+func New(source Source, log *slog.Logger) *Feed { return &Feed{source: source, log: log} }
+
+// Listen adds a listener. All are added before Start.
+func (f *Feed) Listen(apply func(Change)) { f.listeners = append(f.listeners, apply) }
+
+// Publish passes on changes that this process has just committed.
+func (f *Feed) Publish(changes []Change) {
+	for _, c := range changes {
+		for _, apply := range f.listeners {
+			apply(c)
+		}
+	}
+}
+
+// Start reads every change that is still kept, so that what was revoked before
+// a restart stays revoked after it.
+func (f *Feed) Start(ctx context.Context) error { return f.Poll(ctx) }
+
+// Poll reads what others changed since the last time, and passes it on.
+func (f *Feed) Poll(ctx context.Context) error {
+	f.poll.Lock()
+	defer f.poll.Unlock()
+	began := time.Now()
+	if f.Age() > lapse {
+		f.Publish([]Change{{Topic: Gap}})
+	}
+	if err := f.source.NumberChanges(ctx); err != nil {
+		return err
+	}
+	const page = 1000
+	for {
+		changes, err := f.source.ChangesAfter(ctx, f.last, page)
+		if err != nil {
+			return err
+		}
+		f.Publish(changes)
+		if len(changes) > 0 {
+			f.last = changes[len(changes)-1].Seq
+		}
+		if len(changes) < page {
+			f.read.Store(&began)
+			return nil
+		}
+	}
+}
+
+// Age returns how long ago the feed was last known to be read to its end.
+// Before the first time it is 0.
+func (f *Feed) Age() time.Duration {
+	if read := f.read.Load(); read != nil {
+		return time.Since(*read)
+	}
+	return 0
+}
+
+// Run polls until ctx ends. A poll that fails is logged, once for each time that
+// the source goes away.
+func (f *Feed) Run(ctx context.Context) {
+	tick := time.NewTicker(Every)
+	defer tick.Stop()
+	down := false
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		within, cancel := context.WithTimeout(ctx, 5*time.Second)
+		err := f.Poll(within)
+		cancel()
+		switch {
+		case err != nil && !down && ctx.Err() == nil:
+			f.log.Error("the change feed cannot be read", "error", err)
+			down = true
+		case err == nil && down:
+			f.log.Info("the change feed is read again")
+			down = false
+		}
+	}
+}

@@ -1,0 +1,282 @@
+package keyring
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/doorward/doorward/internal/audit"
+	"github.com/doorward/doorward/internal/clock"
+	"github.com/doorward/doorward/internal/fault"
+	"github.com/doorward/doorward/internal/feed"
+	"github.com/doorward/doorward/internal/jose"
+	"github.com/doorward/doorward/internal/principal"
+	"github.com/doorward/doorward/internal/secret"
+)
+
+// Store is what this package needs to have kept for it.
+type Store interface {
+	SigningKeys(context.Context) ([]Sealed, error)
+	// CreateSigningKey returns a fault of kind Conflict if a key of the same
+	// algorithm and ordinal exists: somebody else was first.
+	CreateSigningKey(context.Context, Sealed, audit.Event) error
+	// RetireSigningKey returns a fault of kind NotFound for an unknown key.
+	RetireSigningKey(ctx context.Context, id string, at time.Time, e audit.Event) error
+	Peppers(context.Context) ([]SealedPepper, error)
+	// CreatePepper returns a fault of kind Conflict if the version exists.
+	CreatePepper(context.Context, SealedPepper, audit.Event) error
+	// Reseal passes every sealed blob through change, in one transaction, and
+	// returns how many there were.
+	Reseal(ctx context.Context, change func(place string, blob []byte) ([]byte, error), e audit.Event) (int, error)
+}
+
+// Options are an operator's choices about keys.
+type Options struct {
+	Algorithm    jose.Algorithm // for access tokens
+	PublishAhead time.Duration
+	Keep         time.Duration // the longest lifetime of a token, and the skew of clocks
+}
+
+// Service is the keyring. It is safe for concurrent use.
+type Service struct {
+	store   Store
+	clock   clock.Clock
+	options Options
+	sealer  func() (*secret.Sealer, error) // reads the master key again
+
+	load   sync.Mutex // one load at a time
+	loaded atomic.Pointer[contents]
+}
+
+// contents is what was loaded, and what follows from it until a time.
+type contents struct {
+	keys    []Key
+	peppers map[string][]Pepper // by purpose, the newest first
+	view    View
+}
+
+// NewService returns a keyring. sealer is asked for the master key when keys
+// are loaded, so that a master key that was replaced in its file is found.
+func NewService(store Store, c clock.Clock, o Options, sealer func() (*secret.Sealer, error)) *Service {
+	return &Service{store: store, clock: c, options: o, sealer: sealer}
+}
+
+// Start loads the keyring and makes what is missing of it: the first signing
+// key, which signs at once, the first key of a newly chosen algorithm, which is
+// published ahead, and the peppers.
+func (s *Service) Start(ctx context.Context) error {
+	if err := s.Load(ctx); err != nil {
+		return err
+	}
+	by := principal.Principal{Kind: principal.System, ID: "start"}
+	made := false
+	keys := s.loaded.Load().keys
+	if !slices.ContainsFunc(keys, func(k Key) bool { return k.Alg == s.options.Algorithm && k.RetiredAt.IsZero() }) {
+		ahead := s.options.PublishAhead
+		if len(keys) == 0 {
+			ahead = 0
+		}
+		if _, err := s.Rotate(ctx, by, ahead); err != nil && fault.KindOf(err) != fault.Conflict {
+			return err
+		}
+		made = true
+	}
+	for _, purpose := range purposes {
+		if len(s.loaded.Load().peppers[purpose]) == 0 {
+			if err := s.addPepper(ctx, by, purpose, 1); err != nil && fault.KindOf(err) != fault.Conflict {
+				return err
+			}
+			made = true
+		}
+	}
+	if made {
+		return s.Load(ctx)
+	}
+	return nil
+}
+
+// Load reads the keyring again. A key that does not open is an error: a server
+// that guessed would sign what others cannot verify.
+func (s *Service) Load(ctx context.Context) error {
+	s.load.Lock()
+	defer s.load.Unlock()
+	sealer, err := s.sealer()
+	if err != nil {
+		return err
+	}
+	sealed, err := s.store.SigningKeys(ctx)
+	if err != nil {
+		return fmt.Errorf("reading signing keys: %w", err)
+	}
+	keys := make([]Key, 0, len(sealed))
+	for _, k := range sealed {
+		der, err := sealer.Open(k.Blob, k.place())
+		if err != nil {
+			return fmt.Errorf("signing key %s does not open with the master key: %w", k.ID, err)
+		}
+		if k.Private, err = jose.ParsePrivate(k.Alg, der); err != nil {
+			return fmt.Errorf("signing key %s: %w", k.ID, err)
+		}
+		keys = append(keys, k.Key)
+	}
+	peppers, err := s.openPeppers(ctx, sealer)
+	if err != nil {
+		return err
+	}
+	c := &contents{keys: keys, peppers: peppers}
+	if c.view, err = newView(keys, s.options, s.clock.Now()); err != nil {
+		return err
+	}
+	s.loaded.Store(c)
+	return nil
+}
+
+// Apply loads the keyring again when another process changed it. A failed load
+// leaves what there is, and is tried again with the next change or poll.
+func (s *Service) Apply(ctx context.Context, c feed.Change) error {
+	if c.Topic == feed.Keys || c.Topic == feed.Gap {
+		return s.Load(ctx)
+	}
+	return nil
+}
+
+// Rotate makes a new key that signs after ahead. With 0 it signs at once, and
+// verifiers learn of it by its unknown kid.
+func (s *Service) Rotate(ctx context.Context, by principal.Principal, ahead time.Duration) (Key, error) {
+	now := s.clock.Now()
+	sealer, err := s.sealer()
+	if err != nil {
+		return Key{}, err
+	}
+	private, err := jose.Generate(s.options.Algorithm)
+	if err != nil {
+		return Key{}, err
+	}
+	public, err := jose.PublicJWK("", s.options.Algorithm, private.Public())
+	if err != nil {
+		return Key{}, err
+	}
+	der, err := jose.MarshalPrivate(private)
+	if err != nil {
+		return Key{}, err
+	}
+	k := Key{ID: public.Kid, Alg: s.options.Algorithm, Ordinal: 1, CreatedAt: now, ActiveFrom: now.Add(ahead)}
+	for _, o := range s.loaded.Load().keys {
+		if o.Alg == k.Alg {
+			k.Ordinal = max(k.Ordinal, o.Ordinal+1)
+		}
+	}
+	e := audit.Now(by, now, audit.SigningKeyCreated, "signing-key:"+k.ID).With("alg", string(k.Alg)).
+		With("active_from", k.ActiveFrom.Format(audit.TimeFormat))
+	if err := s.store.CreateSigningKey(ctx, Sealed{Key: k, Blob: sealer.Seal(der, k.place())}, e); err != nil {
+		return Key{}, err
+	}
+	return k, s.Load(ctx)
+}
+
+// Retire withdraws a key at once, for one that may be known to others: it is
+// published no more, and what it signed is refused. The last key that can sign
+// is not withdrawn: rotate first.
+func (s *Service) Retire(ctx context.Context, by principal.Principal, kid string) error {
+	now := s.clock.Now()
+	keys := s.loaded.Load().keys
+	_, other := pick(keys, func(k Key) bool { return k.ID != kid && StateOf(k, keys, now, s.options.Keep) == Active })
+	i := slices.IndexFunc(keys, func(k Key) bool { return k.ID == kid })
+	switch {
+	case i < 0:
+		return fault.New(fault.NotFound, "there is no signing key %s; see: doorward signing-key list", kid)
+	case StateOf(keys[i], keys, now, s.options.Keep) == Active && !other:
+		return fault.New(fault.Conflict, "it is the key that signs now; make another first: doorward signing-key rotate --now")
+	}
+	if err := s.store.RetireSigningKey(ctx, kid, now, audit.Now(by, now, audit.SigningKeyRetired, "signing-key:"+kid)); err != nil {
+		return err
+	}
+	return s.Load(ctx)
+}
+
+// Keys returns all keys, the newest first, without their private parts, and the
+// state of each.
+func (s *Service) Keys() ([]Key, []State) {
+	now := s.clock.Now()
+	keys := slices.SortedFunc(slices.Values(s.loaded.Load().keys), newest)
+	states := make([]State, len(keys))
+	for i := range keys {
+		states[i] = StateOf(keys[i], keys, now, s.options.Keep)
+		keys[i].Private = nil
+	}
+	return keys, states
+}
+
+// View is what the keyring says at a moment: who signs, and what is published.
+type View struct {
+	Signer    *jose.Signer // of access tokens (RFC 9068)
+	Algorithm jose.Algorithm
+	Published []Key  // without their private parts
+	JWKS      []byte // the JWK Set document (RFC 7517, Section 5)
+	ETag      string // of JWKS, quoted
+	until     time.Time
+}
+
+func newView(keys []Key, o Options, now time.Time) (View, error) {
+	v := View{until: changes(keys, now, o.Keep)}
+	var set struct {
+		Keys []jose.JWK `json:"keys"`
+	}
+	set.Keys = []jose.JWK{}
+	for _, k := range slices.SortedFunc(slices.Values(keys), newest) {
+		if StateOf(k, keys, now, o.Keep) == Gone {
+			continue
+		}
+		j, err := jose.PublicJWK(k.ID, k.Alg, k.Private.Public())
+		if err != nil {
+			return View{}, err
+		}
+		set.Keys = append(set.Keys, j)
+		v.Published = append(v.Published, k)
+	}
+	text, err := json.Marshal(set)
+	if err != nil {
+		return View{}, err
+	}
+	digest := secret.HashOf(text)
+	v.JWKS, v.ETag = text, `"`+hex.EncodeToString(digest[:16])+`"`
+
+	active := func(k Key) bool { return StateOf(k, keys, now, o.Keep) == Active }
+	k, ok := pick(keys, func(k Key) bool { return active(k) && k.Alg == o.Algorithm })
+	if !ok { // a newly chosen algorithm's key is still being published
+		k, ok = pick(keys, active)
+	}
+	if !ok {
+		return v, nil
+	}
+	v.Algorithm = k.Alg
+	v.Signer, err = jose.NewSigner(k.Alg, k.ID, "at+jwt", k.Private)
+	return v, err
+}
+
+var errNoKey = errors.New("no signing key is active")
+
+// View returns what the keyring says now.
+func (s *Service) View() (*View, error) {
+	c := s.loaded.Load()
+	now := s.clock.Now()
+	if !c.view.until.IsZero() && !now.Before(c.view.until) {
+		fresh := *c
+		var err error
+		if fresh.view, err = newView(c.keys, s.options, now); err != nil {
+			return nil, err
+		}
+		s.loaded.CompareAndSwap(c, &fresh)
+		c = &fresh
+	}
+	if c.view.Signer == nil {
+		return nil, errNoKey
+	}
+	return &c.view, nil
+}
