@@ -11,6 +11,7 @@ package rbac
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -49,7 +50,7 @@ func (r Role) Validate() error {
 		return within("name", err)
 	}
 	if err := checkDescription(r.Description); err != nil {
-		return err
+		return within("description", err)
 	}
 	if n := len(r.Permissions); n > MaxPermissions {
 		return fault.At("permissions", "a role holds at most %d permissions; these are %d", MaxPermissions, n)
@@ -63,17 +64,16 @@ func (r Role) Validate() error {
 	return checkList("inherits", r.Inherits, ParseRoleName)
 }
 
+// checkDescription says what is wrong with a text that a person wrote about a
+// role or a grant.
 func checkDescription(s string) error {
 	switch {
 	case len(s) > maxDescription:
-		return fault.At("description", "a description is at most %d bytes; this is %d", maxDescription, len(s))
+		return fault.New(fault.Invalid, "at most %d bytes are allowed; these are %d", maxDescription, len(s))
 	case !utf8.ValidString(s):
-		return fault.At("description", "a description is text in UTF-8")
-	}
-	for _, c := range s {
-		if unicode.IsControl(c) {
-			return fault.At("description", "a description holds no control characters, line breaks among them")
-		}
+		return fault.New(fault.Invalid, "this is not text in UTF-8")
+	case strings.ContainsFunc(s, unicode.IsControl):
+		return fault.New(fault.Invalid, "control characters are not allowed, line breaks among them")
 	}
 	return nil
 }
@@ -81,12 +81,11 @@ func checkDescription(s string) error {
 func checkList(field string, names []string, parse func(string) (string, error)) error {
 	seen := make(map[string]struct{}, len(names))
 	for i, name := range names {
-		place := fmt.Sprintf("%s[%d]", field, i)
 		if _, err := parse(name); err != nil {
-			return within(place, err)
+			return within(fmt.Sprintf("%s[%d]", field, i), err)
 		}
 		if _, twice := seen[name]; twice {
-			return fault.At(place, "%q is there twice", name)
+			return fault.At(fmt.Sprintf("%s[%d]", field, i), "%q is there twice", name)
 		}
 		seen[name] = struct{}{}
 	}

@@ -92,10 +92,12 @@ func mayBecome(s *Snapshot, actor Set, after Role) error {
 
 // ApplyRole returns the snapshot as it would be with a role created, or changed
 // if there is one of its name. It checks no rights, and returns the faults of
-// NewSnapshot.
+// Validate and NewSnapshot.
 func ApplyRole(s *Snapshot, after Role) (*Snapshot, error) {
-	roles := s.without(after.Name)
-	return NewSnapshot(s.version, append(roles, after))
+	if err := after.Validate(); err != nil {
+		return nil, err // with the field as the caller knows it
+	}
+	return NewSnapshot(s.version, append(s.without(after.Name), after))
 }
 
 // DeleteRole returns the snapshot as it would be without a role. It checks no

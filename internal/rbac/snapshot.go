@@ -44,7 +44,7 @@ func NewSnapshot(version int64, roles []Role) (*Snapshot, error) {
 	}
 	for _, r := range roles {
 		if err := r.Validate(); err != nil {
-			return nil, err
+			return nil, fault.New(fault.Invalid, "role %q: %s", r.Name, err.Error())
 		}
 	}
 	s := &Snapshot{version: version, words: newVocabulary(roles), nodes: make([]node, len(roles)), index: make(map[string]int, len(roles))}
