@@ -1,0 +1,99 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// targets returns the fuzz targets whose seeds have passed, by package. go test
+// runs the seeds of each like a test, so there is nothing left to discover.
+func (t *tally) targets() (packages []string, of map[string][]string) {
+	of = map[string][]string{}
+	for _, r := range t.order {
+		if r.action != "pass" || !strings.HasPrefix(r.test, "Fuzz") || strings.Contains(r.test, "/") {
+			continue
+		}
+		if of[r.pkg] == nil {
+			packages = append(packages, r.pkg)
+		}
+		of[r.pkg] = append(of[r.pkg], r.test)
+	}
+	return packages, of
+}
+
+// fuzz runs every target for its time, or for its share of the time that all
+// may take.
+func (r runner) fuzz(ctx context.Context) {
+	packages, of := r.tally.targets()
+	n := 0
+	for _, names := range of {
+		n += len(names)
+	}
+	if n == 0 {
+		return
+	}
+	each := min(r.options.fuzz, r.fuzzMax/time.Duration(n))
+	fmt.Fprintf(r.tally.out, "fuzzing %d targets for %s each\n", n, each.Round(time.Millisecond))
+	for _, pkg := range packages {
+		if err := r.fuzzPackage(ctx, pkg, of[pkg], each); err != nil {
+			r.tally.fail(fmt.Sprintf("fuzzing %s: %v", pkg, err))
+		}
+	}
+}
+
+// fuzzPackage builds a package's tests once and runs each target, which go test
+// -fuzz would build anew for every one.
+func (r runner) fuzzPackage(ctx context.Context, pkg string, targets []string, each time.Duration) error {
+	tmp, err := os.MkdirTemp("", "doorward-fuzz-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(tmp)
+	binary := filepath.Join(tmp, "fuzz.test")
+	if out, err := r.output(ctx, "", "go", "test", "-c", "-fuzz=.", "-o", binary, pkg); err != nil {
+		return fmt.Errorf("%w\n%s", err, out)
+	}
+	dir, errDir := r.output(ctx, "", "go", "list", "-f", "{{.Dir}}", pkg)
+	cache, errCache := r.output(ctx, "", "go", "env", "GOCACHE")
+	if err := errors.Join(errDir, errCache); err != nil {
+		return err
+	}
+	for _, target := range targets {
+		if ctx.Err() != nil {
+			return nil // which is told elsewhere
+		}
+		out, err := r.output(ctx, dir, binary, "-test.run=^$", "-test.fuzz=^"+target+"$", "-test.fuzztime="+each.String(),
+			"-test.fuzzcachedir="+filepath.Join(cache, "fuzz", filepath.FromSlash(pkg)))
+		r.fuzzed(id{pkg, target}, out, err)
+	}
+	return nil
+}
+
+// fuzzed notes what became of a target. Running out of time is no failure: up
+// to Go 1.26 the fuzzer sometimes reports its own deadline as an error
+// (golang/go issue 75804). An input that fails is always written to testdata.
+func (r runner) fuzzed(target id, out string, err error) {
+	deadline := strings.Contains(out, "\n    context deadline exceeded\n") && !strings.Contains(out, "Failing input written")
+	if err == nil || deadline {
+		r.tally.fuzzed++
+		return
+	}
+	r.tally.fail(fmt.Sprintf("fuzzing %s: %v\n%s", target, err, out))
+}
+
+// output runs a command in dir and returns what it printed.
+func (r runner) output(ctx context.Context, dir, name string, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Dir, cmd.Env = dir, r.env
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	err := inGroup(cmd, nil)
+	return strings.TrimRight(out.String(), "\n"), err
+}
