@@ -74,8 +74,25 @@ func New(source Source, log *slog.Logger) *Feed { return &Feed{source: source, l
 // Listen adds a listener. All are added before Start.
 func (f *Feed) Listen(apply func(Change)) { f.listeners = append(f.listeners, apply) }
 
-// Publish passes on changes that this process has just committed.
-func (f *Feed) Publish(changes []Change) {
+// Committed applies changes that this process has just committed, before it
+// answers. Those of the policy are read back from the feed, with all that others
+// committed before them: tokens name the version of the policy they were made
+// under, and it must not skip any.
+func (f *Feed) Committed(ctx context.Context, changes []Change) {
+	for _, c := range changes {
+		if c.Topic == Roles || c.Topic == Grants || c.Topic == GrantLost {
+			err := f.Poll(ctx)
+			if err == nil {
+				return
+			}
+			f.log.Error("the change feed cannot be read", "error", err)
+			break
+		}
+	}
+	f.publish(changes)
+}
+
+func (f *Feed) publish(changes []Change) {
 	for _, c := range changes {
 		for _, apply := range f.listeners {
 			apply(c)
@@ -93,7 +110,7 @@ func (f *Feed) Poll(ctx context.Context) error {
 	defer f.poll.Unlock()
 	began := time.Now()
 	if f.Age() > lapse {
-		f.Publish([]Change{{Topic: Gap}})
+		f.publish([]Change{{Topic: Gap}})
 	}
 	if err := f.source.NumberChanges(ctx); err != nil {
 		return err
@@ -104,7 +121,7 @@ func (f *Feed) Poll(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		f.Publish(changes)
+		f.publish(changes)
 		if len(changes) > 0 {
 			f.last = changes[len(changes)-1].Seq
 		}

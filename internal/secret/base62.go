@@ -2,30 +2,37 @@ package secret
 
 import (
 	"errors"
-	"math/big"
+	"math"
+	"math/bits"
 )
 
 const base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 var errBase62 = errors.New("not base62 of the expected length")
 
-// Base62 writes b in letters and digits, in exactly width characters, so that a
-// double click selects it whole. It panics if b does not fit.
-func Base62(b []byte, width int) string {
-	out := make([]byte, width)
-	n := make([]byte, len(b))
-	copy(n, b)
-	for i := width - 1; i >= 0; i-- {
-		rest := 0
-		for j := range n { // one long division by 62
-			v := rest<<8 | int(n[j])
-			n[j], rest = byte(v/62), v%62
+// Numbers are read and written ten digits at a time: 62^10 is the largest power
+// of the base that one machine word holds.
+const (
+	chunk      = 10
+	chunkValue = 62 * 62 * 62 * 62 * 62 * 62 * 62 * 62 * 62 * 62
+)
+
+// Width62 returns how many characters size bytes need at the most.
+func Width62(size int) int { return int(math.Ceil(float64(size) * 8 / math.Log2(62))) }
+
+// Base62 writes b as a number in letters and digits, in exactly
+// Width62(len(b)) characters, so that a double click selects it whole.
+func Base62(b []byte) string {
+	n := words(b)
+	out := make([]byte, Width62(len(b)))
+	for end := len(out); end > 0; end -= chunk {
+		var rest uint64
+		for i := range n { // one long division, the highest word first
+			n[i], rest = bits.Div64(rest, n[i], chunkValue)
 		}
-		out[i] = base62[rest]
-	}
-	for _, v := range n {
-		if v != 0 {
-			panic("secret: too many bytes for the width")
+		for i := end - 1; i >= max(0, end-chunk); i-- {
+			out[i] = base62[rest%62]
+			rest /= 62
 		}
 	}
 	return string(out)
@@ -34,35 +41,55 @@ func Base62(b []byte, width int) string {
 // ParseBase62 is the inverse of Base62: it returns exactly size bytes, or an
 // error for anything that Base62 does not write.
 func ParseBase62(s string, size int) ([]byte, error) {
-	out := make([]byte, size)
-	for i := range len(s) {
-		d := digit62(s[i])
-		if d < 0 {
-			return nil, errBase62
-		}
-		for j := size - 1; j >= 0; j-- {
-			v := int(out[j])*62 + d
-			out[j], d = byte(v), v>>8
-		}
-		if d != 0 {
-			return nil, errBase62
-		}
-	}
 	if len(s) != Width62(size) {
 		return nil, errBase62
 	}
-	return out, nil
+	n := make([]uint64, (size+7)/8)
+	for len(s) > 0 {
+		digits := (len(s)-1)%chunk + 1 // a short chunk can only be the first
+		var value uint64
+		for i := range digits {
+			d := digit62(s[i])
+			if d < 0 {
+				return nil, errBase62
+			}
+			value = value*62 + uint64(d)
+		}
+		s = s[digits:]
+		carry := value
+		for i := len(n) - 1; i >= 0; i-- { // one long multiplication
+			high, low := bits.Mul64(n[i], chunkValue)
+			sum, over := bits.Add64(low, carry, 0)
+			n[i], carry = sum, high+over
+		}
+		if carry != 0 {
+			return nil, errBase62
+		}
+	}
+	return unwords(n, size)
 }
 
-// Width62 returns how many characters size bytes need at the most.
-func Width62(size int) int {
-	limit := new(big.Int).Lsh(big.NewInt(1), uint(8*size))
-	n, v := 0, big.NewInt(1)
-	for v.Cmp(limit) < 0 {
-		v.Mul(v, big.NewInt(62))
-		n++
+// words reads big-endian bytes into 64-bit words, the highest first.
+func words(b []byte) []uint64 {
+	n := make([]uint64, (len(b)+7)/8)
+	for i, v := range b {
+		at := len(b) - 1 - i
+		n[len(n)-1-at/8] |= uint64(v) << (8 * (at % 8))
 	}
 	return n
+}
+
+func unwords(n []uint64, size int) ([]byte, error) {
+	b := make([]byte, size)
+	for at := range 8 * len(n) {
+		v := byte(n[len(n)-1-at/8] >> (8 * (at % 8)))
+		if at < size {
+			b[size-1-at] = v
+		} else if v != 0 {
+			return nil, errBase62
+		}
+	}
+	return b, nil
 }
 
 func digit62(c byte) int {

@@ -1,0 +1,73 @@
+package issue
+
+import (
+	"context"
+
+	"github.com/doorward/doorward/internal/account"
+	"github.com/doorward/doorward/internal/audit"
+	"github.com/doorward/doorward/internal/fault"
+	"github.com/doorward/doorward/internal/principal"
+	"github.com/doorward/doorward/internal/secret"
+)
+
+// SetPassword returns the hash of a new password, once it is found good enough
+// for a person of these names. Errors: Invalid with the field; Limited.
+func (s *Service) SetPassword(ctx context.Context, source string, p secret.Text, names ...string) (string, error) {
+	if err := s.hasher.Check(p, names...); err != nil {
+		return "", err
+	}
+	return s.hasher.Hash(ctx, source, p)
+}
+
+// ChangePassword gives the person who asks another password, once the present
+// one is proved, and ends all that was signed in with it.
+func (s *Service) ChangePassword(ctx context.Context, by principal.Principal, current, next secret.Text) error {
+	user, err := s.accounts.Fresh(ctx, by.ID)
+	if err != nil {
+		return err
+	}
+	login, _ := account.ParseLogin(user.Username)
+	c, err := s.store.CredentialOf(ctx, login)
+	if err != nil {
+		return err
+	}
+	result, err := s.hasher.Verify(ctx, by.Origin.Address, current, c.Password)
+	if err != nil {
+		return err
+	}
+	if !result.OK {
+		e := audit.Now(by, s.clock.Now(), audit.PasswordChangeFailed, user.Target()).Because(audit.Failure, "wrong-password")
+		if err := s.store.Record(ctx, e); err != nil {
+			return err
+		}
+		return fault.New(fault.Denied, "the current password is wrong")
+	}
+	hash, err := s.SetPassword(ctx, by.Origin.Address, next, user.Username, user.Email.String(), user.Name)
+	if err != nil {
+		return err
+	}
+	return s.replace(ctx, by, user, c.Password, hash)
+}
+
+// ResetPassword gives an account another password without the present one. It
+// is for an operator at the machine alone.
+func (s *Service) ResetPassword(ctx context.Context, by principal.Principal, user account.User, next secret.Text) error {
+	if !by.Trusted() {
+		return fault.New(fault.Denied, "only an operator at the machine may set another's password")
+	}
+	login, _ := account.ParseLogin(user.Username)
+	c, err := s.store.CredentialOf(ctx, login)
+	if err != nil {
+		return err
+	}
+	hash, err := s.SetPassword(ctx, by.Origin.Address, next, user.Username, user.Email.String(), user.Name)
+	if err != nil {
+		return err
+	}
+	return s.replace(ctx, by, user, c.Password, hash)
+}
+
+func (s *Service) replace(ctx context.Context, by principal.Principal, user account.User, was, hash string) error {
+	e := audit.Now(by, s.clock.Now(), audit.PasswordChanged, user.Target())
+	return s.store.ChangePassword(ctx, by, user.ID, was, hash, e)
+}

@@ -1,0 +1,147 @@
+package issue
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/doorward/doorward/internal/audit"
+	"github.com/doorward/doorward/internal/client"
+	"github.com/doorward/doorward/internal/fault"
+	"github.com/doorward/doorward/internal/grant"
+	"github.com/doorward/doorward/internal/oauth"
+	"github.com/doorward/doorward/internal/principal"
+	"github.com/doorward/doorward/internal/secret"
+)
+
+// Renewal is a request to go on with a family.
+type Renewal struct {
+	Token  secret.Text
+	Client client.Client
+	Scope  []string // sorted; nil for all that was granted
+}
+
+// errDead is the one answer to a refresh token that is good for nothing.
+var errDead = &oauth.Error{Code: oauth.InvalidGrant, Description: "the refresh token is invalid, expired or was used before"}
+
+// Refresh spends a refresh token and returns the tokens of the next turn (RFC
+// 6749, Section 6). Strictly, a token that was spent ends its family (RFC 9700,
+// Section 4.14.2); with a grace, it is answered with the same successor until
+// that is used.
+//
+// Errors: oauth.Error of code invalid_grant, the same for every reason, or
+// invalid_scope, which spends nothing.
+func (s *Service) Refresh(ctx context.Context, by principal.Principal, r Renewal) (Tokens, error) {
+	now := s.clock.Now()
+	token, err := grant.ParseRefreshToken(r.Token.Reveal())
+	if err != nil {
+		return Tokens{}, errDead.Because(err)
+	}
+	// Of parallel uses of one token the database lets one rotate. The others
+	// read again and find it spent, so two rounds are enough.
+	for range 2 {
+		f, err := s.store.FamilyByHandle(ctx, token.Handle())
+		if fault.KindOf(err) == fault.NotFound {
+			return Tokens{}, errDead.Because(err)
+		} else if err != nil {
+			return Tokens{}, err
+		}
+		if f.Client != r.Client.ID {
+			return Tokens{}, errDead.Because(errors.New("the family belongs to another client"))
+		}
+		by.Kind, by.ID, by.Client, by.Family = principal.User, f.User, f.Client, f.ID
+		tokens, err := s.turn(ctx, by, f, token, r, now)
+		if fault.KindOf(err) != fault.Conflict {
+			return tokens, err
+		}
+	}
+	return Tokens{}, errDead
+}
+
+// turn does what a token means to its family.
+func (s *Service) turn(ctx context.Context, by principal.Principal, f grant.Family, token grant.RefreshToken, r Renewal, now time.Time) (Tokens, error) {
+	switch f.Judge(token, now) {
+	case grant.Current, grant.Retry:
+		return s.next(ctx, by, f, token, r, now)
+	case grant.Reused:
+		e := audit.Now(by, now, audit.TokenReused, f.Target()).Because(audit.Failure, "spent-token")
+		if err := s.store.EndFamily(ctx, f.ID, "reused", now, e); err != nil {
+			return Tokens{}, err
+		}
+		return Tokens{}, errDead.Because(errors.New("a spent token came again: the family has ended"))
+	case grant.Expired:
+		// It is ended, not only left: a clock that is set back does not revive it.
+		e := audit.Now(by, now, audit.TokenRefused, f.Target()).Because(audit.Failure, "expired")
+		if err := s.store.EndFamily(ctx, f.ID, "expired", now, e); err != nil {
+			return Tokens{}, err
+		}
+	}
+	return Tokens{}, errDead
+}
+
+// next gives the tokens of the next turn: a new one, or for a retry within the
+// grace the one that was given before.
+func (s *Service) next(ctx context.Context, by principal.Principal, f grant.Family, token grant.RefreshToken, r Renewal, now time.Time) (Tokens, error) {
+	held, policy, err := s.policy.Of(ctx, f.User)
+	if err != nil {
+		return Tokens{}, err
+	}
+	scope, err := renew(f.Scope, r.Scope, held)
+	if err != nil {
+		return Tokens{}, err
+	}
+	access, err := s.access(f, scope, held, policy, now)
+	if err != nil {
+		return Tokens{}, err
+	}
+	refreshed := audit.Now(by, now, audit.TokenRefreshed, f.Target()).With("scope", strings.Join(scope, " "))
+	var successor grant.RefreshToken
+	if f.Judge(token, now) == grant.Retry {
+		pepper, err := s.pepper(f.Grace.Pepper)
+		if err != nil {
+			return Tokens{}, err
+		}
+		if successor, err = f.Again(token, pepper); err != nil {
+			return Tokens{}, err
+		}
+		if err := s.store.Record(ctx, refreshed.With("retry", "true")); err != nil {
+			return Tokens{}, err
+		}
+	} else {
+		pepper, err := s.pepper(0)
+		if err != nil {
+			return Tokens{}, err
+		}
+		var rotation grant.Rotation
+		rotation, successor = f.Rotate(token, now, s.options.Family, pepper)
+		if err := s.store.RotateFamily(ctx, rotation, refreshed); err != nil {
+			return Tokens{}, err
+		}
+	}
+	return Tokens{Access: access, Refresh: successor.Text(), Expires: s.options.AccessTTL, Scope: scope}, nil
+}
+
+// SignOut ends the family that a refresh token belongs to, whichever turn it is
+// of. A token that belongs to none is not an error (RFC 7009, Section 2.2).
+func (s *Service) SignOut(ctx context.Context, by principal.Principal, text secret.Text) error {
+	token, err := grant.ParseRefreshToken(text.Reveal())
+	if err != nil {
+		return nil //nolint:nilerr // what was never a token needs no ending
+	}
+	f, err := s.store.FamilyByHandle(ctx, token.Handle())
+	if fault.KindOf(err) == fault.NotFound {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	by.Kind, by.ID, by.Client = principal.User, f.User, f.Client
+	return s.SignOutFamily(ctx, by, f.ID)
+}
+
+// SignOutFamily ends a family by its public id.
+func (s *Service) SignOutFamily(ctx context.Context, by principal.Principal, family string) error {
+	now := s.clock.Now()
+	e := audit.Now(by, now, audit.TokenRevoked, "family:"+family).With("why", "signed-out")
+	return s.store.EndFamily(ctx, family, "signed-out", now, e)
+}

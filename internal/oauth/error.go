@@ -1,0 +1,50 @@
+// Package oauth is the specifications as they are written: parameters, errors,
+// scopes. It reads what a request says and knows nothing of who sent it, nor of
+// HTTP: statuses belong to the surfaces.
+package oauth
+
+import "time"
+
+// Code is an error code from the registry (RFC 6749, Sections 5.2 and 11.4).
+type Code string
+
+// The codes.
+const (
+	InvalidRequest         Code = "invalid_request"
+	InvalidClient          Code = "invalid_client"
+	InvalidGrant           Code = "invalid_grant"
+	UnauthorizedClient     Code = "unauthorized_client"
+	UnsupportedGrantType   Code = "unsupported_grant_type"
+	InvalidScope           Code = "invalid_scope"
+	InvalidTarget          Code = "invalid_target" // RFC 8707, Section 2
+	ServerError            Code = "server_error"
+	TemporarilyUnavailable Code = "temporarily_unavailable"
+)
+
+// Error is an answer that an OAuth client may be given. Its description is ours
+// alone: nothing that a request held is repeated in it (RFC 6749, Section 5.2,
+// allows few characters there, and echoes have been used for attacks).
+type Error struct {
+	Code        Code
+	Description string
+	After       time.Duration // how long to wait, with TemporarilyUnavailable
+
+	cause error
+}
+
+// Error returns the code and the description.
+func (e *Error) Error() string { return string(e.Code) + ": " + e.Description }
+
+// Unwrap returns what led to the error.
+func (e *Error) Unwrap() error { return e.cause }
+
+// Because returns a copy of e that remembers what led to it.
+func (e *Error) Because(cause error) *Error {
+	c := *e
+	c.cause = cause
+	return &c
+}
+
+func invalid(description string) *Error {
+	return &Error{Code: InvalidRequest, Description: description}
+}

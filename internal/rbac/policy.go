@@ -1,0 +1,183 @@
+package rbac
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/doorward/doorward/internal/clock"
+	"github.com/doorward/doorward/internal/feed"
+	"github.com/doorward/doorward/internal/memo"
+	"github.com/doorward/doorward/internal/principal"
+)
+
+// Admin is the permission to bring about any permission: who holds it is
+// covered by no one, and new permissions begin with him.
+const Admin = "admin"
+
+// Actor returns the permissions that the grant rule reads for somebody who
+// holds e through a credential with scopes: both together, or everything where
+// both hold Admin.
+func (s *Snapshot) Actor(e Effective, scopes []string) Set {
+	held := e.Intersect(s.Set(scopes))
+	if held.Has(Admin) {
+		return s.All()
+	}
+	return held
+}
+
+// Policy is what this process knows of roles and grants: all roles in a
+// snapshot, and the grants of principals as they are asked for. It follows the
+// change feed.
+type Policy struct {
+	store    Store
+	clock    clock.Clock
+	snapshot atomic.Pointer[Snapshot]
+	version  atomic.Int64 // up to which version of the policy the feed was applied
+	reload   sync.Mutex
+	grants   *memo.Map[*Holding]
+}
+
+// Holding is what one principal holds.
+type Holding struct {
+	Grants []Grant
+
+	effective atomic.Pointer[effectiveAt]
+}
+
+// effectiveAt is what follows from the grants under one snapshot.
+type effectiveAt struct {
+	snapshot *Snapshot
+	Effective
+}
+
+// NewPolicy returns a policy over a store; Load makes it ready.
+func NewPolicy(store Store, c clock.Clock) *Policy {
+	return &Policy{store: store, clock: c, grants: memo.New[*Holding](50_000)}
+}
+
+// Load reads all roles.
+func (p *Policy) Load(ctx context.Context) error {
+	p.reload.Lock()
+	defer p.reload.Unlock()
+	roles, of, version, err := p.store.Policy(ctx)
+	if err != nil {
+		return err
+	}
+	s, err := NewSnapshot(of, roles)
+	if err != nil {
+		return err
+	}
+	if p.snapshot.Swap(s) == nil { // no grants are kept yet: all that will be are as new
+		p.version.Store(version)
+	}
+	return nil
+}
+
+// Apply follows a change. A change of roles reads them again; the error is of
+// that read, and the snapshot stays as it was.
+func (p *Policy) Apply(ctx context.Context, c feed.Change) error {
+	switch c.Topic {
+	case feed.Roles:
+		if p.snapshot.Load().Version() < c.Version {
+			if err := p.Load(ctx); err != nil {
+				return err
+			}
+		}
+		p.advance(c)
+	case feed.Grants, feed.GrantLost:
+		p.grants.Drop(c.Key)
+		p.advance(c)
+	case feed.Gap:
+		p.grants.Clear()
+		return p.Load(ctx)
+	}
+	return nil
+}
+
+// advance notes up to where changes are known. One that has no number yet came
+// past the feed: there may be others before it.
+func (p *Policy) advance(c feed.Change) {
+	for c.Seq > 0 {
+		known := p.version.Load()
+		if c.Version <= known || p.version.CompareAndSwap(known, c.Version) {
+			return
+		}
+	}
+}
+
+// Version returns the version of the policy up to which this process knows all
+// changes.
+func (p *Policy) Version() int64 { return p.version.Load() }
+
+// Snapshot returns the roles.
+func (p *Policy) Snapshot() *Snapshot { return p.snapshot.Load() }
+
+// Holding returns what a principal holds, as this process knows it.
+func (p *Policy) Holding(ctx context.Context, principalID string) (*Holding, error) {
+	return p.grants.Get(ctx, principalID, func(ctx context.Context, id string) (*Holding, error) {
+		grants, err := p.store.GrantsOf(ctx, id)
+		return &Holding{Grants: grants}, err
+	})
+}
+
+// Effective returns what follows from the grants under the present roles.
+func (p *Policy) effective(h *Holding, now time.Time) Effective {
+	s := p.snapshot.Load()
+	if e := h.effective.Load(); e != nil && e.snapshot == s && (e.ValidUntil.IsZero() || now.Before(e.ValidUntil)) {
+		return e.Effective
+	}
+	e := &effectiveAt{s, s.Effective(h.Grants, "", now)}
+	h.effective.Store(e)
+	return e.Effective
+}
+
+// Of returns what a principal may do now, and the version of the policy that
+// this was worked out under.
+func (p *Policy) Of(ctx context.Context, principalID string) (Effective, int64, error) {
+	version := p.version.Load() // before anything is read: it may say too little, never too much
+	h, err := p.Holding(ctx, principalID)
+	if err != nil {
+		return Effective{}, 0, err
+	}
+	return p.effective(h, p.clock.Now()), version, nil
+}
+
+// Allows answers the one question for a principal: may it use permission now,
+// with the roles it has now and the credential it came with.
+func (p *Policy) Allows(ctx context.Context, by principal.Principal, permission string) (bool, error) {
+	if by.Trusted() {
+		return true, nil
+	}
+	e, _, err := p.Of(ctx, by.ID)
+	if err != nil {
+		return false, err
+	}
+	if !e.Has(permission) {
+		return false, nil
+	}
+	for _, s := range by.Scopes {
+		if s == permission {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// Explain answers the question with its why.
+func (p *Policy) Explain(ctx context.Context, subject, principalID string, scopes []string, permission string) (Decision, error) {
+	h, err := p.Holding(ctx, principalID)
+	if err != nil {
+		return Decision{}, err
+	}
+	return p.snapshot.Load().Check(subject, h.Grants, scopes, permission, "", p.clock.Now()), nil
+}
+
+// Same reports whether two roles say the same; when and how often they were
+// written does not count.
+func (r Role) Same(o Role) bool {
+	return r.Name == o.Name && r.Description == o.Description && r.Builtin == o.Builtin &&
+		slices.Equal(r.Permissions, o.Permissions) && slices.Equal(r.Inherits, o.Inherits)
+}

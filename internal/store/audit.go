@@ -1,0 +1,96 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"github.com/doorward/doorward/internal/audit"
+	"github.com/doorward/doorward/internal/clock"
+	"github.com/doorward/doorward/internal/fault"
+)
+
+const (
+	insertEvent   = `INSERT INTO audit_events (id, at, action, outcome, actor, target, data) VALUES (?, ?, ?, ?, ?, ?, ?)`
+	insertPrivate = `INSERT INTO audit_private (event, part, person, salt, data) VALUES (?, ?, ?, ?, ?)`
+)
+
+// record writes events with the transaction's change.
+func (t *tx) record(events ...audit.Event) error {
+	for _, e := range events {
+		r, err := e.Record()
+		if err != nil {
+			return err
+		}
+		if _, err := t.exec(insertEvent, r.ID, clock.Micro(r.At), string(r.Action), string(r.Outcome), r.Actor, r.Target, r.Public); err != nil {
+			return err
+		}
+		for i, p := range r.Private {
+			if _, err := t.exec(insertPrivate, r.ID, i, p.Person, p.Salt, p.Data); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Record writes an event that has no other change. Events that come together
+// share a commit, and each waits for it.
+func (s *Store) Record(ctx context.Context, e audit.Event) error {
+	return s.through(ctx, s.db.record, func(t *tx) error { return t.record(e) })
+}
+
+// AddCounts adds to how often credentials did what in a minute.
+func (s *Store) AddCounts(ctx context.Context, counts []audit.Count) error {
+	return s.write(ctx, func(t *tx) error {
+		for _, c := range counts {
+			if _, err := t.exec(`INSERT INTO audit_counts (minute, credential, action, outcome, times) VALUES (?, ?, ?, ?, ?)
+				ON CONFLICT (minute, credential, action, outcome) DO UPDATE SET times = audit_counts.times + excluded.times`,
+				clock.Micro(c.Minute), c.Credential, c.Action, string(c.Outcome), c.Times); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// EraseFromAudit deletes what the log tells of a person. The events stay, with
+// digests that nobody can connect to the person any more.
+func (s *Store) EraseFromAudit(ctx context.Context, person string, e audit.Event) error {
+	return s.write(ctx, func(t *tx) error {
+		if _, err := t.exec(`DELETE FROM audit_private WHERE person = ?`, person); err != nil {
+			return err
+		}
+		return t.record(e)
+	})
+}
+
+// onceFor is how long a caller's name for a change is remembered.
+const onceFor = 24 * time.Hour
+
+// once lets the change of e happen if it is not the repetition of one. It
+// stands before everything else that the transaction does.
+func (t *tx) once(e audit.Event) error {
+	o := e.Actor.Origin.Once
+	if o.Key == "" {
+		return nil
+	}
+	n, err := t.exec(`INSERT INTO once (key, request, target, expires_at) VALUES (?, ?, ?, ?)
+		ON CONFLICT (key) DO UPDATE SET request = excluded.request, target = excluded.target, expires_at = excluded.expires_at
+		WHERE once.expires_at < ?`,
+		o.Key, o.Request, e.Target, clock.Micro(t.now.Add(onceFor)), clock.Micro(t.now))
+	if err != nil || n > 0 {
+		return err
+	}
+	var request, target string
+	if err := t.one(`SELECT request, target FROM once WHERE key = ?`, o.Key).scan(&request, &target); errors.Is(err, sql.ErrNoRows) {
+		return fault.New(fault.Unavailable, "the first request with this Idempotency-Key is not finished; repeat this one")
+	} else if err != nil {
+		return err
+	}
+	if request != o.Request {
+		return fault.At("Idempotency-Key", "it was used for another request")
+	}
+	return &fault.Error{Kind: fault.Replayed, ID: target, Message: "this was done before"}
+}

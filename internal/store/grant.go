@@ -1,0 +1,204 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/doorward/doorward/internal/account"
+	"github.com/doorward/doorward/internal/audit"
+	"github.com/doorward/doorward/internal/clock"
+	"github.com/doorward/doorward/internal/fault"
+	"github.com/doorward/doorward/internal/feed"
+	"github.com/doorward/doorward/internal/grant"
+	"github.com/doorward/doorward/internal/issue"
+	"github.com/doorward/doorward/internal/principal"
+	"github.com/doorward/doorward/internal/secret"
+)
+
+var _ issue.Store = (*Store)(nil)
+
+// mostFamilies is how many families of one user and client live at once. The
+// oldest make way.
+const mostFamilies = 100
+
+// SignIn begins a family if the account still is what it was when its password
+// was verified.
+func (s *Store) SignIn(ctx context.Context, in issue.SignIn, events ...audit.Event) error {
+	f := in.Family
+	return s.write(ctx, func(t *tx) error {
+		// The row of the account is changed first: whoever disables the account or
+		// changes its password waits for this family, and then ends it.
+		password := in.Was
+		if in.Rehash != "" {
+			password = in.Rehash
+		}
+		n, err := t.exec(`UPDATE users SET signed_in_at = ?, password = ? WHERE id = ? AND status = ? AND password = ?`,
+			clock.Micro(f.CreatedAt), password, f.User, string(account.Active), in.Was)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return fault.New(fault.Unauthenticated, "the account has changed")
+		}
+		if _, err := t.exec(`INSERT INTO token_families (id, handle, user_id, client_id, scope, audience, amr, auth_time,
+				secret, generation, grace_pepper, grace_until, created_at, used_at, idle_until, expires_at, ended_at, ended_why)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?, ?, 0, '')`,
+			f.ID, f.Handle[:], f.User, f.Client, strings.Join(f.Scope, " "), f.Audience, strings.Join(f.AMR, " "), clock.Micro(f.AuthTime),
+			f.Secret[:], f.Generation, clock.Micro(f.CreatedAt), clock.Micro(f.UsedAt), clock.Micro(f.IdleUntil), clock.Micro(f.ExpiresAt)); err != nil {
+			return err
+		}
+		if err := t.makeRoom(f, events[0]); err != nil {
+			return err
+		}
+		return t.record(events...)
+	})
+}
+
+// makeRoom ends the oldest families of the same user and client past the cap.
+func (t *tx) makeRoom(f grant.Family, cause audit.Event) error {
+	ended, err := t.end("displaced", `id IN (SELECT id FROM token_families WHERE user_id = ? AND client_id = ? AND ended_at = 0
+		ORDER BY created_at DESC, id DESC LIMIT 1000 OFFSET ?)`, f.User, f.Client, mostFamilies)
+	if err != nil {
+		return err
+	}
+	for _, family := range ended {
+		if err := t.record(audit.Now(cause.Actor, t.now, audit.TokenRevoked, "family:"+family).With("why", "displaced")); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// end ends the living families that a condition chooses, and tells of each.
+func (t *tx) end(why, condition string, args ...any) ([]string, error) {
+	var ended []string
+	err := t.all(func(r scanner) error {
+		var family string
+		err := r.Scan(&family)
+		ended = append(ended, family)
+		return err
+	}, `UPDATE token_families SET ended_at = ?, ended_why = ?, grace_salt = NULL WHERE ended_at = 0 AND `+condition+` RETURNING id`,
+		append([]any{clock.Micro(t.now), why}, args...)...)
+	if err != nil {
+		return nil, err
+	}
+	for _, family := range ended {
+		if err := t.changed(feed.FamilyEnded, family, 0); err != nil {
+			return nil, err
+		}
+	}
+	return ended, nil
+}
+
+// FamilyByHandle returns the family that a refresh token belongs to.
+func (s *Store) FamilyByHandle(ctx context.Context, handle secret.Hash) (grant.Family, error) {
+	f := grant.Family{Handle: handle}
+	var scope, amr string
+	var turn, previous []byte
+	var auth, grace, created, used, idle, expires, ended int64
+	err := s.one(ctx, `SELECT id, user_id, client_id, scope, audience, amr, auth_time, secret, previous, generation,
+			grace_salt, grace_pepper, grace_until, created_at, used_at, idle_until, expires_at, ended_at, ended_why
+		FROM token_families WHERE handle = ?`, handle[:]).
+		scan(&f.ID, &f.User, &f.Client, &scope, &f.Audience, &amr, &auth, &turn, &previous, &f.Generation,
+			&f.Grace.Salt, &f.Grace.Pepper, &grace, &created, &used, &idle, &expires, &ended, &f.EndedWhy)
+	if err != nil {
+		return grant.Family{}, absent(err, "token family")
+	}
+	copy(f.Secret[:], turn)
+	copy(f.Previous[:], previous)
+	f.Scope, f.AMR = strings.Fields(scope), strings.Fields(amr)
+	f.AuthTime, f.Grace.Until, f.CreatedAt, f.UsedAt = clock.FromMicro(auth), clock.FromMicro(grace), clock.FromMicro(created), clock.FromMicro(used)
+	f.IdleUntil, f.ExpiresAt, f.EndedAt = clock.FromMicro(idle), clock.FromMicro(expires), clock.FromMicro(ended)
+	return f, nil
+}
+
+const rotate = `UPDATE token_families SET secret = ?, previous = ?, generation = generation + 1,
+		grace_salt = ?, grace_pepper = ?, grace_until = ?, used_at = ?, idle_until = ?
+	WHERE id = ? AND secret = ? AND ended_at = 0 AND expires_at > ? AND idle_until > ?`
+
+// RotateFamily writes a turn, by one statement that only one of many parallel
+// uses of a token can win.
+func (s *Store) RotateFamily(ctx context.Context, r grant.Rotation, e audit.Event) error {
+	now := clock.Micro(r.Now)
+	args := []any{
+		r.To[:], r.From[:], nullable(r.Grace.Salt), r.Grace.Pepper, clock.Micro(r.Grace.Until), now, clock.Micro(r.IdleUntil),
+		r.Family, r.From[:], now, now,
+	}
+	if p, ok := s.db.(*postgresDB); ok && !s.portable {
+		return p.rotate(ctx, args, e)
+	}
+	return s.write(ctx, func(t *tx) error {
+		n, err := t.exec(rotate, args...)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return errNotCurrent
+		}
+		return t.record(e)
+	})
+}
+
+var errNotCurrent = fault.New(fault.Conflict, "another use of the token was first")
+
+// rotate is the turn and its event as one statement, which is its own
+// transaction: one round trip instead of five.
+func (p *postgresDB) rotate(ctx context.Context, args []any, e audit.Event) error {
+	r, err := e.Record()
+	if err != nil {
+		return err
+	}
+	statement := `WITH turn AS (` + rotate + ` RETURNING id),
+		event AS (INSERT INTO audit_events (id, at, action, outcome, actor, target, data) SELECT ?, ?::bigint, ?, ?, ?, ?, ?::bytea FROM turn)`
+	args = append(args, r.ID, clock.Micro(r.At), string(r.Action), string(r.Outcome), r.Actor, r.Target, r.Public)
+	if len(r.Private) > 0 {
+		statement += `, private AS (INSERT INTO audit_private (event, part, person, salt, data) SELECT ?, 0, ?, ?::bytea, ?::bytea FROM turn)`
+		args = append(args, r.ID, r.Private[0].Person, r.Private[0].Salt, r.Private[0].Data)
+	}
+	var id string
+	for range attempts {
+		err = p.db.QueryRowContext(ctx, p.bind(statement+` SELECT id FROM turn`), args...).Scan(&id)
+		if !unserialisable(err) {
+			break
+		}
+	}
+	if errors.Is(err, sql.ErrNoRows) {
+		return errNotCurrent
+	}
+	return err
+}
+
+// EndFamily ends a family that lives.
+func (s *Store) EndFamily(ctx context.Context, id, why string, _ time.Time, e audit.Event) error {
+	return s.write(ctx, func(t *tx) error {
+		ended, err := t.end(why, `id = ?`, id)
+		if err != nil || len(ended) == 0 {
+			return err
+		}
+		return t.record(e)
+	})
+}
+
+// ChangePassword writes a hash and ends what was signed in with the one before.
+func (s *Store) ChangePassword(ctx context.Context, by principal.Principal, user, was, hash string, e audit.Event) error {
+	return s.write(ctx, func(t *tx) error {
+		var version int64
+		err := t.one(`UPDATE users SET password = ?, updated_at = ?, version = version + 1 WHERE id = ? AND password = ? RETURNING version`,
+			hash, clock.Micro(t.now), user, was).scan(&version)
+		if errors.Is(err, sql.ErrNoRows) {
+			return account.Changed()
+		} else if err != nil {
+			return err
+		}
+		if err := t.changed(feed.Account, user, version); err != nil {
+			return err
+		}
+		if _, err := t.end("password-changed", `user_id = ?`, user); err != nil {
+			return err
+		}
+		return t.record(e)
+	})
+}

@@ -1,0 +1,230 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"net/url"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/doorward/doorward/internal/secret"
+)
+
+// postgresDB is a PostgreSQL server, or one that speaks its language. It runs at
+// READ COMMITTED: what must be decided by one is decided by one guarded
+// statement, or behind the lock of a row.
+type postgresDB struct {
+	db      *sql.DB
+	bound   sync.Map // statement → the same with $1, $2 …
+	records chan *job
+	done    chan struct{}
+}
+
+func openPostgres(ctx context.Context, dsn string, wrap func(driver.Connector) driver.Connector) (*postgresDB, error) {
+	pool, dsn, err := poolSize(dsn)
+	if err != nil {
+		return nil, err
+	}
+	config, err := pgx.ParseConfig(dsn)
+	if err != nil {
+		return nil, errors.New("the database's address is not a PostgreSQL URL") // pgx's words may hold the password
+	}
+	if config.ConnectTimeout == 0 {
+		config.ConnectTimeout = 5 * time.Second
+	}
+	config.RuntimeParams["application_name"] = "doorward"
+	if _, set := config.RuntimeParams["statement_timeout"]; !set {
+		config.RuntimeParams["statement_timeout"] = "10000"
+	}
+	if _, set := config.RuntimeParams["idle_in_transaction_session_timeout"]; !set {
+		config.RuntimeParams["idle_in_transaction_session_timeout"] = "15000"
+	}
+	p := &postgresDB{db: sql.OpenDB(wrap(stdlib.GetConnector(*config))), records: make(chan *job, 4*largestGroup), done: make(chan struct{})}
+	p.db.SetMaxOpenConns(pool)
+	p.db.SetMaxIdleConns(pool) // a pool that lets connections go reconnects at every burst
+	if err := p.db.PingContext(ctx); err != nil {
+		p.db.Close()
+		return nil, fmt.Errorf("connecting to PostgreSQL at %s:%d: %w", config.Host, config.Port, err)
+	}
+	go p.recorder()
+	return p, nil
+}
+
+// poolSize takes the parameter pool_max_conns from the URL, as pgx's own pool
+// does.
+func poolSize(dsn string) (int, string, error) {
+	size := 8 + 4*runtime.NumCPU()
+	u, err := url.Parse(dsn)
+	if err != nil {
+		return 0, "", errors.New("the database's address is not a URL")
+	}
+	q := u.Query()
+	if text := q.Get("pool_max_conns"); text != "" {
+		if size, err = strconv.Atoi(text); err != nil || size < 1 || size > 1000 {
+			return 0, "", errors.New("pool_max_conns in the database's address is a number from 1 to 1000")
+		}
+		q.Del("pool_max_conns")
+		u.RawQuery = q.Encode()
+		dsn = u.String()
+	}
+	return size, dsn, nil
+}
+
+// bind writes ? as $1, $2 …
+func (p *postgresDB) bind(statement string) string {
+	if b, ok := p.bound.Load(statement); ok {
+		return b.(string)
+	}
+	var b strings.Builder
+	n := 0
+	for part := range strings.SplitSeq(statement, "?") {
+		if n > 0 {
+			fmt.Fprintf(&b, "$%d", n)
+		}
+		b.WriteString(part)
+		n++
+	}
+	p.bound.Store(statement, b.String())
+	return b.String()
+}
+
+// attempts is how often a transaction is tried that the database could not
+// serialise with another.
+const attempts = 6
+
+func (p *postgresDB) write(ctx context.Context, f func(*tx) error) error {
+	var err error
+	for n := range attempts {
+		if n > 0 {
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(time.Duration(secret.Random(1)[0]) * time.Duration(n) * 100 * time.Microsecond):
+			}
+		}
+		if err = p.once(ctx, f); !unserialisable(err) {
+			return err
+		}
+	}
+	return err
+}
+
+func (p *postgresDB) once(ctx context.Context, f func(*tx) error) error {
+	began, err := p.db.BeginTx(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("beginning: %w", err)
+	}
+	defer began.Rollback() //nolint:errcheck // after a commit it does nothing, and else the error is known
+	if err := isolated(f, &tx{ctx: ctx, run: postgresTx{p, began}}); err != nil {
+		return err
+	}
+	if err := began.Commit(); err != nil {
+		return fmt.Errorf("committing: %w", err)
+	}
+	return nil
+}
+
+// unserialisable reports whether the transaction failed for another's sake and
+// may be tried again.
+func unserialisable(err error) bool {
+	e, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && (e.Code == "40001" || e.Code == "40P01")
+}
+
+// record shares one commit between the events that wait. They are inserts of
+// new rows: none fails for another's sake.
+func (p *postgresDB) record(ctx context.Context, f func(*tx) error) error {
+	j := &job{ctx: ctx, f: f, done: make(chan struct{})}
+	select {
+	case p.records <- j:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	<-j.done
+	return j.err
+}
+
+func (p *postgresDB) recorder() {
+	defer close(p.done)
+	for first := range p.records {
+		group := []*job{first}
+		for waiting := len(p.records); waiting > 0 && len(group) < largestGroup; waiting-- {
+			group = append(group, <-p.records)
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		err := p.write(ctx, func(t *tx) error {
+			for _, j := range group {
+				if err := j.f(t); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		cancel()
+		for _, j := range group {
+			j.err = err
+			close(j.done)
+		}
+	}
+}
+
+func (p *postgresDB) query(ctx context.Context, statement string, args ...any) (*sql.Rows, error) {
+	return p.db.QueryContext(ctx, p.bind(statement), args...)
+}
+
+// lock makes other processes that migrate wait.
+func (p *postgresDB) lock(t *tx) error {
+	_, err := t.run.exec(t.ctx, `SELECT pg_advisory_xact_lock(7236838215318)`)
+	return err
+}
+
+func (p *postgresDB) about(ctx context.Context) (Settings, error) {
+	a := Settings{Kind: "postgres"}
+	var fsync, commit, pages string
+	for name, into := range map[string]*string{"server_version": &a.Version, "fsync": &fsync, "synchronous_commit": &commit, "full_page_writes": &pages} {
+		if err := p.db.QueryRowContext(ctx, "SHOW "+name).Scan(into); err != nil {
+			return a, err
+		}
+	}
+	a.Durable = fsync == "on" && commit != "off" && pages == "on"
+	a.Why = fmt.Sprintf("fsync=%s synchronous_commit=%s full_page_writes=%s", fsync, commit, pages)
+	return a, nil
+}
+
+func (p *postgresDB) close() error {
+	close(p.records)
+	<-p.done
+	return p.db.Close()
+}
+
+type postgresTx struct {
+	p  *postgresDB
+	tx *sql.Tx
+}
+
+func (t postgresTx) exec(ctx context.Context, statement string, args ...any) (sql.Result, error) {
+	return t.tx.ExecContext(ctx, t.p.bind(statement), args...)
+}
+
+func (t postgresTx) query(ctx context.Context, statement string, args ...any) (*sql.Rows, error) {
+	return t.tx.QueryContext(ctx, t.p.bind(statement), args...)
+}
+
+// duplicate returns the constraint that a write broke, if it is one of
+// uniqueness.
+func duplicate(err error) (string, bool) {
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return e.ConstraintName, e.Code == "23505"
+	}
+	return sqliteDuplicate(err)
+}

@@ -1,0 +1,293 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"net/url"
+	"runtime"
+	"sync"
+	"time"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+// sqliteDB is one file. All that is written goes through one goroutine with one
+// connection, which puts whatever waits into one transaction: a commit waits
+// for the disk, and so many requests share the wait.
+type sqliteDB struct {
+	readers *sql.DB
+	writers *sql.DB
+	reads   sync.Map // statement → *sql.Stmt
+	jobs    chan *job
+	done    chan struct{}
+}
+
+// job is one verb that waits to be written.
+type job struct {
+	ctx  context.Context
+	f    func(*tx) error
+	err  error
+	done chan struct{}
+}
+
+const (
+	// largestGroup bounds how much one failing commit takes with it.
+	largestGroup = 128
+	// waitForLock is how long a writer of another process (a command) is waited for.
+	waitForLock = 10 * time.Second
+)
+
+func openSQLite(ctx context.Context, path string, wrap func(driver.Connector) driver.Connector) (*sqliteDB, error) {
+	if path == "" || path == ":memory:" {
+		return nil, errors.New("SQLite needs a file: sqlite:PATH")
+	}
+	open := func(pragmas ...string) *sql.DB {
+		q := url.Values{"_txlock": {"immediate"}, "_pragma": append([]string{
+			fmt.Sprintf("busy_timeout(%d)", waitForLock.Milliseconds()),
+			"journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)", "temp_store(MEMORY)",
+		}, pragmas...)}
+		dsn := "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + q.Encode()
+		return sql.OpenDB(wrap(connector{dsn, &sqlite.Driver{}}))
+	}
+	s := &sqliteDB{
+		readers: open("query_only(ON)", "cache_size(-4000)"), writers: open("cache_size(-8000)"),
+		jobs: make(chan *job, 4*largestGroup), done: make(chan struct{}),
+	}
+	readers := max(4, runtime.NumCPU())
+	s.readers.SetMaxOpenConns(readers)
+	s.readers.SetMaxIdleConns(readers)
+	s.writers.SetMaxOpenConns(1)
+	s.writers.SetMaxIdleConns(1)
+	conn, err := s.writers.Conn(ctx)
+	if err != nil {
+		s.readers.Close()
+		s.writers.Close()
+		return nil, fmt.Errorf("opening %s: %w", path, err)
+	}
+	w := &sqliteWriter{db: s.writers, conn: conn, statements: map[string]*sql.Stmt{}}
+	go func() {
+		defer close(s.done)
+		w.run(s.jobs)
+	}()
+	return s, nil
+}
+
+// connector opens connections of a driver that has no connector of its own.
+type connector struct {
+	dsn    string
+	driver driver.Driver
+}
+
+func (c connector) Connect(context.Context) (driver.Conn, error) { return c.driver.Open(c.dsn) }
+func (c connector) Driver() driver.Driver                        { return c.driver }
+
+func (s *sqliteDB) write(ctx context.Context, f func(*tx) error) error {
+	j := &job{ctx: ctx, f: f, done: make(chan struct{})}
+	select {
+	case s.jobs <- j:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	// Once it is in the queue its fate is the writer's to tell: to leave now
+	// would be to answer without knowing whether it was done.
+	<-j.done
+	return j.err
+}
+
+// record needs no door of its own: every write shares its commit.
+func (s *sqliteDB) record(ctx context.Context, f func(*tx) error) error { return s.write(ctx, f) }
+
+func (s *sqliteDB) query(ctx context.Context, statement string, args ...any) (*sql.Rows, error) {
+	prepared, ok := s.reads.Load(statement)
+	if !ok {
+		fresh, err := s.readers.PrepareContext(ctx, statement)
+		if err != nil {
+			return nil, err
+		}
+		var lost bool
+		if prepared, lost = s.reads.LoadOrStore(statement, fresh); lost {
+			fresh.Close()
+		}
+	}
+	return prepared.(*sql.Stmt).QueryContext(ctx, args...)
+}
+
+// lock does nothing: a SQLite transaction that may write is alone from its
+// beginning.
+func (s *sqliteDB) lock(*tx) error { return nil }
+
+func (s *sqliteDB) about(ctx context.Context) (Settings, error) {
+	a := Settings{Kind: "sqlite"}
+	var mode string
+	var level int
+	for pragma, into := range map[string]any{`SELECT sqlite_version()`: &a.Version, `PRAGMA journal_mode`: &mode, `PRAGMA synchronous`: &level} {
+		if err := s.readers.QueryRowContext(ctx, pragma).Scan(into); err != nil {
+			return a, err
+		}
+	}
+	a.Durable = mode == "wal" && level >= 2
+	a.Why = fmt.Sprintf("journal_mode=%s synchronous=%d", mode, level)
+	return a, nil
+}
+
+func (s *sqliteDB) close() error {
+	close(s.jobs)
+	<-s.done
+	return errors.Join(s.readers.Close(), s.writers.Close())
+}
+
+// sqliteWriter is the one goroutine that writes.
+type sqliteWriter struct {
+	db         *sql.DB
+	conn       *sql.Conn
+	statements map[string]*sql.Stmt // prepared on conn
+}
+
+func (w *sqliteWriter) run(jobs <-chan *job) {
+	for first := range jobs {
+		group := w.group(first, jobs)
+		for _, j := range group {
+			close(j.done)
+		}
+	}
+	if w.conn != nil {
+		w.conn.Close()
+	}
+}
+
+// group writes first and whatever waits behind it in one transaction. Each job
+// stands or falls alone, unless the commit fails: then none was done.
+func (w *sqliteWriter) group(first *job, jobs <-chan *job) []*job {
+	group := []*job{first}
+	if err := w.begin(); err != nil {
+		first.err = err
+		return group
+	}
+	var broken error
+	for j := first; ; {
+		if j.err = j.ctx.Err(); j.err == nil {
+			j.err, broken = w.one(j)
+		}
+		if broken != nil || len(group) == largestGroup {
+			break
+		}
+		var more bool
+		select {
+		case j, more = <-jobs:
+		default:
+		}
+		if !more {
+			break
+		}
+		group = append(group, j)
+	}
+	if broken == nil {
+		broken = w.statement("COMMIT")
+	}
+	if broken != nil {
+		w.abandon()
+		for _, j := range group {
+			j.err = fmt.Errorf("writing: %w", broken)
+		}
+	}
+	return group
+}
+
+// one runs a job inside the transaction of its group. broken is an error after
+// which the transaction cannot go on.
+func (w *sqliteWriter) one(j *job) (err, broken error) {
+	if broken = w.statement("SAVEPOINT one"); broken != nil {
+		return broken, broken
+	}
+	err = isolated(j.f, &tx{ctx: context.WithoutCancel(j.ctx), run: w})
+	if err != nil {
+		if broken = w.statement("ROLLBACK TO one"); broken != nil {
+			return err, broken
+		}
+	}
+	return err, w.statement("RELEASE one")
+}
+
+// isolated runs f so that its panic is its own.
+func isolated(f func(*tx) error, t *tx) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v", p)
+		}
+	}()
+	return f(t)
+}
+
+func (w *sqliteWriter) begin() error {
+	if w.conn == nil {
+		conn, err := w.db.Conn(context.Background())
+		if err != nil {
+			return err
+		}
+		w.conn = conn
+	}
+	if err := w.statement("BEGIN IMMEDIATE"); err != nil {
+		w.abandon()
+		return err
+	}
+	return nil
+}
+
+// abandon rolls back, and takes another connection if that is not certain.
+func (w *sqliteWriter) abandon() {
+	if w.statement("ROLLBACK") == nil {
+		return
+	}
+	for _, s := range w.statements {
+		s.Close()
+	}
+	clear(w.statements)
+	_ = w.conn.Raw(func(any) error { return driver.ErrBadConn }) // the pool throws it away
+	w.conn.Close()
+	w.conn = nil
+}
+
+func (w *sqliteWriter) statement(text string) error {
+	_, err := w.exec(context.Background(), text)
+	return err
+}
+
+func (w *sqliteWriter) prepared(ctx context.Context, statement string) (*sql.Stmt, error) {
+	if s, ok := w.statements[statement]; ok {
+		return s, nil
+	}
+	s, err := w.conn.PrepareContext(ctx, statement)
+	if err == nil {
+		w.statements[statement] = s
+	}
+	return s, err
+}
+
+func (w *sqliteWriter) exec(ctx context.Context, statement string, args ...any) (sql.Result, error) {
+	s, err := w.prepared(ctx, statement)
+	if err != nil {
+		return nil, err
+	}
+	return s.ExecContext(ctx, args...)
+}
+
+func (w *sqliteWriter) query(ctx context.Context, statement string, args ...any) (*sql.Rows, error) {
+	s, err := w.prepared(ctx, statement)
+	if err != nil {
+		return nil, err
+	}
+	return s.QueryContext(ctx, args...)
+}
+
+// sqliteDuplicate reports whether err says that a unique value exists.
+func sqliteDuplicate(err error) (string, bool) {
+	e, ok := errors.AsType[*sqlite.Error](err)
+	if !ok || e.Code() != sqlite3.SQLITE_CONSTRAINT_UNIQUE && e.Code() != sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY {
+		return "", false
+	}
+	return e.Error(), true
+}
