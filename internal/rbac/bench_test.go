@@ -18,7 +18,7 @@ func benchPolicy() []Role {
 		for j := range benchPermissions / benchRoles {
 			all[i].Permissions = append(all[i].Permissions, benchPermission(i*10+j))
 		}
-		if i > 2 {
+		if i > 3 {
 			all[i].Inherits = []string{all[i/2].Name, all[i/3].Name}
 		}
 	}
@@ -47,7 +47,11 @@ func TestHasDoesNotAllocate(t *testing.T) {
 	}
 	given, all := s.Set([]string{"new:word"}), s.All()
 	if n := testing.AllocsPerRun(100, func() {
-		sink = e.Has(p) || e.Has("new:word") || given.Has("new:word") || all.Has("new:word") || e.Covers(given)
+		for _, a := range []Set{e.Set, given, all} {
+			sink = a.Has(p)
+			sink = a.Has("new:word")
+			sink = a.Covers(given)
+		}
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
 	}

@@ -42,7 +42,7 @@ func (s *Snapshot) Check(subject string, grants []Grant, scopes []string, permis
 	path := s.path(s.granted(grants, organization, now), bit)
 	switch {
 	case path == nil:
-		d.Missing = s.RolesHolding(permission)
+		d.Missing = s.names(func(n *node) bool { return n.closure.has(bit) })
 		d.Reason = s.lacking(subject, grants, organization, bit, d.Missing)
 	case scopes != nil && !slices.Contains(scopes, permission):
 		d.NarrowedBy = "scope"
