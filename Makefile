@@ -9,7 +9,7 @@ VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev
 # A checkout that belongs to another user must build too.
 export GOFLAGS += -buildvcs=false
 
-.PHONY: build test lint vuln fuzz bench storm cover clean
+.PHONY: build test lint fmt vuln fuzz bench storm cover clean
 
 build: ## the one binary, static, into bin/
 	CGO_ENABLED=0 go build -trimpath -ldflags '-w -X main.version=$(VERSION)' -o bin/doorward ./cmd/doorward
@@ -31,9 +31,12 @@ bench: ## the tables of docs/performance.md
 storm: ## a server that is killed again and again, and what it must not lose
 	go run ./internal/storm $(ARGS)
 
-lint: bin/golangci-lint
+lint: bin/golangci-lint ## what a machine can see (.golangci.yml)
 	CGO_ENABLED=0 bin/golangci-lint run $(PKGS)
 	CGO_ENABLED=0 go vet -tags faults $(PKGS)
+
+fmt: bin/golangci-lint ## as lint wants it
+	bin/golangci-lint fmt
 
 vuln: bin/govulncheck ## known holes in what we call; asks vuln.go.dev
 	bin/govulncheck ./...
