@@ -15,9 +15,10 @@ import (
 const (
 	RefreshSuccessor = "refresh-successor" // derives a refresh token within its grace
 	Cursor           = "cursor"            // authenticates the cursors of lists
+	Once             = "once"              // names requests that are to have one effect
 )
 
-var purposes = []string{RefreshSuccessor, Cursor}
+var purposes = []string{RefreshSuccessor, Cursor, Once}
 
 // Pepper is a random key for MACs, by purpose and version. A row that holds a
 // MAC holds the version that made it.

@@ -44,3 +44,6 @@ func ScopeToken(s string) bool {
 	}
 	return s != ""
 }
+
+// FormatScope returns scope-tokens as a scope parameter.
+func FormatScope(tokens []string) string { return strings.Join(tokens, " ") }

@@ -1,0 +1,305 @@
+package admin
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/doorward/doorward/internal/account"
+	"github.com/doorward/doorward/internal/audit"
+	"github.com/doorward/doorward/internal/fault"
+	"github.com/doorward/doorward/internal/secret"
+	"github.com/doorward/doorward/internal/web"
+)
+
+// User is an account as the API shows it.
+type User struct {
+	ID            string          `json:"id"`
+	Username      string          `json:"username"`
+	Email         string          `json:"email" doc:"Empty if there is none"`
+	EmailVerified bool            `json:"email_verified"`
+	Status        string          `json:"status" enum:"active,disabled"`
+	Name          string          `json:"name"`
+	Profile       account.Profile `json:"profile"`
+	Attributes    map[string]any  `json:"attributes"`
+	HasPassword   bool            `json:"has_password"`
+	Roles         []string        `json:"roles" doc:"The roles that were granted, without those that they inherit"`
+	CreatedAt     string          `json:"created_at"`
+	UpdatedAt     string          `json:"updated_at"`
+	SignedInAt    string          `json:"signed_in_at,omitempty" doc:"Absent if never"`
+}
+
+func (a *API) show(ctx context.Context, u account.User) (User, error) {
+	v := User{
+		ID: u.ID, Username: u.Username, Email: u.Email.String(), EmailVerified: u.EmailVerified, Status: string(u.Status), Name: u.Name,
+		Profile: u.Profile, HasPassword: u.HasPassword, Roles: []string{}, CreatedAt: stamp(u.CreatedAt), UpdatedAt: stamp(u.UpdatedAt), SignedInAt: stamp(u.SignedInAt),
+	}
+	if err := json.Unmarshal(u.Attributes, &v.Attributes); err != nil {
+		return v, err
+	}
+	h, err := a.Roles.Holding(ctx, u.ID)
+	if err != nil {
+		return v, err
+	}
+	now := a.Clock.Now()
+	for _, g := range h.Grants {
+		if g.Live(now) {
+			v.Roles = append(v.Roles, g.Role)
+		}
+	}
+	return v, nil
+}
+
+// stamp writes a time as every time in JSON is written; "" for none.
+func stamp(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(audit.TimeFormat)
+}
+
+type userOut struct {
+	ETag     string `header:"ETag"`
+	Location string `header:"Location"`
+	Replayed string `header:"Idempotency-Replayed" doc:"true where an earlier request with the key had made it"`
+	Body     User
+}
+
+func (a *API) userOut(ctx context.Context, u account.User) (*userOut, error) {
+	v, err := a.show(ctx, u)
+	return &userOut{ETag: web.ETag(u.Version), Body: v}, err
+}
+
+type byID struct {
+	ID string `path:"id" maxLength:"64"`
+}
+
+type readOne struct {
+	byID
+	IfNoneMatch string `header:"If-None-Match"`
+}
+
+type removeOne struct {
+	byID
+	IfMatch string `header:"If-Match"`
+}
+
+type listUsers struct {
+	Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50"`
+	After  string `query:"after" maxLength:"128" doc:"next of the page before"`
+	Q      string `query:"q" maxLength:"254" doc:"How the username or the email begins"`
+	Status string `query:"status" enum:"active,disabled"`
+}
+
+type userPage struct {
+	Body struct {
+		Items []User  `json:"items"`
+		Next  *string `json:"next" doc:"What to send as after for the next page; null at the end"`
+	}
+}
+
+type createUser struct {
+	IdempotencyKey string `header:"Idempotency-Key" maxLength:"255" doc:"Names this request: sent again within 24 hours it has no second effect"`
+	RawBody        []byte
+	Body           struct {
+		Username   string           `json:"username" doc:"a to z, digits, dot, underscore, hyphen; 1 to 64"`
+		Email      string           `json:"email,omitempty"`
+		Password   string           `json:"password,omitempty" format:"password"`
+		Name       string           `json:"name,omitempty"`
+		Profile    *account.Profile `json:"profile,omitempty"`
+		Attributes map[string]any   `json:"attributes,omitempty"`
+	}
+}
+
+type changeUser struct {
+	byID
+	IfMatch string `header:"If-Match"`
+	RawBody []byte
+	Body    struct {
+		Username   *string         `json:"username,omitempty"`
+		Email      *string         `json:"email,omitempty" nullable:"true"`
+		Status     *string         `json:"status,omitempty" enum:"active,disabled"`
+		Name       *string         `json:"name,omitempty" nullable:"true"`
+		Profile    json.RawMessage `json:"profile,omitempty" doc:"OpenID Connect profile claims; merged (RFC 7396)"`
+		Attributes json.RawMessage `json:"attributes,omitempty" doc:"A JSON object; merged (RFC 7396)"`
+	}
+}
+
+func (a *API) users() {
+	handle(a, operation("list-users", http.MethodGet, "/users", "users", "List accounts"), a.listUsers)
+	handle(a, operation("create-user", http.MethodPost, "/users", "users", "Create an account", created), a.createUser)
+	handle(a, operation("get-user", http.MethodGet, "/users/{id}", "users", "Get an account", one), a.getUser)
+	handle(a, operation("update-user", http.MethodPatch, "/users/{id}", "users", "Change an account", one, versioned, clashing), a.updateUser)
+	handle(a, operation("delete-user", http.MethodDelete, "/users/{id}", "users", "Delete an account", one, versioned, empty), a.deleteUser)
+}
+
+func (a *API) listUsers(ctx context.Context, in *listUsers) (*userPage, error) {
+	after, err := a.after(ctx, in.After, "users", in.Q, in.Status)
+	if err != nil {
+		return nil, err
+	}
+	found, err := a.Accounts.List(ctx, account.Filter{Status: account.Status(in.Status), Prefix: in.Q, After: after, Limit: in.Limit + 1})
+	if err != nil {
+		return nil, err
+	}
+	page := &userPage{}
+	page.Body.Items = []User{}
+	if len(found) > in.Limit {
+		found = found[:in.Limit]
+		next, err := a.cursor(ctx, found[in.Limit-1].ID, "users", in.Q, in.Status)
+		if err != nil {
+			return nil, err
+		}
+		page.Body.Next = &next
+	}
+	for _, u := range found {
+		v, err := a.show(ctx, u)
+		if err != nil {
+			return nil, err
+		}
+		page.Body.Items = append(page.Body.Items, v)
+	}
+	return page, nil
+}
+
+func (a *API) createUser(ctx context.Context, in *createUser) (*userOut, error) {
+	by, err := a.once(ctx, in.IdempotencyKey, "POST /users", in.RawBody)
+	if err != nil {
+		return nil, err
+	}
+	d := account.Draft{Username: in.Body.Username, Email: in.Body.Email, Name: in.Body.Name}
+	if in.Body.Profile != nil {
+		d.Profile = *in.Body.Profile
+	}
+	if in.Body.Attributes != nil {
+		if d.Attributes, err = json.Marshal(in.Body.Attributes); err != nil {
+			return nil, err
+		}
+	}
+	if in.Body.Password != "" {
+		d.Hash, err = a.Issuer.SetPassword(ctx, by.Origin.Address, secret.From(in.Body.Password), in.Body.Username, in.Body.Email, in.Body.Name)
+		if err != nil {
+			return nil, err
+		}
+	}
+	u, err := a.Accounts.Create(ctx, by, d)
+	replayed := fault.KindOf(err) == fault.Replayed
+	if replayed {
+		u, err = a.Accounts.Fresh(ctx, replayedID(err))
+	}
+	if err != nil {
+		return nil, err
+	}
+	out, err := a.userOut(ctx, u)
+	if err == nil {
+		out.Location = a.URL + "/users/" + u.ID
+		if replayed {
+			out.Replayed = "true"
+		}
+	}
+	return out, err
+}
+
+// replayedID returns the id of what the first request made.
+func replayedID(err error) string {
+	f, _ := faultOf(err)
+	_, id, _ := strings.Cut(f.ID, ":")
+	return id
+}
+
+func (a *API) getUser(ctx context.Context, in *readOne) (*userOut, error) {
+	u, err := a.Accounts.Fresh(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	out, err := a.userOut(ctx, u)
+	if err != nil {
+		return nil, err
+	}
+	return out, fresh(in.IfNoneMatch, out.ETag)
+}
+
+func (a *API) updateUser(ctx context.Context, in *changeUser) (*userOut, error) {
+	version, err := web.IfMatch(in.IfMatch)
+	if err != nil {
+		return nil, err
+	}
+	return a.merge(ctx, in.ID, version, in.RawBody)
+}
+
+// editable is what a merge patch of an account is applied to.
+type editable struct {
+	Username   string          `json:"username"`
+	Email      string          `json:"email"`
+	Status     string          `json:"status"`
+	Name       string          `json:"name"`
+	Profile    account.Profile `json:"profile"`
+	Attributes map[string]any  `json:"attributes"`
+}
+
+// merge applies a JSON merge patch (RFC 7396) to an account. Where the caller
+// named no version, a change of somebody else's in between is not his conflict:
+// the patch is applied again.
+func (a *API) merge(ctx context.Context, id string, version int64, patch []byte) (*userOut, error) {
+	for tries := 0; ; tries++ {
+		u, err := a.Accounts.Fresh(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		change, err := merged(u, patch)
+		if err != nil {
+			return nil, err
+		}
+		change.Version = u.Version
+		if version != 0 {
+			change.Version = version
+		}
+		u, err = a.Accounts.Update(ctx, web.By(ctx), id, change)
+		if fault.KindOf(err) == fault.Stale && version == 0 && tries < 3 {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		return a.userOut(ctx, u)
+	}
+}
+
+func merged(u account.User, patch []byte) (account.Change, error) {
+	before := editable{Username: u.Username, Email: u.Email.String(), Status: string(u.Status), Name: u.Name, Profile: u.Profile}
+	if err := json.Unmarshal(u.Attributes, &before.Attributes); err != nil {
+		return account.Change{}, err
+	}
+	text, err := json.Marshal(before)
+	if err != nil {
+		return account.Change{}, err
+	}
+	if text, err = mergePatch(text, patch); err != nil {
+		return account.Change{}, err
+	}
+	var after editable
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&after); err != nil {
+		return account.Change{}, fault.At("body", "the changed account would hold a field that is not known, or of a wrong type").Because(err)
+	}
+	attributes, err := json.Marshal(after.Attributes)
+	if after.Attributes == nil {
+		attributes = []byte("{}")
+	}
+	status := account.Status(after.Status)
+	return account.Change{
+		Username: &after.Username, Email: &after.Email, Status: &status, Name: &after.Name, Profile: &after.Profile, Attributes: attributes,
+	}, err
+}
+
+func (a *API) deleteUser(ctx context.Context, in *removeOne) (*struct{}, error) {
+	version, err := web.IfMatch(in.IfMatch)
+	if err != nil {
+		return nil, err
+	}
+	return nil, a.Accounts.Delete(ctx, web.By(ctx), in.ID, version, false)
+}

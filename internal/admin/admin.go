@@ -1,0 +1,194 @@
+// Package admin is the management API: accounts, roles and grants over HTTP,
+// described by an OpenAPI document that is made from the same code.
+//
+// Who may call an operation is not decided here but in the server's site map;
+// what an operation may do to whom is decided by the domain, in the transaction
+// that does it.
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/doorward/doorward/internal/account"
+	"github.com/doorward/doorward/internal/clock"
+	"github.com/doorward/doorward/internal/issue"
+	"github.com/doorward/doorward/internal/keyring"
+	"github.com/doorward/doorward/internal/rbac"
+	"github.com/doorward/doorward/internal/strictjson"
+	"github.com/doorward/doorward/internal/web"
+)
+
+// Parts are what the management API is made of.
+type Parts struct {
+	Accounts *account.Service
+	Roles    *rbac.Service
+	Issuer   *issue.Service
+	Keys     *keyring.Service
+	Clock    clock.Clock
+	URL      string // of this server, for the document
+	Version  string
+}
+
+// API is the management API.
+type API struct {
+	Parts
+	huma huma.API
+	mux  *http.ServeMux
+}
+
+// New returns the API with its operations.
+func New(p Parts) *API {
+	// huma keeps these two for a whole program. Strict casing: "Roles" is not
+	// "roles" (encoding/json would take one for the other).
+	huma.ValidateStrictCasing = true
+	huma.NewError = newError
+
+	registry := huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer)
+	format := huma.Format{Marshal: marshal, Unmarshal: unmarshal}
+	a := &API{Parts: p, mux: http.NewServeMux()}
+	a.huma = humago.New(a.mux, huma.Config{
+		OpenAPI: &huma.OpenAPI{
+			OpenAPI: "3.1.0",
+			Info: &huma.Info{
+				Title: "Doorward", Version: p.Version,
+				Description: "Authentication and authorization: sign in, manage accounts, roles and grants.",
+				License:     &huma.License{Name: "Apache-2.0", Identifier: "Apache-2.0"},
+			},
+			Servers:    []*huma.Server{{URL: p.URL}},
+			Components: &huma.Components{Schemas: registry, SecuritySchemes: schemes(p.URL)},
+		},
+		Formats:       map[string]huma.Format{"application/json": format, "json": format},
+		DefaultFormat: "application/json", RejectUnknownQueryParameters: true,
+	})
+	a.me()
+	a.users()
+	a.roles()
+	a.grants()
+	return a
+}
+
+// schemes are the ways to prove who asks.
+func schemes(url string) map[string]*huma.SecurityScheme {
+	return map[string]*huma.SecurityScheme{
+		"password": {
+			Type: "oauth2", Description: "An access token from the password form, for first-party applications.",
+			Flows: &huma.OAuthFlows{Password: &huma.OAuthFlow{TokenURL: url + "/auth/login", RefreshURL: url + "/auth/refresh", Scopes: map[string]string{}}},
+		},
+		"bearer": {Type: "http", Scheme: "bearer", BearerFormat: "at+jwt", Description: "An access token (RFC 9068) in the header (RFC 6750, Section 2.1)."},
+	}
+}
+
+// Handler serves the operations. It checks no permission.
+func (a *API) Handler() http.Handler { return a.mux }
+
+// Operations lists every operation, like "GET /users/{id}".
+func (a *API) Operations() []string {
+	var list []string
+	for path, item := range a.huma.OpenAPI().Paths {
+		for method, op := range operations(item) {
+			if op != nil {
+				list = append(list, method+" "+path)
+			}
+		}
+	}
+	return list
+}
+
+func operations(i *huma.PathItem) map[string]*huma.Operation {
+	return map[string]*huma.Operation{
+		http.MethodGet: i.Get, http.MethodPost: i.Post, http.MethodPut: i.Put, http.MethodPatch: i.Patch, http.MethodDelete: i.Delete,
+	}
+}
+
+// Document returns the OpenAPI document. needs says which permission the site
+// map asks for an operation, "" for none but a token, and false for an
+// operation that is open to all.
+func (a *API) Document(needs func(operation string) (permission string, token bool)) ([]byte, error) {
+	doc := a.huma.OpenAPI()
+	a.describeSignIn()
+	for path, item := range doc.Paths {
+		for method, op := range operations(item) {
+			if op == nil {
+				continue
+			}
+			permission, token := needs(method + " " + path)
+			if !token {
+				op.Security = []map[string][]string{}
+				continue
+			}
+			scopes := []string{}
+			if permission != "" {
+				scopes = append(scopes, permission)
+				op.Description = strings.TrimSpace(op.Description + "\n\nNeeds the permission `" + permission + "`.")
+			}
+			op.Security = []map[string][]string{{"password": scopes}, {"bearer": scopes}}
+		}
+	}
+	return json.Marshal(doc)
+}
+
+func marshal(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
+}
+
+// unmarshal refuses what two parsers could read differently.
+func unmarshal(data []byte, v any) error {
+	if err := strictjson.Check(data); err != nil {
+		return err
+	}
+	return json.Unmarshal(data, v)
+}
+
+// operation describes an operation.
+func operation(id, method, path, tag, summary string, more ...func(*huma.Operation)) huma.Operation {
+	op := huma.Operation{
+		OperationID: id, Method: method, Path: path, Tags: []string{tag}, Summary: summary,
+		MaxBodyBytes: 64 << 10, Errors: []int{400, 401, 403},
+	}
+	for _, f := range more {
+		f(&op)
+	}
+	return op
+}
+
+func created(op *huma.Operation) {
+	op.DefaultStatus = http.StatusCreated
+	op.Errors = append(op.Errors, http.StatusConflict)
+}
+
+func empty(op *huma.Operation)     { op.DefaultStatus = http.StatusNoContent }
+func one(op *huma.Operation)       { op.Errors = append(op.Errors, http.StatusNotFound) }
+func versioned(op *huma.Operation) { op.Errors = append(op.Errors, http.StatusPreconditionFailed) }
+
+// handle registers an operation whose errors are told as problems.
+func handle[I, O any](a *API, op huma.Operation, h func(context.Context, *I) (*O, error)) {
+	huma.Register(a.huma, op, func(ctx context.Context, in *I) (*O, error) {
+		out, err := h(ctx, in)
+		if err == nil {
+			return out, nil
+		}
+		if _, ok := errors.AsType[huma.StatusError](err); !ok || web.ProblemOf(err).Status != http.StatusInternalServerError {
+			web.Of(ctx).Cause = err
+		}
+		if s, ok := errors.AsType[*notModified](err); ok {
+			return nil, s
+		}
+		return nil, problem(ctx, err)
+	})
+}
+
+func problem(ctx context.Context, err error) error {
+	p := web.ProblemOf(err)
+	p.RequestID = web.By(ctx).Origin.RequestID
+	return withHeaders(p, err)
+}

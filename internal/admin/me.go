@@ -1,0 +1,105 @@
+package admin
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/doorward/doorward/internal/fault"
+	"github.com/doorward/doorward/internal/principal"
+	"github.com/doorward/doorward/internal/secret"
+	"github.com/doorward/doorward/internal/web"
+)
+
+// Me is the principal that signed in.
+type Me struct {
+	User
+	EffectiveRoles []string `json:"effective_roles" doc:"The granted roles and all that they inherit"`
+	Permissions    []string `json:"permissions" doc:"What the roles allow"`
+	Scope          []string `json:"scope" doc:"What this access token carries"`
+}
+
+type meOut struct {
+	ETag string `header:"ETag"`
+	Body Me
+}
+
+type changeMe struct {
+	IfMatch string `header:"If-Match"`
+	RawBody []byte
+	Body    struct {
+		Name    *string        `json:"name,omitempty" nullable:"true"`
+		Profile map[string]any `json:"profile,omitempty" doc:"OpenID Connect profile claims; merged (RFC 7396)"`
+	}
+}
+
+type changePassword struct {
+	Body struct {
+		Current string `json:"current_password" format:"password"`
+		New     string `json:"new_password" format:"password"`
+	}
+}
+
+func (a *API) me() {
+	handle(a, operation("get-me", http.MethodGet, "/users/me", "me", "Who am I, and what may I do"), a.getMe)
+	handle(a, operation("update-me", http.MethodPatch, "/users/me", "me", "Change my profile", versioned), a.updateMe)
+	handle(a, operation("change-my-password", http.MethodPost, "/users/me/password", "me", "Change my password and end all that is signed in with it", empty), a.changePassword)
+}
+
+// person returns the account of the person who asks.
+func person(ctx context.Context) (principal.Principal, error) {
+	by := web.By(ctx)
+	if by.Kind != principal.User {
+		return by, fault.New(fault.Denied, "this is for people who signed in")
+	}
+	return by, nil
+}
+
+func (a *API) getMe(ctx context.Context, _ *struct{}) (*meOut, error) {
+	by, err := person(ctx)
+	if err != nil {
+		return nil, err
+	}
+	u, err := a.Accounts.User(ctx, by.ID)
+	if err != nil {
+		return nil, err
+	}
+	held, _, err := a.Roles.Of(ctx, by.ID)
+	if err != nil {
+		return nil, err
+	}
+	v, err := a.show(ctx, u)
+	if err != nil {
+		return nil, err
+	}
+	return &meOut{ETag: web.ETag(u.Version), Body: Me{
+		User: v, EffectiveRoles: some(held.Roles()), Permissions: some(held.Permissions()), Scope: some(by.Scopes),
+	}}, nil
+}
+
+// some returns list, or an empty one that JSON writes as [].
+func some(list []string) []string {
+	if list == nil {
+		return []string{}
+	}
+	return list
+}
+
+func (a *API) updateMe(ctx context.Context, in *changeMe) (*userOut, error) {
+	by, err := person(ctx)
+	if err != nil {
+		return nil, err
+	}
+	version, err := web.IfMatch(in.IfMatch)
+	if err != nil {
+		return nil, err
+	}
+	return a.merge(ctx, by.ID, version, in.RawBody)
+}
+
+func (a *API) changePassword(ctx context.Context, in *changePassword) (*struct{}, error) {
+	by, err := person(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return nil, a.Issuer.ChangePassword(ctx, by, secret.From(in.Body.Current), secret.From(in.Body.New))
+}

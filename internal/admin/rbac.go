@@ -1,0 +1,285 @@
+package admin
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/doorward/doorward/internal/fault"
+	"github.com/doorward/doorward/internal/rbac"
+	"github.com/doorward/doorward/internal/web"
+)
+
+// Role is a role as the API shows it.
+type Role struct {
+	Name        string   `json:"name"`
+	Description string   `json:"description"`
+	Permissions []string `json:"permissions" doc:"Its own, without those it inherits"`
+	Inherits    []string `json:"inherits" doc:"The roles whose permissions it has too"`
+	Builtin     bool     `json:"builtin" doc:"Built-in roles cannot be changed"`
+	CreatedAt   string   `json:"created_at"`
+	UpdatedAt   string   `json:"updated_at"`
+}
+
+func showRole(r rbac.Role) Role {
+	return Role{
+		Name: r.Name, Description: r.Description, Permissions: some(r.Permissions), Inherits: some(r.Inherits), Builtin: r.Builtin,
+		CreatedAt: stamp(r.CreatedAt), UpdatedAt: stamp(r.UpdatedAt),
+	}
+}
+
+type roleOut struct {
+	ETag     string `header:"ETag"`
+	Location string `header:"Location"`
+	Replayed string `header:"Idempotency-Replayed" doc:"true where an earlier request with the key had made it"`
+	Body     Role
+}
+
+func newRoleOut(r rbac.Role) *roleOut { return &roleOut{ETag: web.ETag(r.Version), Body: showRole(r)} }
+
+type byName struct {
+	Name string `path:"name" maxLength:"64"`
+}
+
+type readRole struct {
+	byName
+	IfNoneMatch string `header:"If-None-Match"`
+}
+
+type removeRole struct {
+	byName
+	IfMatch string `header:"If-Match"`
+}
+
+type listRoles struct {
+	Limit int    `query:"limit" minimum:"1" maximum:"200" default:"200"`
+	After string `query:"after" maxLength:"64" doc:"next of the page before"`
+}
+
+type rolePage struct {
+	Body struct {
+		Items []Role  `json:"items"`
+		Next  *string `json:"next"`
+	}
+}
+
+type createRole struct {
+	IdempotencyKey string `header:"Idempotency-Key" maxLength:"255" doc:"Names this request: sent again within 24 hours it has no second effect"`
+	RawBody        []byte
+	Body           struct {
+		Name        string   `json:"name"`
+		Description string   `json:"description,omitempty"`
+		Permissions []string `json:"permissions,omitempty"`
+		Inherits    []string `json:"inherits,omitempty"`
+	}
+}
+
+type replaceRole struct {
+	byName
+	IfMatch string `header:"If-Match"`
+	Body    struct {
+		Name        string   `json:"name,omitempty" doc:"If given, the name in the path"`
+		Description string   `json:"description,omitempty"`
+		Permissions []string `json:"permissions,omitempty"`
+		Inherits    []string `json:"inherits,omitempty"`
+	}
+}
+
+func (a *API) roles() {
+	handle(a, operation("list-roles", http.MethodGet, "/roles", "roles", "List roles"), a.listRoles)
+	handle(a, operation("create-role", http.MethodPost, "/roles", "roles", "Create a role", created), a.createRole)
+	handle(a, operation("get-role", http.MethodGet, "/roles/{name}", "roles", "Get a role", one), a.getRole)
+	handle(a, operation("replace-role", http.MethodPut, "/roles/{name}", "roles", "Give a role another content", one, versioned, clashing), a.replaceRole)
+	handle(a, operation("delete-role", http.MethodDelete, "/roles/{name}", "roles", "Delete a role and take it from everybody", one, versioned, empty, clashing), a.deleteRole)
+}
+
+func (a *API) listRoles(_ context.Context, in *listRoles) (*rolePage, error) {
+	page := &rolePage{}
+	page.Body.Items = []Role{}
+	for _, r := range a.Roles.Snapshot().Roles() { // sorted by name
+		if r.Name <= in.After {
+			continue
+		}
+		if len(page.Body.Items) == in.Limit {
+			last := page.Body.Items[in.Limit-1].Name
+			page.Body.Next = &last
+			break
+		}
+		page.Body.Items = append(page.Body.Items, showRole(r))
+	}
+	return page, nil
+}
+
+func (a *API) createRole(ctx context.Context, in *createRole) (*roleOut, error) {
+	by, err := a.once(ctx, in.IdempotencyKey, "POST /roles", in.RawBody)
+	if err != nil {
+		return nil, err
+	}
+	b := in.Body
+	r, err := a.Roles.CreateRole(ctx, by, rbac.Role{Name: b.Name, Description: b.Description, Permissions: b.Permissions, Inherits: b.Inherits})
+	replayed := fault.KindOf(err) == fault.Replayed
+	if replayed {
+		r, err = a.role(replayedID(err))
+	}
+	if err != nil {
+		return nil, err
+	}
+	out := newRoleOut(r)
+	out.Location = a.URL + "/roles/" + r.Name
+	if replayed {
+		out.Replayed = "true"
+	}
+	return out, nil
+}
+
+func (a *API) role(name string) (rbac.Role, error) {
+	r, ok := a.Roles.Snapshot().Role(name)
+	if !ok {
+		return r, fault.New(fault.NotFound, "there is no such role")
+	}
+	return r, nil
+}
+
+func (a *API) getRole(_ context.Context, in *readRole) (*roleOut, error) {
+	r, err := a.role(in.Name)
+	if err != nil {
+		return nil, err
+	}
+	out := newRoleOut(r)
+	return out, fresh(in.IfNoneMatch, out.ETag)
+}
+
+func (a *API) replaceRole(ctx context.Context, in *replaceRole) (*roleOut, error) {
+	version, err := web.IfMatch(in.IfMatch)
+	if err != nil {
+		return nil, err
+	}
+	b := in.Body
+	if b.Name != "" && b.Name != in.Name {
+		return nil, fault.At("body.name", "a role keeps its name; create another one instead")
+	}
+	r, err := a.Roles.ReplaceRole(ctx, web.By(ctx), rbac.Role{
+		Name: in.Name, Description: b.Description, Permissions: b.Permissions, Inherits: b.Inherits, Version: version,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return newRoleOut(r), nil
+}
+
+func (a *API) deleteRole(ctx context.Context, in *removeRole) (*struct{}, error) {
+	version, err := web.IfMatch(in.IfMatch)
+	if err != nil {
+		return nil, err
+	}
+	return nil, a.Roles.DeleteRole(ctx, web.By(ctx), in.Name, version)
+}
+
+// Grant is a role that an account has.
+type Grant struct {
+	ID        string `json:"id"`
+	Role      string `json:"role"`
+	Until     string `json:"until,omitempty" doc:"When it ends; absent if it does not"`
+	Reason    string `json:"reason,omitempty"`
+	GrantedBy string `json:"granted_by"`
+	GrantedAt string `json:"granted_at"`
+	Live      bool   `json:"live" doc:"false once it has ended"`
+}
+
+func (a *API) showGrant(g rbac.Grant) Grant {
+	return Grant{ID: g.ID, Role: g.Role, Until: stamp(g.Until), Reason: g.Reason, GrantedBy: g.By, GrantedAt: stamp(g.At), Live: g.Live(a.Clock.Now())}
+}
+
+type grantOut struct {
+	ETag     string `header:"ETag"`
+	Location string `header:"Location"`
+	Replayed string `header:"Idempotency-Replayed" doc:"true where an earlier request with the key had made it"`
+	Body     Grant
+}
+
+type grantPage struct {
+	Body struct {
+		Items []Grant `json:"items"`
+		Next  *string `json:"next" doc:"Always null: all grants are on one page"`
+	}
+}
+
+type giveRole struct {
+	byID
+	IdempotencyKey string `header:"Idempotency-Key" maxLength:"255" doc:"Names this request: sent again within 24 hours it has no second effect"`
+	RawBody        []byte
+	Body           struct {
+		Role   string     `json:"role"`
+		Until  *time.Time `json:"until,omitempty" doc:"When the grant ends"`
+		Reason string     `json:"reason,omitempty" maxLength:"1000"`
+	}
+}
+
+type takeRole struct {
+	byID
+	Role string `path:"role" maxLength:"64"`
+}
+
+func (a *API) grants() {
+	handle(a, operation("list-grants", http.MethodGet, "/users/{id}/roles", "roles", "List the roles of an account", one), a.listGrants)
+	handle(a, operation("give-role", http.MethodPost, "/users/{id}/roles", "roles", "Give a role to an account", one, created), a.giveRole)
+	handle(a, operation("take-role", http.MethodDelete, "/users/{id}/roles/{role}", "roles", "Take a role from an account", one, empty, clashing), a.takeRole)
+}
+
+func (a *API) listGrants(ctx context.Context, in *byID) (*grantPage, error) {
+	if _, err := a.Accounts.User(ctx, in.ID); err != nil {
+		return nil, err
+	}
+	h, err := a.Roles.Holding(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	page := &grantPage{}
+	page.Body.Items = []Grant{}
+	for _, g := range h.Grants {
+		page.Body.Items = append(page.Body.Items, a.showGrant(g))
+	}
+	return page, nil
+}
+
+func (a *API) giveRole(ctx context.Context, in *giveRole) (*grantOut, error) {
+	by, err := a.once(ctx, in.IdempotencyKey, "POST /users/"+in.ID+"/roles", in.RawBody)
+	if err != nil {
+		return nil, err
+	}
+	var until time.Time
+	if in.Body.Until != nil {
+		until = in.Body.Until.UTC().Truncate(time.Microsecond)
+	}
+	g, err := a.Roles.Give(ctx, by, in.ID, in.Body.Role, until, in.Body.Reason)
+	replayed := fault.KindOf(err) == fault.Replayed
+	if replayed {
+		g, err = a.grant(ctx, in.ID, in.Body.Role)
+	}
+	if err != nil {
+		return nil, err
+	}
+	out := &grantOut{ETag: `"` + g.ID + `"`, Location: strings.Join([]string{a.URL, "users", in.ID, "roles", g.Role}, "/"), Body: a.showGrant(g)}
+	if replayed {
+		out.Replayed = "true"
+	}
+	return out, nil
+}
+
+func (a *API) grant(ctx context.Context, user, role string) (rbac.Grant, error) {
+	h, err := a.Roles.Holding(ctx, user)
+	if err != nil {
+		return rbac.Grant{}, err
+	}
+	for _, g := range h.Grants {
+		if g.Role == role {
+			return g, nil
+		}
+	}
+	return rbac.Grant{}, fault.New(fault.Conflict, "the role was granted by this request, and taken away since")
+}
+
+func (a *API) takeRole(ctx context.Context, in *takeRole) (*struct{}, error) {
+	return nil, a.Roles.Take(ctx, web.By(ctx), in.ID, in.Role)
+}

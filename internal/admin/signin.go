@@ -1,0 +1,52 @@
+package admin
+
+import (
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+// describeSignIn adds to the document what /auth/ serves. It is described by
+// hand: its bodies may be forms, and its errors are those of OAuth 2.0.
+func (a *API) describeSignIn() {
+	text := &huma.Schema{Type: "string"}
+	secretText := &huma.Schema{Type: "string", Format: "password"}
+	tokens := &huma.Schema{Type: "object", Properties: map[string]*huma.Schema{
+		"access_token": text, "token_type": {Type: "string", Enum: []any{"Bearer"}}, "expires_in": {Type: "integer", Description: "seconds"},
+		"refresh_token": text, "scope": text,
+	}, Required: []string{"access_token", "token_type", "expires_in", "refresh_token", "scope"}}
+	oauthError := &huma.Schema{Type: "object", Properties: map[string]*huma.Schema{"error": text, "error_description": text}, Required: []string{"error"}}
+	body := func(required []string, fields map[string]*huma.Schema) *huma.RequestBody {
+		s := &huma.Schema{Type: "object", Properties: fields, Required: required}
+		return &huma.RequestBody{Content: map[string]*huma.MediaType{"application/x-www-form-urlencoded": {Schema: s}, "application/json": {Schema: s}}}
+	}
+	answer := func(description string, s *huma.Schema) *huma.Response {
+		r := &huma.Response{Description: description}
+		if s != nil {
+			r.Content = map[string]*huma.MediaType{"application/json": {Schema: s}}
+		}
+		return r
+	}
+	doc := a.huma.OpenAPI()
+	doc.AddOperation(&huma.Operation{
+		OperationID: "login", Method: http.MethodPost, Path: "/auth/login", Tags: []string{"sign in"}, Summary: "Sign in with a password",
+		RequestBody: body([]string{"username", "password"}, map[string]*huma.Schema{
+			"username": {Type: "string", Description: "The username, or the email once it is verified"}, "password": secretText,
+			"scope": {Type: "string", Description: "Permissions to ask for; all that the user holds if absent"}, "grant_type": text, "client_id": text, "resource": text,
+		}),
+		Responses: map[string]*huma.Response{
+			"200": answer("Tokens", tokens), "400": answer("invalid_request, invalid_scope or invalid_target", oauthError),
+			"401": answer("invalid_grant: the username or the password is wrong", oauthError), "429": answer("temporarily_unavailable: see Retry-After", oauthError),
+		},
+	})
+	doc.AddOperation(&huma.Operation{
+		OperationID: "refresh", Method: http.MethodPost, Path: "/auth/refresh", Tags: []string{"sign in"}, Summary: "Spend a refresh token for the next pair",
+		RequestBody: body([]string{"refresh_token"}, map[string]*huma.Schema{"refresh_token": secretText, "scope": text, "client_id": text}),
+		Responses:   map[string]*huma.Response{"200": answer("Tokens", tokens), "400": answer("invalid_grant: the token is spent, expired or unknown", oauthError)},
+	})
+	doc.AddOperation(&huma.Operation{
+		OperationID: "logout", Method: http.MethodPost, Path: "/auth/logout", Tags: []string{"sign in"}, Summary: "End what was signed in",
+		RequestBody: body(nil, map[string]*huma.Schema{"refresh_token": secretText}),
+		Responses:   map[string]*huma.Response{"204": answer("Done, or there was nothing to do", nil)},
+	})
+}

@@ -1,0 +1,114 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/doorward/doorward/guard"
+	"github.com/doorward/doorward/internal/audit"
+	"github.com/doorward/doorward/internal/id"
+	"github.com/doorward/doorward/internal/principal"
+	"github.com/doorward/doorward/internal/web"
+)
+
+// protect lets a request pass that brings an access token with the route's
+// permission, if the roles of its principal allow it now: the token says what
+// was granted, the policy what still is.
+func (s *Server) protect(r route, next http.Handler) http.Handler {
+	permission := r.who.permission()
+	var checks []guard.Requirement
+	if permission != "" {
+		checks = append(checks, guard.Permission(permission))
+	}
+	read := strings.HasPrefix(r.pattern, http.MethodGet+" ")
+	return s.guard.Require(checks...)(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		known := web.Of(req.Context())
+		identify(known, guard.PrincipalFrom(req.Context()))
+		if permission != "" {
+			allowed, err := s.Roles.Allows(req.Context(), known.By, permission)
+			if err == nil && !allowed {
+				err = s.deny(known, permission)
+			}
+			if err != nil {
+				known.Cause = err
+				r.fail(w, req, err)
+				return
+			}
+		}
+		if read {
+			s.counter.Add(s.Clock.Now(), "family:"+known.By.Family, r.pattern, audit.Success)
+		}
+		next.ServeHTTP(w, req)
+	}))
+}
+
+// identify makes the request that of the principal whose token was verified.
+func identify(known *web.Request, p *guard.Principal) {
+	by := &known.By
+	by.Kind, by.ID, by.Client, by.Family, by.Scopes = principal.User, p.Subject, p.ClientID, p.Family, p.Scopes
+}
+
+// deny is the refusal of a request whose principal lacks a permission. Refusals
+// are counted, not written one by one: whoever asks too much must not fill the
+// log.
+func (s *Server) deny(known *web.Request, permission string) *web.Problem {
+	now := s.Clock.Now()
+	p := web.NewProblem(http.StatusForbidden, "this needs the permission "+permission)
+	p.DecisionID = id.New(now)
+	s.counter.Add(now, "family:"+known.By.Family, known.Route, audit.Denied)
+	return p
+}
+
+// refused tells why the guard let a request not pass; it has set the headers.
+func (s *Server) refused(w http.ResponseWriter, r *http.Request, refusal guard.Refusal) {
+	known := web.Of(r.Context())
+	err := web.NewProblem(refusal.Status, refusal.Description)
+	if refusal.Status == http.StatusForbidden {
+		if p := guard.PrincipalFrom(r.Context()); p != nil {
+			identify(known, p)
+		}
+		err = s.deny(known, refusal.Scope)
+	}
+	web.Note(r.Context(), slog.String("refused", refusal.Code))
+	known.Cause = errors.Join(err, refusal.Err)
+	web.FailProblem(w, r, err)
+}
+
+// stale is how long this process trusts what it knows of revocations without
+// hearing from the database.
+const stale = 5 * time.Second
+
+// revoked is asked at every request, whether the token was seen before or not.
+func (s *Server) revoked(_ context.Context, p *guard.Principal) error {
+	if s.Feed.Age() > stale {
+		return guard.ErrUnavailable
+	}
+	if s.Revoked.Has(p.Family, p.Subject, p.Roles, p.PolicyVersion) {
+		return guard.ErrRevoked
+	}
+	return nil
+}
+
+var errNoBearer = errors.New("there is no access token")
+
+// bearer returns whose access token a request brings. One that is revoked
+// already counts: to sign out twice is no error.
+func (s *Server) bearer(r *http.Request) (family, user string, err error) {
+	given := r.Header.Values("Authorization")
+	if len(given) != 1 {
+		return "", "", errNoBearer
+	}
+	scheme, token, ok := strings.Cut(given[0], " ")
+	if !ok || !strings.EqualFold(scheme, "Bearer") {
+		return "", "", errNoBearer
+	}
+	p, err := s.guard.Verify(r.Context(), token)
+	if err != nil {
+		return "", "", err
+	}
+	return p.Family, p.Subject, nil
+}

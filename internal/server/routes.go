@@ -1,0 +1,143 @@
+package server
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/doorward/doorward/internal/admin"
+	"github.com/doorward/doorward/internal/provider"
+	"github.com/doorward/doorward/internal/signin"
+	"github.com/doorward/doorward/internal/web"
+)
+
+// route is one line of the site map.
+type route struct {
+	pattern string
+	who     who      // may call it
+	fail    web.Fail // how its errors are told
+	serve   http.Handler
+}
+
+// who may call a route: anybody, whoever brings an access token, or whoever has
+// a permission, in the token and by his roles now.
+type who string
+
+const (
+	anybody who = ""
+	token   who = "token"
+)
+
+func (w who) permission() string {
+	if w == anybody || w == token {
+		return ""
+	}
+	return string(w)
+}
+
+type surfaces struct {
+	admin    *admin.API
+	provider *provider.Provider
+	signin   *signin.Surface
+}
+
+// routes is the site map: every path of this server, who may call it, how its
+// failures are told, and who answers. What is not here is 404.
+func (s *Server) routes(p surfaces) []route {
+	problem := web.FailProblem
+	api := p.admin.Handler()
+	f := func(h web.Handler, fail web.Fail) http.Handler { return web.Serve(h, fail) }
+	return []route{
+		{"GET /{$}", anybody, problem, f(s.home, problem)},
+		{"GET /healthz", anybody, problem, f(s.healthy, problem)},
+		{"GET /readyz", anybody, problem, f(s.ready, problem)},
+		{"GET /openapi.json", anybody, problem, f(s.document, problem)},
+
+		{"POST /auth/login", anybody, signin.Fail, f(p.signin.Login, signin.Fail)},
+		{"POST /auth/refresh", anybody, signin.Fail, f(p.signin.Refresh, signin.Fail)},
+		{"POST /auth/logout", anybody, signin.Fail, f(p.signin.Logout, signin.Fail)},
+
+		{"GET /oauth2/jwks", anybody, signin.Fail, f(p.provider.JWKS, signin.Fail)},
+		{"GET /.well-known/oauth-authorization-server", anybody, problem, f(p.provider.Metadata, problem)},
+		{"GET /.well-known/oauth-protected-resource", anybody, problem, s.guard.Metadata()},
+
+		{"GET /users/me", token, problem, api},
+		{"PATCH /users/me", token, problem, api},
+		{"POST /users/me/password", token, problem, api},
+
+		{"GET /users", "users:read", problem, api},
+		{"POST /users", "users:write", problem, api},
+		{"GET /users/{id}", "users:read", problem, api},
+		{"PATCH /users/{id}", "users:write", problem, api},
+		{"DELETE /users/{id}", "users:write", problem, api},
+
+		{"GET /roles", "roles:read", problem, api},
+		{"POST /roles", "roles:write", problem, api},
+		{"GET /roles/{name}", "roles:read", problem, api},
+		{"PUT /roles/{name}", "roles:write", problem, api},
+		{"DELETE /roles/{name}", "roles:write", problem, api},
+
+		{"GET /users/{id}/roles", "roles:read", problem, api},
+		{"POST /users/{id}/roles", "roles:grant", problem, api},
+		{"DELETE /users/{id}/roles/{role}", "roles:grant", problem, api},
+	}
+}
+
+// needs reads the site map for the API's document.
+func needs(table []route) func(string) (string, bool) {
+	return func(operation string) (string, bool) {
+		for _, r := range table {
+			if r.pattern == operation {
+				return r.who.permission(), r.who != anybody
+			}
+		}
+		return "", false
+	}
+}
+
+// mux serves the site map.
+func (s *Server) mux(table []route) http.Handler {
+	mux := http.NewServeMux()
+	for _, r := range table {
+		h := r.serve
+		if r.who != anybody {
+			h = s.protect(r, h)
+		}
+		mux.Handle(r.pattern, named(r.pattern, h))
+	}
+	mux.Handle("/", web.Serve(func(_ http.ResponseWriter, r *http.Request) error { return nowhere(mux, r) }, s.failNowhere))
+	return mux
+}
+
+// named notes the route that serves a request.
+func named(pattern string, h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		web.Of(r.Context()).Route = pattern
+		h.ServeHTTP(w, r)
+	})
+}
+
+// nowhere says why no route serves a request: its path is not there, or not for
+// its method.
+func nowhere(mux *http.ServeMux, r *http.Request) error {
+	var allow []string
+	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
+		probe := &http.Request{Method: method, URL: r.URL, Host: r.Host}
+		if _, pattern := mux.Handler(probe); pattern != "/" && pattern != "" {
+			allow = append(allow, method)
+		}
+	}
+	if len(allow) > 0 && !slices.Contains(allow, r.Method) {
+		return &web.Refused{Status: http.StatusMethodNotAllowed, Message: "the path is not for this method", Allow: strings.Join(allow, ", ")}
+	}
+	return &web.Refused{Status: http.StatusNotFound, Message: "there is nothing here"}
+}
+
+// failNowhere tells an error outside any route, in the manner of the path.
+func (s *Server) failNowhere(w http.ResponseWriter, r *http.Request, err error) {
+	if strings.HasPrefix(r.URL.Path, "/auth/") || strings.HasPrefix(r.URL.Path, "/oauth2/") {
+		signin.Fail(w, r, err)
+		return
+	}
+	web.FailProblem(w, r, err)
+}

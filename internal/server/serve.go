@@ -1,0 +1,160 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/doorward/doorward/internal/audit"
+	"github.com/doorward/doorward/internal/principal"
+)
+
+// drain is how long requests that were begun may take once the server is told
+// to stop.
+const drain = 30 * time.Second
+
+// Listen opens the listeners of an address. The loopback names of IPv4 and IPv6
+// are one address for whoever types "localhost".
+func (s *Server) Listen() ([]net.Listener, error) {
+	a := s.Config.Listen
+	first, err := net.Listen("tcp", a.String())
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", s.Config.Place("listen"), err)
+	}
+	listeners := []net.Listener{first}
+	if a.Host == "localhost" {
+		_, port, _ := net.SplitHostPort(first.Addr().String())
+		for _, host := range []string{"127.0.0.1", "::1"} {
+			if l, err := net.Listen("tcp", net.JoinHostPort(host, port)); err == nil {
+				listeners = append(listeners, l)
+			}
+		}
+	}
+	return listeners, nil
+}
+
+// Run serves until ctx ends; then it lets what was begun end, and returns.
+func (s *Server) Run(ctx context.Context, listeners []net.Listener) error {
+	h := &http.Server{
+		Handler: s, ErrorLog: slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug),
+		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: 90 * time.Second,
+		MaxHeaderBytes: 16 << 10, HTTP2: &http.HTTP2Config{MaxConcurrentStreams: 100},
+	}
+	if s.Config.TLS.Cert != "" {
+		c := &certificate{cert: s.Config.TLS.Cert, key: s.Config.TLS.Key}
+		if _, err := c.load(); err != nil {
+			return fmt.Errorf("%s: %w", s.Config.Place("tls.cert"), err)
+		}
+		h.TLSConfig = tlsConfig(c)
+		for i := range listeners {
+			listeners[i] = tls.NewListener(listeners[i], h.TLSConfig)
+		}
+	}
+	by := principal.Principal{Kind: principal.System, ID: "serve"}
+	if err := s.Store.Record(ctx, audit.Now(by, s.Clock.Now(), audit.ServerStarted, "server")); err != nil {
+		return err
+	}
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var jobs sync.WaitGroup
+	jobs.Go(func() { s.Feed.Run(background) })
+	jobs.Go(func() { s.keepHouse(background) })
+
+	failed := make(chan error, len(listeners))
+	for _, l := range listeners {
+		go func() { failed <- h.Serve(l) }()
+	}
+	var err error
+	select {
+	case <-ctx.Done():
+		s.draining.Store(true)
+		within, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
+		err = h.Shutdown(within)
+		cancel()
+	case err = <-failed:
+	}
+	stop()
+	jobs.Wait()
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	return errors.Join(err, s.counter.Flush(last, s.Store.AddCounts),
+		s.Store.Record(last, audit.Now(by, s.Clock.Now(), audit.ServerStopped, "server")))
+}
+
+// keepHouse writes what was counted and deletes what has had its time, in small
+// batches, until ctx ends.
+func (s *Server) keepHouse(ctx context.Context) {
+	count, purge := time.NewTicker(10*time.Second), time.NewTicker(time.Minute)
+	defer count.Stop()
+	defer purge.Stop()
+	for {
+		var err error
+		select {
+		case <-ctx.Done():
+			return
+		case <-count.C:
+			err = s.counter.Flush(ctx, s.Store.AddCounts)
+		case <-purge.C:
+			for more := true; more && err == nil; {
+				more, err = s.Store.Purge(ctx)
+			}
+		}
+		if err != nil && ctx.Err() == nil {
+			s.Log.Error("keeping house", "error", err)
+		}
+	}
+}
+
+// tlsConfig allows TLS 1.2 with ephemeral keys and authenticated encryption
+// alone, and TLS 1.3 (RFC 9325, Section 4.2).
+func tlsConfig(c *certificate) *tls.Config {
+	return &tls.Config{
+		MinVersion: tls.VersionTLS12,
+		CipherSuites: []uint16{
+			tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+			tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+			tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+		},
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return c.load() },
+		NextProtos:     []string{"h2", "http/1.1"},
+	}
+}
+
+// certificate is a pair of files that is read again when it was replaced. A pair
+// that cannot be read leaves the one before in use.
+type certificate struct {
+	cert, key string
+
+	mu     sync.Mutex
+	loaded *tls.Certificate
+	at     time.Time // the files' time when they were read
+	looked time.Time
+}
+
+func (c *certificate) load() (*tls.Certificate, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.loaded != nil && time.Since(c.looked) < time.Second {
+		return c.loaded, nil
+	}
+	c.looked = time.Now()
+	info, err := os.Stat(c.cert)
+	if err == nil && c.loaded != nil && info.ModTime().Equal(c.at) {
+		return c.loaded, nil
+	}
+	pair, err := tls.LoadX509KeyPair(c.cert, c.key)
+	if err != nil {
+		if c.loaded != nil {
+			return c.loaded, nil
+		}
+		return nil, err
+	}
+	c.loaded, c.at = &pair, info.ModTime()
+	return c.loaded, nil
+}

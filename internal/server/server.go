@@ -1,0 +1,244 @@
+// Package server builds the parts of Doorward and serves them. What there is to
+// serve, and who may call it, stands in one table: routes.go.
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/doorward/doorward/guard"
+	"github.com/doorward/doorward/internal/account"
+	"github.com/doorward/doorward/internal/admin"
+	"github.com/doorward/doorward/internal/audit"
+	"github.com/doorward/doorward/internal/clock"
+	"github.com/doorward/doorward/internal/config"
+	"github.com/doorward/doorward/internal/factor"
+	"github.com/doorward/doorward/internal/feed"
+	"github.com/doorward/doorward/internal/grant"
+	"github.com/doorward/doorward/internal/issue"
+	"github.com/doorward/doorward/internal/jose"
+	"github.com/doorward/doorward/internal/keyring"
+	"github.com/doorward/doorward/internal/provider"
+	"github.com/doorward/doorward/internal/rbac"
+	"github.com/doorward/doorward/internal/secret"
+	"github.com/doorward/doorward/internal/signin"
+	"github.com/doorward/doorward/internal/store"
+	"github.com/doorward/doorward/internal/web"
+)
+
+// Core is everything but the surfaces: what the commands work with too.
+type Core struct {
+	Config   config.Config
+	Clock    clock.Clock
+	Log      *slog.Logger
+	Store    *store.Store
+	Keys     *keyring.Service
+	Accounts *account.Service
+	Roles    *rbac.Service
+	Issuer   *issue.Service
+	Hasher   *factor.Hasher
+	Feed     *feed.Feed
+	Revoked  *grant.Revoked
+}
+
+// Leeway is how far clocks may differ (RFC 7519, Section 4.1.4).
+const Leeway = 30 * time.Second
+
+// NewCore opens the database, brings its schema up to date, and builds the
+// services over it.
+func NewCore(ctx context.Context, c config.Config, log *slog.Logger, tweaks ...func(*store.Options)) (*Core, error) {
+	options := store.Options{Clock: clock.Wall(), Log: log, Keep: c.Tokens.AccessTTL + 2*Leeway}
+	for _, tweak := range tweaks {
+		tweak(&options)
+	}
+	s, err := store.Open(ctx, c.Database.DSN.Reveal(), options)
+	if err != nil {
+		return nil, err
+	}
+	k, err := newCore(ctx, c, log, s, options.Clock)
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return k, nil
+}
+
+func newCore(ctx context.Context, c config.Config, log *slog.Logger, s *store.Store, now clock.Clock) (*Core, error) {
+	steps, err := s.Migrate(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range steps {
+		log.Info("the database was migrated", "migration", name)
+	}
+	if err := s.EnsureBuiltin(ctx); err != nil {
+		return nil, err
+	}
+	k := &Core{Config: c, Clock: now, Log: log, Store: s, Feed: feed.New(s, log), Revoked: grant.NewRevoked(now)}
+	k.Keys = keyring.NewService(s, now, keyring.Options{
+		Algorithm: jose.Algorithm(c.Tokens.SigningAlg), PublishAhead: c.Signing.PublishAhead, Keep: c.Tokens.AccessTTL + 2*Leeway,
+	}, func() (*secret.Sealer, error) { return sealer(c) })
+	k.Accounts = account.NewService(s, now)
+	k.Roles = rbac.NewService(s, now)
+	k.Hasher = factor.NewHasher(factor.Options{Algorithm: c.Passwords.Hash, Workers: c.Passwords.Workers, MinLength: c.Passwords.MinLength})
+	k.Issuer = issue.NewService(issue.Parts{
+		Store: s, Clock: now, Policy: k.Roles.Policy, Accounts: k.Accounts, Keys: k.Keys, Hasher: k.Hasher,
+	}, issue.Options{
+		Issuer: issuer(c), Audience: audience(c), AccessTTL: c.Tokens.AccessTTL,
+		Family: grant.Lifetimes{Absolute: c.Tokens.RefreshTTL, Idle: c.Tokens.RefreshIdle, Grace: c.Tokens.RotationGrace},
+	})
+	k.listen()
+	if err := k.Roles.Load(ctx); err != nil {
+		return nil, err
+	}
+	if err := k.Keys.Start(ctx); err != nil {
+		return nil, err
+	}
+	return k, k.Feed.Start(ctx)
+}
+
+// listen connects what is kept in memory with what changes.
+func (k *Core) listen() {
+	failed := func(err error) {
+		if err != nil {
+			k.Log.Error("a change could not be followed", "error", err)
+		}
+	}
+	k.Feed.Listen(k.Revoked.Apply)
+	k.Feed.Listen(k.Accounts.Apply)
+	k.Feed.Listen(func(c feed.Change) { failed(k.Roles.Apply(context.Background(), c)) })
+	k.Feed.Listen(func(c feed.Change) { failed(k.Keys.Apply(context.Background(), c)) })
+	k.Store.Listen(k.Feed.Committed)
+}
+
+// Close ends what the core began.
+func (k *Core) Close() error {
+	k.Hasher.Close()
+	return k.Store.Close()
+}
+
+func sealer(c config.Config) (*secret.Sealer, error) {
+	text, err := c.MasterKey.Load()
+	if err != nil {
+		return nil, err
+	}
+	s, err := secret.ParseSealer(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", c.Place("master_key"), err)
+	}
+	return s, nil
+}
+
+func issuer(c config.Config) string {
+	if c.Issuer == nil {
+		return ""
+	}
+	return c.Issuer.String()
+}
+
+func audience(c config.Config) string {
+	if c.Tokens.Audience != "" {
+		return c.Tokens.Audience
+	}
+	return issuer(c)
+}
+
+// Server is Doorward, ready to serve.
+type Server struct {
+	*Core
+	handler  http.Handler
+	counter  *audit.Counter
+	draining atomic.Bool
+	guard    *guard.Guard
+	keySet   keySet
+	openapi  []byte
+}
+
+// New builds the server over a core.
+func New(k *Core, version string) (*Server, error) {
+	s := &Server{Core: k, counter: audit.NewCounter()}
+	var err error
+	s.guard, err = guard.New(issuer(k.Config), guard.Audience(audiences(k.Config)...), guard.Keys(func() *guard.KeySet { return s.keySet.current(k) }),
+		guard.Revocation(s.revoked), guard.Now(k.Clock.Now), guard.Leeway(Leeway), guard.Errors(s.refused),
+		guard.Resource(issuer(k.Config)), guard.Logger(k.Log), guard.Realm("doorward"))
+	if err != nil {
+		return nil, err
+	}
+	p, err := provider.New(issuer(k.Config), k.Keys)
+	if err != nil {
+		return nil, err
+	}
+	api := admin.New(admin.Parts{
+		Accounts: k.Accounts, Roles: k.Roles, Issuer: k.Issuer, Keys: k.Keys, Clock: k.Clock, URL: issuer(k.Config), Version: version,
+	})
+	surfaces := surfaces{admin: api, provider: p, signin: signin.New(k.Issuer, s.bearer)}
+	table := s.routes(surfaces)
+	if s.openapi, err = api.Document(needs(table)); err != nil {
+		return nil, err
+	}
+	hosts := make([]string, 0, len(k.Config.Hosts))
+	for _, h := range k.Config.Hosts {
+		hosts = append(hosts, strings.Trim(h, "[]"))
+	}
+	site := web.Site{
+		Hosts: hosts, Proxies: k.Config.TrustedProxies, Log: k.Log,
+		NeedsHTTPS: k.Config.Issuer != nil && k.Config.Issuer.Scheme == "https", Fail: s.failNowhere,
+	}
+	s.handler = site.Around(s.mux(table))
+	return s, nil
+}
+
+// audiences are whom tokens may be for that this server's own API takes: the
+// issuer, and what is written into tokens by default.
+func audiences(c config.Config) []string {
+	if a := audience(c); a != issuer(c) {
+		return []string{issuer(c), a}
+	}
+	return []string{issuer(c)}
+}
+
+// ServeHTTP serves a request.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
+
+// keySet makes the keyring's published keys into what the guard verifies with,
+// once for each state of the keyring.
+type keySet struct {
+	mu   sync.Mutex
+	of   *keyring.View
+	keys *guard.KeySet
+	kept atomic.Pointer[keptSet]
+}
+
+type keptSet struct {
+	of   *keyring.View
+	keys *guard.KeySet
+}
+
+func (s *keySet) current(k *Core) *guard.KeySet {
+	view, err := k.Keys.View()
+	if err != nil {
+		return nil
+	}
+	if kept := s.kept.Load(); kept != nil && kept.of == view {
+		return kept.keys
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var keys []guard.Key
+	for _, key := range view.Published {
+		keys = append(keys, guard.Key{ID: key.ID, Algorithm: string(key.Alg), Public: key.Private.Public()})
+	}
+	set, err := guard.NewKeySet(keys...)
+	if err != nil {
+		k.Log.Error("a published key cannot verify", "error", err)
+		return nil
+	}
+	s.kept.Store(&keptSet{view, set})
+	return set
+}

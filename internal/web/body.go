@@ -1,0 +1,73 @@
+package web
+
+import (
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+)
+
+// Refused is a request that HTTP itself has a status for.
+type Refused struct {
+	Status  int
+	Message string
+	Allow   string // with 405: the methods that there are
+}
+
+// Error returns the message.
+func (e *Refused) Error() string { return e.Message }
+
+// Media types that bodies may have.
+const (
+	Form     = "application/x-www-form-urlencoded"
+	JSONType = "application/json"
+)
+
+// BodyLimit is how large a body may be.
+const BodyLimit = 16 << 10
+
+// Body reads the body of a request whose media type is one of types, and says
+// which. Errors: Refused with 415 for another type, a charset that is not UTF-8
+// or a compressed body, 413 for one that is too large, 400 for one cut short.
+func Body(w http.ResponseWriter, r *http.Request, types ...string) (mediaType string, body []byte, err error) {
+	mediaType, err = typeOf(r, types)
+	if err != nil {
+		return "", nil, err
+	}
+	if r.ContentLength > BodyLimit {
+		return "", nil, tooLarge
+	}
+	body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, BodyLimit))
+	if _, large := errors.AsType[*http.MaxBytesError](err); large {
+		return "", nil, tooLarge
+	} else if err != nil {
+		return "", nil, &Refused{Status: http.StatusBadRequest, Message: "the body could not be read to its end"}
+	}
+	return mediaType, body, nil
+}
+
+var tooLarge = &Refused{Status: http.StatusRequestEntityTooLarge, Message: "the body is too large"}
+
+func typeOf(r *http.Request, types []string) (string, error) {
+	bad := &Refused{Status: http.StatusUnsupportedMediaType, Message: "send the body as " + strings.Join(types, " or ")}
+	given := r.Header.Values("Content-Type")
+	if len(given) != 1 || r.Header.Get("Content-Encoding") != "" {
+		return "", bad
+	}
+	mediaType, params, err := mime.ParseMediaType(given[0])
+	if err != nil {
+		return "", bad
+	}
+	for name, value := range params {
+		if name != "charset" || !strings.EqualFold(value, "utf-8") {
+			return "", bad
+		}
+	}
+	for _, t := range types {
+		if t == mediaType {
+			return t, nil
+		}
+	}
+	return "", bad
+}

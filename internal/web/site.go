@@ -1,0 +1,187 @@
+package web
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/doorward/doorward/internal/principal"
+)
+
+// Site stands around everything that a server answers.
+type Site struct {
+	Hosts   []string // the Host headers that are ours, without ports
+	Proxies Proxies
+	Log     *slog.Logger
+	// NeedsHTTPS refuses requests that came over plain HTTP, but for the health
+	// checks.
+	NeedsHTTPS bool
+	Fail       Fail // for what no route answers
+}
+
+// Around returns a handler that gives each request its id, refuses what is not
+// meant for this site, contains panics and writes the log line.
+func (s Site) Around(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		known := &Request{began: time.Now()}
+		client := s.Proxies.Client(r)
+		known.By = principal.Principal{Kind: principal.Anonymous, Origin: principal.Origin{
+			RequestID: rand.Text(), Address: text(client), UserAgent: bounded(r.UserAgent(), 256),
+		}}
+		r = r.WithContext(context.WithValue(r.Context(), requestKey{}, known))
+		a := &answer{ResponseWriter: w}
+		headers(a.Header(), known.By.Origin.RequestID)
+		defer s.line(r, a, known)
+		defer s.contain(r, a, known)
+		if refused := s.refuse(r); refused != nil {
+			known.Cause = refused
+			s.Fail(a, r, refused)
+			return
+		}
+		next.ServeHTTP(a, r)
+	})
+}
+
+// headers are on every answer; a route may change them.
+func headers(h http.Header, id string) {
+	h["X-Request-Id"] = []string{id}
+	h["X-Content-Type-Options"] = nosniff
+	h["Cache-Control"] = noStore
+	h["Referrer-Policy"] = noReferrer
+	h["X-Frame-Options"] = deny
+	h["Content-Security-Policy"] = nothing
+	h["Cross-Origin-Resource-Policy"] = sameOrigin
+}
+
+var (
+	nosniff    = []string{"nosniff"}
+	noStore    = []string{"no-store"}
+	noReferrer = []string{"no-referrer"}
+	deny       = []string{"DENY"}
+	nothing    = []string{"default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"}
+	sameOrigin = []string{"same-origin"}
+)
+
+// refuse says why a request is not for any route of this site.
+func (s Site) refuse(r *http.Request) *Refused {
+	health := r.URL.Path == "/healthz" || r.URL.Path == "/readyz"
+	switch {
+	case !s.ours(r.Host) && !health:
+		return &Refused{Status: http.StatusMisdirectedRequest, Message: "this server does not answer to that host"}
+	case s.NeedsHTTPS && !health && !s.Proxies.Secure(r):
+		return &Refused{Status: http.StatusForbidden, Message: "this server is reached by https alone"}
+	case !canonical(r):
+		return &Refused{Status: http.StatusNotFound, Message: "there is nothing here"}
+	}
+	return nil
+}
+
+func (s Site) ours(host string) bool {
+	name := host
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		name = h
+	}
+	name = strings.ToLower(strings.Trim(name, "[]"))
+	for _, h := range s.Hosts {
+		if name == h {
+			return true
+		}
+	}
+	return false
+}
+
+// canonical reports whether the path is written in the one way that routes are:
+// nothing is cleaned, decoded or redirected, so that what was checked is what is
+// served.
+func canonical(r *http.Request) bool {
+	p := r.URL.EscapedPath()
+	return strings.HasPrefix(p, "/") && !strings.ContainsAny(p, `%\;`) && !strings.Contains(p, "//") &&
+		!strings.Contains(p+"/", "/./") && !strings.Contains(p+"/", "/../") && len(p) <= 512
+}
+
+// contain answers for a handler that panicked. The stack goes to the log.
+func (s Site) contain(r *http.Request, a *answer, known *Request) {
+	p := recover()
+	if p == nil {
+		return
+	}
+	if p == http.ErrAbortHandler { //nolint:errorlint // it is a panic's value
+		panic(p)
+	}
+	known.Cause = fmt.Errorf("panic: %v", p)
+	known.notes = append(known.notes, slog.String("stack", string(debug.Stack())))
+	if a.status == 0 {
+		s.Fail(a, r, known.Cause)
+	}
+}
+
+// line writes the one log line of a request. Neither the query nor a body is in
+// it; the path is, only where no route has it.
+func (s Site) line(r *http.Request, a *answer, known *Request) {
+	level := slog.LevelInfo
+	if a.status >= 500 {
+		level = slog.LevelError
+	}
+	if !s.Log.Enabled(r.Context(), level) {
+		return
+	}
+	attrs := make([]slog.Attr, 0, 12+len(known.notes))
+	attrs = append(attrs,
+		slog.String("id", known.By.Origin.RequestID), slog.String("method", bounded(r.Method, 16)), slog.String("route", known.Route),
+		slog.Int("status", a.status), slog.Int64("us", time.Since(known.began).Microseconds()), slog.String("address", known.By.Origin.Address),
+	)
+	if known.Route == "" {
+		attrs = append(attrs, slog.String("path", bounded(r.URL.Path, 128)))
+	}
+	if known.By.ID != "" {
+		attrs = append(attrs, slog.String("by", known.By.String()))
+	}
+	if known.Cause != nil {
+		attrs = append(attrs, slog.String("cause", bounded(known.Cause.Error(), 1024)))
+	}
+	s.Log.LogAttrs(r.Context(), level, "request", append(attrs, known.notes...)...)
+}
+
+func text(a netip.Addr) string {
+	if !a.IsValid() {
+		return ""
+	}
+	return a.String()
+}
+
+func bounded(s string, n int) string {
+	if len(s) > n {
+		return s[:n]
+	}
+	return s
+}
+
+// answer remembers the status that was written.
+type answer struct {
+	http.ResponseWriter
+	status int
+}
+
+func (a *answer) WriteHeader(status int) {
+	if a.status == 0 {
+		a.status = status
+	}
+	a.ResponseWriter.WriteHeader(status)
+}
+
+func (a *answer) Write(b []byte) (int, error) {
+	if a.status == 0 {
+		a.status = http.StatusOK
+	}
+	return a.ResponseWriter.Write(b)
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
