@@ -1,0 +1,58 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+)
+
+func issuer(field func(*Config) **url.URL) form {
+	return one("an https URL without query, fragment or a slash at its end; http only if its host is loopback", field, parseIssuer,
+		func(u *url.URL) string {
+			if u == nil {
+				return ""
+			}
+			return u.String()
+		})
+}
+
+// parseIssuer accepts an issuer in the one form that String writes: clients
+// compare it byte for byte (RFC 8414, Sections 2 and 3.3). Whether it must be
+// https is for check to say.
+func parseIssuer(s string) (*url.URL, error) {
+	const like = "write it like https://auth.example.com"
+	u, err := url.Parse(s)
+	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
+		return nil, errors.New("is not an http or https URL; " + like) // not shown: it may hold a password
+	}
+	switch {
+	case u.User != nil || strings.Contains(s, "@"):
+		return nil, errors.New("has a user name or password in it; " + like)
+	case strings.Contains(s, "?"):
+		return nil, errors.New("has a query; an issuer has none (RFC 8414, Section 2)")
+	case strings.Contains(s, "#"):
+		return nil, errors.New("has a fragment; an issuer has none (RFC 8414, Section 2)")
+	case strings.HasSuffix(s, "/"):
+		return nil, fmt.Errorf("ends with a slash, and clients compare it byte for byte; write %s", quote(strings.TrimRight(s, "/")))
+	}
+	if err := checkAuthority(u); err != nil {
+		return nil, err
+	}
+	if ip := u.Hostname(); ip == "0.0.0.0" || ip == "::" {
+		return nil, fmt.Errorf("%s is no address that a client can reach; %s", quote(ip), like)
+	}
+	for i, part := range strings.Split(u.EscapedPath(), "/") {
+		if i > 0 && (part == "" || part == "." || part == ".." || strings.ContainsFunc(part, notInPath)) {
+			return nil, fmt.Errorf("the path %s has a part that is empty, dots, or not of the characters A-Z a-z 0-9 . _ ~ -", quote(u.Path))
+		}
+	}
+	if u.String() != s {
+		return nil, fmt.Errorf("is not in its normal form; write %s", quote(u.String()))
+	}
+	return u, nil
+}
+
+func notInPath(r rune) bool {
+	return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("._~-", r)
+}
