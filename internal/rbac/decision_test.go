@@ -17,7 +17,7 @@ func TestCheck(t *testing.T) {
 		"boss: orders:write + support",
 		"clerk: invoices:read + viewer",
 		"auditor: invoices:read",
-		"lead: + clerk support",
+		"lead: + support clerk",
 		"twin: + auditor clerk",
 		"s1: many", "s2: many", "s3: many", "s4: many", "s5: many", "s6: many", "s7: many",
 	)...)

@@ -129,12 +129,18 @@ func (a Set) in(words *vocabulary) Set {
 	if a.words == words {
 		return a
 	}
-	b := setOf(words, a.Permissions())
 	if a.every {
-		b.bits.fill(words.size())
-		b.extra, b.every = nil, true
+		return everything(words)
 	}
-	return b
+	return setOf(words, a.Permissions())
+}
+
+func everything(words *vocabulary) Set {
+	a := Set{words: words, bits: newBitmap(words.size()), every: true}
+	for i := range words.size() {
+		a.bits.set(i)
+	}
+	return a
 }
 
 func setOf(words *vocabulary, permissions []string) Set {
@@ -176,12 +182,6 @@ func bitmapWords(n int) int { return (n + 63) / 64 }
 func (m bitmap) has(i int) bool { return m[i>>6]>>(i&63)&1 != 0 }
 
 func (m bitmap) set(i int) { m[i>>6] |= 1 << (i & 63) }
-
-func (m bitmap) fill(n int) {
-	for i := range n {
-		m.set(i)
-	}
-}
 
 func (m bitmap) or(other bitmap) {
 	for i, w := range other {

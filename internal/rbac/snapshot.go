@@ -219,11 +219,7 @@ func (s *Snapshot) Set(permissions []string) Set {
 
 // All returns the set of everything, for operators at the machine: it has
 // permissions that no role holds yet, and only itself covers it.
-func (s *Snapshot) All() Set {
-	a := Set{words: s.words, bits: newBitmap(s.words.size()), every: true}
-	a.bits.fill(s.words.size())
-	return a
-}
+func (s *Snapshot) All() Set { return everything(s.words) }
 
 // OfRole returns what the role holds, itself and by inheritance. It is empty
 // for a role that does not exist.
