@@ -51,25 +51,36 @@ type Core struct {
 // Leeway is how far clocks may differ (RFC 7519, Section 4.1.4).
 const Leeway = 30 * time.Second
 
+// Options are what the parts of a core are opened with. A configuration gives
+// them; tests change them.
+type Options struct {
+	Store  store.Options
+	Hasher factor.Options
+}
+
 // NewCore opens the database, brings its schema up to date, and builds the
 // services over it.
-func NewCore(ctx context.Context, c config.Config, log *slog.Logger, tweaks ...func(*store.Options)) (*Core, error) {
-	options := store.Options{Clock: clock.Wall(), Log: log, Keep: c.Tokens.AccessTTL + 2*Leeway}
-	for _, tweak := range tweaks {
-		tweak(&options)
+func NewCore(ctx context.Context, c config.Config, log *slog.Logger, tweaks ...func(*Options)) (*Core, error) {
+	o := Options{
+		Store:  store.Options{Clock: clock.Wall(), Log: log, Keep: c.Tokens.AccessTTL + 2*Leeway},
+		Hasher: factor.Options{Algorithm: c.Passwords.Hash, Workers: c.Passwords.Workers, MinLength: c.Passwords.MinLength},
 	}
-	s, err := store.Open(ctx, c.Database.DSN.Reveal(), options)
+	for _, tweak := range tweaks {
+		tweak(&o)
+	}
+	s, err := store.Open(ctx, c.Database.DSN.Reveal(), o.Store)
 	if err != nil {
 		return nil, err
 	}
-	k, err := newCore(ctx, c, log, s, options.Clock)
+	k, err := newCore(ctx, c, log, s, o)
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return k, nil
 }
 
-func newCore(ctx context.Context, c config.Config, log *slog.Logger, s *store.Store, now clock.Clock) (*Core, error) {
+func newCore(ctx context.Context, c config.Config, log *slog.Logger, s *store.Store, o Options) (*Core, error) {
+	now := o.Store.Clock
 	steps, err := s.Migrate(ctx)
 	if err != nil {
 		return nil, err
@@ -86,7 +97,7 @@ func newCore(ctx context.Context, c config.Config, log *slog.Logger, s *store.St
 	}, func() (*secret.Sealer, error) { return sealer(c) })
 	k.Accounts = account.NewService(s, now)
 	k.Roles = rbac.NewService(s, now)
-	k.Hasher = factor.NewHasher(factor.Options{Algorithm: c.Passwords.Hash, Workers: c.Passwords.Workers, MinLength: c.Passwords.MinLength})
+	k.Hasher = factor.NewHasher(o.Hasher)
 	k.Issuer = issue.NewService(issue.Parts{
 		Store: s, Clock: now, Policy: k.Roles.Policy, Accounts: k.Accounts, Keys: k.Keys, Hasher: k.Hasher,
 	}, issue.Options{
@@ -210,8 +221,6 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.S
 // once for each state of the keyring.
 type keySet struct {
 	mu   sync.Mutex
-	of   *keyring.View
-	keys *guard.KeySet
 	kept atomic.Pointer[keptSet]
 }
 
