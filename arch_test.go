@@ -38,10 +38,10 @@ const plan = `
 // table only says who imports it.
 const apart = "guard"
 
-// rooms are where tests, measurements and examples live. They see everything,
-// and nobody sees them.
+// rooms are where tests, measurements, examples and what go generate runs live.
+// They see everything, and nobody sees them.
 const rooms = `
-	internal/need internal/testpg/... internal/testrun
+	internal/need internal/testpg/... internal/testrun internal/factor/commongen
 	internal/store/storetest internal/servertest internal/e2e internal/storm/...
 	bench/... examples/...
 `

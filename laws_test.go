@@ -21,14 +21,17 @@ import (
 // Each is a place where a secret could reach a log or an answer, so a new one
 // is looked at before it is counted here.
 var reveals = map[string]int{
+	"internal/factor": 1, // a password, normalized to be hashed
 	"internal/issue":  2, // parsing a refresh token, to renew and to sign out
 	"internal/secret": 3, // Equal, which compares in constant time, and the reading of the master key
+	"internal/server": 1, // the database's address, which may hold its password
+	"internal/signin": 2, // the answer to a sign-in: both tokens
 }
 
 func TestReveals(t *testing.T) {
 	sites := map[string][]string{}
 	for _, f := range parsed(t) {
-		if f.test {
+		if f.test || isRoom(f.dir) {
 			continue
 		}
 		ast.Inspect(f.tree, func(n ast.Node) bool {
@@ -118,7 +121,7 @@ func TestNoWorkplace(t *testing.T) {
 		path := regexp.MustCompile(`(^|[^\w.$}-])` + regexp.QuoteMeta(place) + `(/|$|[^\w-])`)
 		for _, file := range kept(t) {
 			text := read(t, file)
-			if filepath.Ext(file) == ".sum" || bytes.IndexByte(text, 0) >= 0 {
+			if filepath.Ext(file) == ".sum" || !bytes.Contains(text, []byte(place)) || bytes.IndexByte(text, 0) >= 0 {
 				continue
 			}
 			for n, line := range strings.Split(string(text), "\n") {
