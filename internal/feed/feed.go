@@ -9,6 +9,8 @@ package feed
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -50,6 +52,10 @@ type Source interface {
 	ChangesAfter(ctx context.Context, seq int64, limit int) ([]Change, error)
 }
 
+// Listener follows a change. A change that one of them could not follow is read
+// again at the next poll: listeners see some changes more than once.
+type Listener func(context.Context, Change) error
+
 // Every is how often other processes' changes are read.
 const Every = 250 * time.Millisecond
 
@@ -61,7 +67,7 @@ const lapse = 5 * time.Minute
 type Feed struct {
 	source    Source
 	log       *slog.Logger
-	listeners []func(Change)
+	listeners []Listener
 
 	poll sync.Mutex                // one poll at a time
 	last int64                     // guarded by poll
@@ -72,7 +78,7 @@ type Feed struct {
 func New(source Source, log *slog.Logger) *Feed { return &Feed{source: source, log: log} }
 
 // Listen adds a listener. All are added before Start.
-func (f *Feed) Listen(apply func(Change)) { f.listeners = append(f.listeners, apply) }
+func (f *Feed) Listen(l Listener) { f.listeners = append(f.listeners, l) }
 
 // Committed applies changes that this process has just committed, before it
 // answers. Those of the policy are read back from the feed, with all that others
@@ -89,15 +95,19 @@ func (f *Feed) Committed(ctx context.Context, changes []Change) {
 			break
 		}
 	}
-	f.publish(changes)
-}
-
-func (f *Feed) publish(changes []Change) {
 	for _, c := range changes {
-		for _, apply := range f.listeners {
-			apply(c)
+		if err := f.tell(ctx, c); err != nil { // the next poll brings it again
+			f.log.Error("a change could not be followed", "topic", c.Topic, "error", err)
 		}
 	}
+}
+
+func (f *Feed) tell(ctx context.Context, c Change) error {
+	var errs []error
+	for _, follow := range f.listeners {
+		errs = append(errs, follow(ctx, c))
+	}
+	return errors.Join(errs...)
 }
 
 // Start reads every change that is still kept, so that what was revoked before
@@ -110,7 +120,9 @@ func (f *Feed) Poll(ctx context.Context) error {
 	defer f.poll.Unlock()
 	began := time.Now()
 	if f.Age() > lapse {
-		f.publish([]Change{{Topic: Gap}})
+		if err := f.tell(ctx, Change{Topic: Gap}); err != nil {
+			return err
+		}
 	}
 	if err := f.source.NumberChanges(ctx); err != nil {
 		return err
@@ -121,9 +133,11 @@ func (f *Feed) Poll(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		f.publish(changes)
-		if len(changes) > 0 {
-			f.last = changes[len(changes)-1].Seq
+		for _, c := range changes {
+			if err := f.tell(ctx, c); err != nil {
+				return fmt.Errorf("following a change of %s: %w", c.Topic, err)
+			}
+			f.last = c.Seq
 		}
 		if len(changes) < page {
 			f.read.Store(&began)

@@ -41,6 +41,16 @@ const (
 	largest     = 8 << 10 // bytes of an access token
 )
 
+// lifetime returns how long a token lives that carries what is held: never
+// longer than the first grant that ends.
+func (s *Service) lifetime(held rbac.Effective, now time.Time) time.Duration {
+	ttl := s.options.AccessTTL
+	if !held.ValidUntil.IsZero() {
+		ttl = min(ttl, held.ValidUntil.Sub(now).Truncate(time.Second))
+	}
+	return max(ttl, time.Second)
+}
+
 // access signs an access token for a family.
 func (s *Service) access(f grant.Family, scope []string, held rbac.Effective, policy int64, now time.Time) (secret.Text, error) {
 	view, err := s.keys.View()
@@ -53,7 +63,7 @@ func (s *Service) access(f grant.Family, scope []string, held rbac.Effective, po
 	}
 	payload, err := json.Marshal(claims{
 		Issuer: s.options.Issuer, Subject: f.User, Audience: f.Audience,
-		Expires: now.Add(s.options.AccessTTL).Unix(), IssuedAt: now.Unix(), Begins: now.Unix(), ID: rand.Text(),
+		Expires: now.Add(s.lifetime(held, now)).Unix(), IssuedAt: now.Unix(), Begins: now.Unix(), ID: rand.Text(),
 		Client: f.Client, Scope: strings.Join(scope, " "), Roles: roles,
 		AuthTime: f.AuthTime.Unix(), ACR: onePassword, AMR: f.AMR, Family: f.ID, Policy: policy,
 	})

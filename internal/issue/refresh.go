@@ -119,7 +119,7 @@ func (s *Service) next(ctx context.Context, by principal.Principal, f grant.Fami
 			return Tokens{}, err
 		}
 	}
-	return Tokens{Access: access, Refresh: successor.Text(), Expires: s.options.AccessTTL, Scope: scope}, nil
+	return Tokens{Access: access, Refresh: successor.Text(), Expires: s.lifetime(held, now), Scope: scope}, nil
 }
 
 // SignOut ends the family that a refresh token belongs to, whichever turn it is

@@ -87,7 +87,7 @@ func (s *Service) SignIn(ctx context.Context, by principal.Principal, p Password
 	} else if err != nil {
 		return Tokens{}, err
 	}
-	return Tokens{Access: access, Refresh: refresh.Text(), Expires: s.options.AccessTTL, Scope: scope}, nil
+	return Tokens{Access: access, Refresh: refresh.Text(), Expires: s.lifetime(held, now), Scope: scope}, nil
 }
 
 // find returns the account that a name belongs to; for a name that is nobody's,

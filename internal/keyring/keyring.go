@@ -52,7 +52,12 @@ type Service struct {
 
 	load   sync.Mutex // one load at a time
 	loaded atomic.Pointer[contents]
+	failed atomic.Bool // the last load
 }
+
+// ErrSealed is wrapped by errors that an operator must mend: the master key
+// cannot be read, or does not open what is there.
+var ErrSealed = errors.New("the master key does not open the keyring")
 
 // contents is what was loaded, and what follows from it until a time.
 type contents struct {
@@ -106,9 +111,10 @@ func (s *Service) Start(ctx context.Context) error {
 func (s *Service) Load(ctx context.Context) error {
 	s.load.Lock()
 	defer s.load.Unlock()
+	s.failed.Store(true) // until it has not
 	sealer, err := s.sealer()
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: %w", ErrSealed, err)
 	}
 	sealed, err := s.store.SigningKeys(ctx)
 	if err != nil {
@@ -118,7 +124,7 @@ func (s *Service) Load(ctx context.Context) error {
 	for _, k := range sealed {
 		der, err := sealer.Open(k.Blob, k.place())
 		if err != nil {
-			return fmt.Errorf("signing key %s does not open with the master key: %w", k.ID, err)
+			return fmt.Errorf("%w: signing key %s: %w", ErrSealed, k.ID, err)
 		}
 		if k.Private, err = jose.ParsePrivate(k.Alg, der); err != nil {
 			return fmt.Errorf("signing key %s: %w", k.ID, err)
@@ -134,11 +140,20 @@ func (s *Service) Load(ctx context.Context) error {
 		return err
 	}
 	s.loaded.Store(c)
+	s.failed.Store(false)
 	return nil
 }
 
-// Apply loads the keyring again when another process changed it. A failed load
-// leaves what there is, and is tried again with the next change or poll.
+// Retry loads the keyring again if the last load failed.
+func (s *Service) Retry(ctx context.Context) error {
+	if !s.failed.Load() {
+		return nil
+	}
+	return s.Load(ctx)
+}
+
+// Apply loads the keyring again when it changed. A load that fails leaves what
+// there is.
 func (s *Service) Apply(ctx context.Context, c feed.Change) error {
 	if c.Topic == feed.Keys || c.Topic == feed.Gap {
 		return s.Load(ctx)

@@ -45,7 +45,7 @@ func (s *Service) openPeppers(ctx context.Context, sealer *secret.Sealer) (map[s
 	peppers := map[string][]Pepper{}
 	for _, p := range sealed {
 		if p.Key, err = sealer.Open(p.Blob, p.place()); err != nil {
-			return nil, fmt.Errorf("pepper %s, version %d, does not open with the master key: %w", p.Purpose, p.Version, err)
+			return nil, fmt.Errorf("%w: pepper %s, version %d: %w", ErrSealed, p.Purpose, p.Version, err)
 		}
 		peppers[p.Purpose] = append(peppers[p.Purpose], p.Pepper)
 	}

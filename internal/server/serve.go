@@ -101,6 +101,7 @@ func (s *Server) keepHouse(ctx context.Context) {
 		case <-count.C:
 			err = s.counter.Flush(ctx, s.Store.AddCounts)
 		case <-purge.C:
+			err = s.Keys.Retry(ctx)
 			for more := true; more && err == nil; {
 				more, err = s.Store.Purge(ctx)
 			}

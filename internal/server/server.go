@@ -116,15 +116,20 @@ func newCore(ctx context.Context, c config.Config, log *slog.Logger, s *store.St
 
 // listen connects what is kept in memory with what changes.
 func (k *Core) listen() {
-	failed := func(err error) {
-		if err != nil {
-			k.Log.Error("a change could not be followed", "error", err)
-		}
+	sure := func(follow func(feed.Change)) feed.Listener {
+		return func(_ context.Context, c feed.Change) error { follow(c); return nil }
 	}
-	k.Feed.Listen(k.Revoked.Apply)
-	k.Feed.Listen(k.Accounts.Apply)
-	k.Feed.Listen(func(c feed.Change) { failed(k.Roles.Apply(context.Background(), c)) })
-	k.Feed.Listen(func(c feed.Change) { failed(k.Keys.Apply(context.Background(), c)) })
+	k.Feed.Listen(sure(k.Revoked.Apply))
+	k.Feed.Listen(sure(k.Accounts.Apply))
+	k.Feed.Listen(k.Roles.Apply)
+	k.Feed.Listen(func(ctx context.Context, c feed.Change) error {
+		err := k.Keys.Apply(ctx, c)
+		if errors.Is(err, keyring.ErrSealed) { // it needs an operator; nothing else is to wait for him
+			k.Log.Error("the keyring changed and cannot be read; what was read before stays in use", "error", err)
+			return nil
+		}
+		return err
+	})
 	k.Store.Listen(k.Feed.Committed)
 }
 

@@ -26,7 +26,7 @@ import (
 type postgresDB struct {
 	db      *sql.DB
 	bound   sync.Map // statement → the same with $1, $2 …
-	records chan *job
+	records *queue
 	done    chan struct{}
 }
 
@@ -49,7 +49,7 @@ func openPostgres(ctx context.Context, dsn string, wrap func(driver.Connector) d
 	if _, set := config.RuntimeParams["idle_in_transaction_session_timeout"]; !set {
 		config.RuntimeParams["idle_in_transaction_session_timeout"] = "15000"
 	}
-	p := &postgresDB{db: sql.OpenDB(wrap(stdlib.GetConnector(*config))), records: make(chan *job, 4*largestGroup), done: make(chan struct{})}
+	p := &postgresDB{db: sql.OpenDB(wrap(stdlib.GetConnector(*config))), records: newQueue(), done: make(chan struct{})}
 	p.db.SetMaxOpenConns(pool)
 	p.db.SetMaxIdleConns(pool) // a pool that lets connections go reconnects at every burst
 	if err := p.db.PingContext(ctx); err != nil {
@@ -144,22 +144,15 @@ func unserialisable(err error) bool {
 // record shares one commit between the events that wait. They are inserts of
 // new rows: none fails for another's sake.
 func (p *postgresDB) record(ctx context.Context, f func(*tx) error) error {
-	j := &job{ctx: ctx, f: f, done: make(chan struct{})}
-	select {
-	case p.records <- j:
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	<-j.done
-	return j.err
+	return p.records.do(ctx, f)
 }
 
 func (p *postgresDB) recorder() {
 	defer close(p.done)
-	for first := range p.records {
+	for first := range p.records.jobs {
 		group := []*job{first}
-		for waiting := len(p.records); waiting > 0 && len(group) < largestGroup; waiting-- {
-			group = append(group, <-p.records)
+		for waiting := len(p.records.jobs); waiting > 0 && len(group) < largestGroup; waiting-- {
+			group = append(group, <-p.records.jobs)
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		err := p.write(ctx, func(t *tx) error {
@@ -202,7 +195,7 @@ func (p *postgresDB) about(ctx context.Context) (Settings, error) {
 }
 
 func (p *postgresDB) close() error {
-	close(p.records)
+	p.records.close()
 	<-p.done
 	return p.db.Close()
 }

@@ -22,24 +22,12 @@ type sqliteDB struct {
 	readers *sql.DB
 	writers *sql.DB
 	reads   sync.Map // statement → *sql.Stmt
-	jobs    chan *job
+	queue   *queue
 	done    chan struct{}
 }
 
-// job is one verb that waits to be written.
-type job struct {
-	ctx  context.Context
-	f    func(*tx) error
-	err  error
-	done chan struct{}
-}
-
-const (
-	// largestGroup bounds how much one failing commit takes with it.
-	largestGroup = 128
-	// waitForLock is how long a writer of another process (a command) is waited for.
-	waitForLock = 10 * time.Second
-)
+// waitForLock is how long a writer of another process (a command) is waited for.
+const waitForLock = 10 * time.Second
 
 func openSQLite(ctx context.Context, path string, wrap func(driver.Connector) driver.Connector) (*sqliteDB, error) {
 	if path == "" || path == ":memory:" {
@@ -55,7 +43,7 @@ func openSQLite(ctx context.Context, path string, wrap func(driver.Connector) dr
 	}
 	s := &sqliteDB{
 		readers: open("query_only(ON)", "cache_size(-4000)"), writers: open("cache_size(-8000)"),
-		jobs: make(chan *job, 4*largestGroup), done: make(chan struct{}),
+		queue: newQueue(), done: make(chan struct{}),
 	}
 	readers := max(4, runtime.NumCPU())
 	s.readers.SetMaxOpenConns(readers)
@@ -71,7 +59,7 @@ func openSQLite(ctx context.Context, path string, wrap func(driver.Connector) dr
 	w := &sqliteWriter{db: s.writers, conn: conn, statements: map[string]*sql.Stmt{}}
 	go func() {
 		defer close(s.done)
-		w.run(s.jobs)
+		w.run(s.queue.jobs)
 	}()
 	return s, nil
 }
@@ -85,18 +73,7 @@ type connector struct {
 func (c connector) Connect(context.Context) (driver.Conn, error) { return c.driver.Open(c.dsn) }
 func (c connector) Driver() driver.Driver                        { return c.driver }
 
-func (s *sqliteDB) write(ctx context.Context, f func(*tx) error) error {
-	j := &job{ctx: ctx, f: f, done: make(chan struct{})}
-	select {
-	case s.jobs <- j:
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	// Once it is in the queue its fate is the writer's to tell: to leave now
-	// would be to answer without knowing whether it was done.
-	<-j.done
-	return j.err
-}
+func (s *sqliteDB) write(ctx context.Context, f func(*tx) error) error { return s.queue.do(ctx, f) }
 
 // record needs no door of its own: every write shares its commit.
 func (s *sqliteDB) record(ctx context.Context, f func(*tx) error) error { return s.write(ctx, f) }
@@ -135,7 +112,7 @@ func (s *sqliteDB) about(ctx context.Context) (Settings, error) {
 }
 
 func (s *sqliteDB) close() error {
-	close(s.jobs)
+	s.queue.close()
 	<-s.done
 	return errors.Join(s.readers.Close(), s.writers.Close())
 }
