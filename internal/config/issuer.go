@@ -8,7 +8,7 @@ import (
 )
 
 func issuer(field func(*Config) **url.URL) form {
-	return one("an https URL without query, fragment or a slash at its end; http only if its host is loopback", field, parseIssuer,
+	return one("an https URL of a host, without path or a slash at its end; http only if its host is loopback", field, parseIssuer,
 		func(u *url.URL) string {
 			if u == nil {
 				return ""
@@ -42,17 +42,11 @@ func parseIssuer(s string) (*url.URL, error) {
 	if ip := u.Hostname(); ip == "0.0.0.0" || ip == "::" {
 		return nil, fmt.Errorf("%s is no address that a client can reach; %s", quote(ip), like)
 	}
-	for i, part := range strings.Split(u.EscapedPath(), "/") {
-		if i > 0 && (part == "" || part == "." || part == ".." || strings.ContainsFunc(part, notInPath)) {
-			return nil, fmt.Errorf("the path %s has a part that is empty, dots, or not of the characters A-Z a-z 0-9 . _ ~ -", quote(u.Path))
-		}
+	if u.Path != "" {
+		return nil, errors.New("has a path; Doorward answers at the root of its host. Give it a host of its own, like https://auth.example.com")
 	}
 	if u.String() != s {
 		return nil, fmt.Errorf("is not in its normal form; write %s", quote(u.String()))
 	}
 	return u, nil
-}
-
-func notInPath(r rune) bool {
-	return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("._~-", r)
 }

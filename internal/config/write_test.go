@@ -41,7 +41,7 @@ func TestWriteCommentedHoldsTheDefaults(t *testing.T) {
 
 func TestWriteCommentedHoldsValues(t *testing.T) {
 	values := map[string]string{
-		"issuer": "https://auth.example.com/a", "listen": ":443", "database": "postgres://ann:p%22w@db/x?a=b&c=d", "tls.cert": "a b/\"c\".pem", "tls.key": "~",
+		"issuer": "https://auth.example.com:8443", "listen": ":443", "database": "postgres://ann:p%22w@db/x?a=b&c=d", "tls.cert": "a b/\"c\".pem", "tls.key": "~",
 		"hosts": "auth.example.com,[::1]", "trusted_proxies": "10.0.0.0/8,::1", "master_key": "null", "tokens.access_ttl": "90s", "tokens.audience": "urn:a",
 		"passwords.workers": "3", "log.level": "error",
 	}
