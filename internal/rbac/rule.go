@@ -2,6 +2,7 @@ package rbac
 
 import (
 	"slices"
+	"time"
 
 	"github.com/doorward/doorward/internal/fault"
 )
@@ -22,6 +23,19 @@ func MayGive(actor, given Set) error {
 		return fault.New(fault.Denied, "you cannot give every permission")
 	}
 	return fault.New(fault.Denied, "you cannot give what you do not hold yourself: %s", some(missing))
+}
+
+// Lasting returns those of an actor's grants that live now and still will at
+// until; a zero until stands for ever. What he gives is held against these: a
+// right that ends is not passed on past its end, by a grant or by a role.
+func Lasting(grants []Grant, now, until time.Time) []Grant {
+	var lasting []Grant
+	for _, g := range grants {
+		if g.Live(now) && (g.Until.IsZero() || !until.IsZero() && !g.Until.Before(until)) {
+			lasting = append(lasting, g)
+		}
+	}
+	return lasting
 }
 
 // MayTouch refuses, with a fault of kind Denied, to act on a principal that

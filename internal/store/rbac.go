@@ -7,6 +7,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/doorward/doorward/internal/account"
 	"github.com/doorward/doorward/internal/audit"
@@ -95,19 +96,36 @@ func (t *tx) lockPolicy() error {
 	return nil
 }
 
-// actor returns the permissions that the rules read for by.
-func (t *tx) actor(by principal.Principal) (rbac.Set, error) {
+// grantsOfActor returns the live grants of whoever acts, who must be active.
+func (t *tx) grantsOfActor(by principal.Principal) ([]rbac.Grant, error) {
+	var status string
+	if err := t.one(`SELECT status FROM users WHERE id = ?`, by.ID).scan(&status); err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return nil, err
+	}
+	if status != string(account.Active) {
+		return nil, fault.New(fault.Denied, "your account is not active any more")
+	}
+	return readGrants(t.all, by.ID)
+}
+
+// giver returns the permissions that by may give until a time; zero is for ever.
+func (t *tx) giver(by principal.Principal, until time.Time) (rbac.Set, error) {
 	if by.Trusted() {
 		return t.roles.All(), nil
 	}
-	var status string
-	if err := t.one(`SELECT status FROM users WHERE id = ?`, by.ID).scan(&status); err != nil && !errors.Is(err, sql.ErrNoRows) {
+	grants, err := t.grantsOfActor(by)
+	if err != nil {
 		return rbac.Set{}, err
 	}
-	if status != string(account.Active) {
-		return rbac.Set{}, fault.New(fault.Denied, "your account is not active any more")
+	return t.roles.Actor(t.roles.Effective(rbac.Lasting(grants, t.now, until), "", t.now), by.Scopes), nil
+}
+
+// toucher returns the permissions that by acts on others with.
+func (t *tx) toucher(by principal.Principal) (rbac.Set, error) {
+	if by.Trusted() {
+		return t.roles.All(), nil
 	}
-	grants, err := readGrants(t.all, by.ID)
+	grants, err := t.grantsOfActor(by)
 	if err != nil {
 		return rbac.Set{}, err
 	}
@@ -123,7 +141,7 @@ func (t *tx) mayTouch(by principal.Principal, id string) error {
 	if found == 0 {
 		return fault.New(fault.NotFound, "there is no such user")
 	}
-	actor, err := t.actor(by)
+	actor, err := t.toucher(by)
 	if err != nil {
 		return err
 	}
@@ -211,7 +229,7 @@ func (s *Store) CreateRole(ctx context.Context, by principal.Principal, r rbac.R
 		if err := t.lockPolicy(); err != nil {
 			return err
 		}
-		actor, err := t.actor(by)
+		actor, err := t.giver(by, time.Time{})
 		if err != nil {
 			return err
 		}
@@ -261,7 +279,7 @@ func (s *Store) ReplaceRole(ctx context.Context, by principal.Principal, r rbac.
 			return account.Changed()
 		}
 		r.CreatedAt, r.Version = before.CreatedAt, before.Version+1
-		actor, err := t.actor(by)
+		actor, err := t.giver(by, time.Time{})
 		if err != nil {
 			return err
 		}
@@ -298,7 +316,7 @@ func (s *Store) DeleteRole(ctx context.Context, by principal.Principal, name str
 		case version != 0 && version != before.Version:
 			return account.Changed()
 		}
-		actor, err := t.actor(by)
+		actor, err := t.giver(by, time.Time{})
 		if err != nil {
 			return err
 		}
@@ -351,7 +369,7 @@ func (s *Store) CreateGrant(ctx context.Context, by principal.Principal, g rbac.
 		if _, ok := t.roles.Role(g.Role); !ok {
 			return fault.At("role", "there is no such role")
 		}
-		actor, err := t.actor(by)
+		actor, err := t.giver(by, g.Until)
 		if err != nil {
 			return err
 		}

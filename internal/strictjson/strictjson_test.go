@@ -7,7 +7,7 @@ import (
 )
 
 func TestCheck(t *testing.T) {
-	for _, s := range []string{`{}`, `[]`, `"a"`, `{"a":1,"b":{"a":2}}`, ` {"a":[1,2,{"b":null}]} `, strings.Repeat("[", Depth) + strings.Repeat("]", Depth)} {
+	for _, s := range []string{`{}`, `[]`, `"a"`, `{"a":1,"b":{"a":2}}`, ` {"a":[1,2,{"b":null}]} `, `"\ud83d\ude00"`, `"\\ud800"`, strings.Repeat("[", Depth) + strings.Repeat("]", Depth)} {
 		if err := Check([]byte(s)); err != nil {
 			t.Errorf("%.60s: %v", s, err)
 		}
@@ -22,6 +22,10 @@ func TestCheck(t *testing.T) {
 		"trailing comma":            `{"a":1,}`,
 		"comment":                   `{/**/"a":1}`,
 		"not UTF-8":                 "{\"a\":\"\xff\"}",
+		"half a character":          `{"a":"\ud800"}`,
+		"the other half":            `{"a":"x\uDC00"}`,
+		"two first halves":          `{"a":"\ud83d\ud83d"}`,
+		"half after a backslash":    `{"a":"\\\ud800"}`,
 		"deep":                      strings.Repeat("[", Depth+1) + strings.Repeat("]", Depth+1),
 		"very deep":                 strings.Repeat(`{"a":`, 10_000),
 		"cut":                       `{"a":`,
