@@ -9,10 +9,13 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strconv"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/doorward/doorward/internal/audit"
+	"github.com/doorward/doorward/internal/config"
 	"github.com/doorward/doorward/internal/principal"
 )
 
@@ -20,22 +23,52 @@ import (
 // to stop.
 const drain = 30 * time.Second
 
-// Listen opens the listeners of an address. The loopback names of IPv4 and IPv6
-// are one address for whoever types "localhost".
+// Listen opens the listeners of the configured address.
 func (s *Server) Listen() ([]net.Listener, error) {
-	a := s.Config.Listen
-	first, err := net.Listen("tcp", a.String())
+	listeners, err := Listen(s.Config.Listen)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", s.Config.Place("listen"), err)
 	}
-	listeners := []net.Listener{first}
-	if a.Host == "localhost" {
-		_, port, _ := net.SplitHostPort(first.Addr().String())
-		for _, host := range []string{"127.0.0.1", "::1"} {
-			if l, err := net.Listen("tcp", net.JoinHostPort(host, port)); err == nil {
-				listeners = append(listeners, l)
-			}
+	return listeners, nil
+}
+
+// Listen opens the listeners of an address. For whoever types "localhost" the
+// loopback addresses of IPv4 and IPv6 are one place: the port is taken on both,
+// where the machine has both, or on none.
+func Listen(a config.Address) ([]net.Listener, error) {
+	if a.Host != "localhost" {
+		l, err := net.Listen("tcp", a.String())
+		return []net.Listener{l}, err
+	}
+	const tries = 10 // a port that is free on one address may be taken on the other
+	for try := 1; ; try++ {
+		listeners, err := listenLoopback(a.Port)
+		if err == nil || a.Port != 0 || try == tries {
+			return listeners, err
 		}
+	}
+}
+
+func listenLoopback(port uint16) (listeners []net.Listener, err error) {
+	var absent error
+	at := strconv.Itoa(int(port))
+	for _, host := range []string{"127.0.0.1", "::1"} {
+		l, err := net.Listen("tcp", net.JoinHostPort(host, at))
+		switch {
+		case err == nil:
+			listeners = append(listeners, l)
+			_, at, _ = net.SplitHostPort(l.Addr().String())
+		case errors.Is(err, syscall.EADDRNOTAVAIL), errors.Is(err, syscall.EAFNOSUPPORT):
+			absent = err
+		default:
+			for _, l := range listeners {
+				l.Close()
+			}
+			return nil, err
+		}
+	}
+	if len(listeners) == 0 {
+		return nil, absent
 	}
 	return listeners, nil
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/doorward/doorward/internal/clock"
 	"github.com/doorward/doorward/internal/config"
 	"github.com/doorward/doorward/internal/factor"
+	"github.com/doorward/doorward/internal/fault"
 	"github.com/doorward/doorward/internal/feed"
 	"github.com/doorward/doorward/internal/grant"
 	"github.com/doorward/doorward/internal/issue"
@@ -58,9 +59,50 @@ type Options struct {
 	Hasher factor.Options
 }
 
-// NewCore opens the database, brings its schema up to date, and builds the
-// services over it.
+// NewCore opens the database, brings its schema up to date, makes the keys that
+// are missing, and builds the services over it. A master key that cannot be read
+// is an error before anything is touched.
 func NewCore(ctx context.Context, c config.Config, log *slog.Logger, tweaks ...func(*Options)) (*Core, error) {
+	if _, err := sealer(c); err != nil {
+		return nil, err
+	}
+	k, err := open(ctx, c, log, tweaks)
+	if err != nil {
+		return nil, err
+	}
+	if err := k.start(ctx); err != nil {
+		return nil, errors.Join(err, k.Close())
+	}
+	return k, nil
+}
+
+// Attach opens a database that is in use, for a command beside the servers: it
+// changes neither the schema nor the keys, and follows no changes. The keyring is
+// empty until its Load. A schema that is not up to date is a fault.
+func Attach(ctx context.Context, c config.Config, log *slog.Logger, tweaks ...func(*Options)) (*Core, error) {
+	k, err := open(ctx, c, log, tweaks)
+	if err != nil {
+		return nil, err
+	}
+	lacks, err := k.Store.Pending(ctx)
+	if err == nil && len(lacks) > 0 {
+		err = fault.New(fault.Unavailable, "the database %s lacks the migration %s; run: doorward migrate", c.Database, strings.Join(lacks, ", "))
+	}
+	if err == nil {
+		err = k.Roles.Load(ctx)
+	}
+	if err != nil {
+		return nil, errors.Join(err, k.Close())
+	}
+	return k, nil
+}
+
+// OpenStore opens the database of a configuration, and nothing above it.
+func OpenStore(ctx context.Context, c config.Config, log *slog.Logger) (*store.Store, error) {
+	return openStore(ctx, c, settle(c, log, nil))
+}
+
+func settle(c config.Config, log *slog.Logger, tweaks []func(*Options)) Options {
 	o := Options{
 		Store:  store.Options{Clock: clock.Wall(), Log: log, Keep: c.Tokens.AccessTTL + 2*Leeway},
 		Hasher: factor.Options{Algorithm: c.Passwords.Hash, Workers: c.Passwords.Workers, MinLength: c.Passwords.MinLength},
@@ -68,29 +110,21 @@ func NewCore(ctx context.Context, c config.Config, log *slog.Logger, tweaks ...f
 	for _, tweak := range tweaks {
 		tweak(&o)
 	}
-	s, err := store.Open(ctx, c.Database.DSN.Reveal(), o.Store)
-	if err != nil {
-		return nil, err
-	}
-	k, err := newCore(ctx, c, log, s, o)
-	if err != nil {
-		return nil, errors.Join(err, s.Close())
-	}
-	return k, nil
+	return o
 }
 
-func newCore(ctx context.Context, c config.Config, log *slog.Logger, s *store.Store, o Options) (*Core, error) {
-	now := o.Store.Clock
-	steps, err := s.Migrate(ctx)
+func openStore(ctx context.Context, c config.Config, o Options) (*store.Store, error) {
+	return store.Open(ctx, c.Database.DSN.Reveal(), o.Store)
+}
+
+// open opens the database and builds the services over it. Nothing is read yet.
+func open(ctx context.Context, c config.Config, log *slog.Logger, tweaks []func(*Options)) (*Core, error) {
+	o := settle(c, log, tweaks)
+	s, err := openStore(ctx, c, o)
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range steps {
-		log.Info("the database was migrated", "migration", name)
-	}
-	if err := s.EnsureBuiltin(ctx); err != nil {
-		return nil, err
-	}
+	now := o.Store.Clock
 	k := &Core{Config: c, Clock: now, Log: log, Store: s, Feed: feed.New(s, log), Revoked: grant.NewRevoked(now)}
 	k.Keys = keyring.NewService(s, now, keyring.Options{
 		Algorithm: jose.Algorithm(c.Tokens.SigningAlg), PublishAhead: c.Signing.PublishAhead, Keep: c.Tokens.AccessTTL + 2*Leeway,
@@ -104,14 +138,29 @@ func newCore(ctx context.Context, c config.Config, log *slog.Logger, s *store.St
 		Issuer: issuer(c), Audience: audience(c), AccessTTL: c.Tokens.AccessTTL,
 		Family: grant.Lifetimes{Absolute: c.Tokens.RefreshTTL, Idle: c.Tokens.RefreshIdle, Grace: c.Tokens.RotationGrace},
 	})
+	return k, nil
+}
+
+// start brings the database up to date and begins to follow its changes.
+func (k *Core) start(ctx context.Context) error {
+	steps, err := k.Store.Migrate(ctx)
+	if err != nil {
+		return err
+	}
+	for _, name := range steps {
+		k.Log.Info("the database was migrated", "migration", name)
+	}
+	if err := k.Store.EnsureBuiltin(ctx); err != nil {
+		return err
+	}
 	k.listen()
 	if err := k.Roles.Load(ctx); err != nil {
-		return nil, err
+		return err
 	}
 	if err := k.Keys.Start(ctx); err != nil {
-		return nil, err
+		return err
 	}
-	return k, k.Feed.Start(ctx)
+	return k.Feed.Start(ctx)
 }
 
 // listen connects what is kept in memory with what changes.
@@ -222,8 +271,24 @@ func audiences(c config.Config) []string {
 // ServeHTTP serves a request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
 
-// keySet makes the keyring's published keys into what the guard verifies with,
-// once for each state of the keyring.
+// KeySet returns the keyring's published keys as the guard verifies with them.
+func (k *Core) KeySet() (*guard.KeySet, error) {
+	view, err := k.Keys.View()
+	if err != nil {
+		return nil, err
+	}
+	return guardKeys(view)
+}
+
+func guardKeys(view *keyring.View) (*guard.KeySet, error) {
+	var keys []guard.Key
+	for _, key := range view.Published {
+		keys = append(keys, guard.Key{ID: key.ID, Algorithm: string(key.Alg), Public: key.Private.Public()})
+	}
+	return guard.NewKeySet(keys...)
+}
+
+// keySet keeps the guard's keys, made once for each state of the keyring.
 type keySet struct {
 	mu   sync.Mutex
 	kept atomic.Pointer[keptSet]
@@ -244,11 +309,7 @@ func (s *keySet) current(k *Core) *guard.KeySet {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var keys []guard.Key
-	for _, key := range view.Published {
-		keys = append(keys, guard.Key{ID: key.ID, Algorithm: string(key.Alg), Public: key.Private.Public()})
-	}
-	set, err := guard.NewKeySet(keys...)
+	set, err := guardKeys(view)
 	if err != nil {
 		k.Log.Error("a published key cannot verify", "error", err)
 		return nil

@@ -172,7 +172,9 @@ func (t *tx) keepingAdmin(change func() error) error {
 	return err
 }
 
-func (t *tx) admins(roles *rbac.Snapshot) (bool, error) {
+func (t *tx) admins(roles *rbac.Snapshot) (bool, error) { return holdsAdmin(roles, t.one) }
+
+func holdsAdmin(roles *rbac.Snapshot, one func(statement string, args ...any) row) (bool, error) {
 	names := roles.RolesReaching(rbac.AdminRole)
 	if len(names) == 0 {
 		return false, nil
@@ -182,7 +184,7 @@ func (t *tx) admins(roles *rbac.Snapshot) (bool, error) {
 		args = append(args, name)
 	}
 	var found int64
-	err := t.one(`SELECT COUNT(*) FROM (SELECT 1 AS one FROM grants JOIN users ON users.id = grants.principal
+	err := one(`SELECT COUNT(*) FROM (SELECT 1 AS one FROM grants JOIN users ON users.id = grants.principal
 		WHERE users.status = ? AND grants.until = 0 AND grants.organization = '' AND grants.role IN (?`+strings.Repeat(", ?", len(names)-1)+`)
 		LIMIT 1) AS holders`, args...).scan(&found)
 	return found > 0, err

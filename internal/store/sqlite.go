@@ -6,7 +6,9 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
+	"os"
 	"runtime"
 	"sync"
 	"time"
@@ -41,6 +43,9 @@ func openSQLite(ctx context.Context, path string, wrap func(driver.Connector) dr
 		dsn := "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + q.Encode()
 		return sql.OpenDB(wrap(connector{dsn, &sqlite.Driver{}}))
 	}
+	if err := ownFile(path); err != nil {
+		return nil, fmt.Errorf("the database: %w", err)
+	}
 	s := &sqliteDB{
 		readers: open("query_only(ON)", "cache_size(-4000)"), writers: open("cache_size(-8000)"),
 		queue: newQueue(), done: make(chan struct{}),
@@ -62,6 +67,18 @@ func openSQLite(ctx context.Context, path string, wrap func(driver.Connector) dr
 		w.run(s.queue.jobs)
 	}()
 	return s, nil
+}
+
+// ownFile makes a new database its owner's alone. SQLite gives the files beside
+// it the same mode.
+func ownFile(path string) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 // connector opens connections of a driver that has no connector of its own.
