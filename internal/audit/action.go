@@ -7,7 +7,6 @@ type Action string
 const (
 	LoginSucceeded       Action = "login.succeeded"
 	LoginFailed          Action = "login.failed"
-	LoginThrottled       Action = "login.throttled"
 	TokenIssued          Action = "token.issued"
 	TokenRefreshed       Action = "token.refreshed"
 	TokenRefused         Action = "token.refused"
@@ -40,7 +39,6 @@ const (
 var vocabulary = map[Action]string{
 	LoginSucceeded:       "authn_login_success",
 	LoginFailed:          "authn_login_fail",
-	LoginThrottled:       "authn_login_fail_max",
 	TokenIssued:          "authn_token_created",
 	TokenRefreshed:       "authn_token_created",
 	TokenRefused:         "authn_login_fail",

@@ -44,21 +44,19 @@ func (s *Service) SignIn(ctx context.Context, by principal.Principal, p Password
 		return Tokens{}, err
 	}
 	result, err := s.hasher.Verify(ctx, by.Origin.Address, p.Password, found.Password)
-	if fault.KindOf(err) == fault.Limited {
-		return Tokens{}, s.refused(ctx, by, audit.LoginThrottled, p.Name, "queue-full", err)
-	} else if err != nil {
+	if err != nil {
 		return Tokens{}, err
 	}
 	user := found.User
 	switch {
 	case user.ID == "":
-		return Tokens{}, s.refused(ctx, by, audit.LoginFailed, p.Name, "unknown-name", errNobody)
+		return Tokens{}, s.refused(ctx, by, p.Name, "unknown-name", errNobody)
 	case !result.OK:
 		by.ID, by.Kind = user.ID, principal.User
-		return Tokens{}, s.refused(ctx, by, audit.LoginFailed, p.Name, "wrong-password", errNobody)
+		return Tokens{}, s.refused(ctx, by, p.Name, "wrong-password", errNobody)
 	case user.Status != account.Active:
 		by.ID, by.Kind = user.ID, principal.User
-		return Tokens{}, s.refused(ctx, by, audit.LoginFailed, p.Name, "disabled", errNobody)
+		return Tokens{}, s.refused(ctx, by, p.Name, "disabled", errNobody)
 	}
 
 	by.Kind, by.ID, by.Client = principal.User, user.ID, p.Client.ID
@@ -83,7 +81,7 @@ func (s *Service) SignIn(ctx context.Context, by principal.Principal, p Password
 	signedIn := audit.Now(by, now, audit.LoginSucceeded, user.Target()).With("method", "password")
 	issued := audit.Now(by, now, audit.TokenIssued, family.Target()).With("scope", strings.Join(scope, " "))
 	if err := s.store.SignIn(ctx, write, signedIn, issued); fault.KindOf(err) == fault.Unauthenticated {
-		return Tokens{}, s.refused(ctx, by, audit.LoginFailed, p.Name, "changed-meanwhile", errNobody.Because(err))
+		return Tokens{}, s.refused(ctx, by, p.Name, "changed-meanwhile", errNobody.Because(err))
 	} else if err != nil {
 		return Tokens{}, err
 	}
@@ -117,12 +115,12 @@ func (s *Service) rehash(ctx context.Context, by principal.Principal, p secret.T
 // refused records a sign-in that failed, and returns why. The name that was
 // typed is a person's, or a password typed into the wrong field: it is kept in
 // the private part, and only if it is the name of an account.
-func (s *Service) refused(ctx context.Context, by principal.Principal, a audit.Action, name, reason string, why error) error {
+func (s *Service) refused(ctx context.Context, by principal.Principal, name, reason string, why error) error {
 	target := "user"
 	if by.ID != "" {
 		target = "user:" + by.ID
 	}
-	e := audit.Now(by, s.clock.Now(), a, target).Because(audit.Failure, reason)
+	e := audit.Now(by, s.clock.Now(), audit.LoginFailed, target).Because(audit.Failure, reason)
 	if by.ID != "" {
 		e = e.About(by.ID, map[string]string{"name": name})
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/doorward/doorward/guard"
 	"github.com/doorward/doorward/internal/audit"
+	"github.com/doorward/doorward/internal/fault"
 	"github.com/doorward/doorward/internal/id"
 	"github.com/doorward/doorward/internal/principal"
 	"github.com/doorward/doorward/internal/web"
@@ -61,6 +62,18 @@ func (s *Server) deny(known *web.Request, permission string) *web.Problem {
 	p.DecisionID = id.New(now)
 	s.counter.Add(now, "family:"+known.By.Family, known.Route, audit.Denied)
 	return p
+}
+
+// counted counts the requests that a limit refused. They are not written one by
+// one: a flood must not become a flood of writes.
+func (s *Server) counted(pattern string, h web.Handler) web.Handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		err := h(w, r)
+		if fault.KindOf(err) == fault.Limited {
+			s.counter.Add(s.Clock.Now(), "", pattern, audit.Denied)
+		}
+		return err
+	}
 }
 
 // refused tells why the guard let a request not pass; it has set the headers.

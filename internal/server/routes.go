@@ -53,7 +53,7 @@ func (s *Server) routes(p surfaces) []route {
 		{"GET /readyz", anybody, problem, f(s.ready, problem)},
 		{"GET /openapi.json", anybody, problem, f(s.document, problem)},
 
-		{"POST /auth/login", anybody, signin.Fail, f(p.signin.Login, signin.Fail)},
+		{"POST /auth/login", anybody, signin.Fail, f(s.counted("POST /auth/login", p.signin.Login), signin.Fail)},
 		{"POST /auth/refresh", anybody, signin.Fail, f(p.signin.Refresh, signin.Fail)},
 		{"POST /auth/logout", anybody, signin.Fail, f(p.signin.Logout, signin.Fail)},
 
