@@ -73,17 +73,19 @@ func (a *API) userOut(ctx context.Context, u account.User) (*userOut, error) {
 	return &userOut{ETag: web.ETag(u.Version), Body: v}, err
 }
 
-type byID struct {
+// ByID is exported because huma reads no parameters from an embedded struct that
+// is not.
+type ByID struct {
 	ID string `path:"id" maxLength:"64"`
 }
 
 type readOne struct {
-	byID
+	ByID
 	IfNoneMatch string `header:"If-None-Match"`
 }
 
 type removeOne struct {
-	byID
+	ByID
 	IfMatch string `header:"If-Match"`
 }
 
@@ -115,7 +117,7 @@ type createUser struct {
 }
 
 type changeUser struct {
-	byID
+	ByID
 	IfMatch string `header:"If-Match"`
 	RawBody []byte
 	Body    struct {

@@ -38,17 +38,18 @@ type roleOut struct {
 
 func newRoleOut(r rbac.Role) *roleOut { return &roleOut{ETag: web.ETag(r.Version), Body: showRole(r)} }
 
-type byName struct {
+// ByName is exported for the reason of ByID.
+type ByName struct {
 	Name string `path:"name" maxLength:"64"`
 }
 
 type readRole struct {
-	byName
+	ByName
 	IfNoneMatch string `header:"If-None-Match"`
 }
 
 type removeRole struct {
-	byName
+	ByName
 	IfMatch string `header:"If-Match"`
 }
 
@@ -76,7 +77,7 @@ type createRole struct {
 }
 
 type replaceRole struct {
-	byName
+	ByName
 	IfMatch string `header:"If-Match"`
 	Body    struct {
 		Name        string   `json:"name,omitempty" doc:"If given, the name in the path"`
@@ -206,7 +207,7 @@ type grantPage struct {
 }
 
 type giveRole struct {
-	byID
+	ByID
 	IdempotencyKey string `header:"Idempotency-Key" maxLength:"255" doc:"Names this request: sent again within 24 hours it has no second effect"`
 	RawBody        []byte
 	Body           struct {
@@ -217,7 +218,7 @@ type giveRole struct {
 }
 
 type takeRole struct {
-	byID
+	ByID
 	Role string `path:"role" maxLength:"64"`
 }
 
@@ -227,7 +228,7 @@ func (a *API) grants() {
 	handle(a, operation("take-role", http.MethodDelete, "/users/{id}/roles/{role}", "roles", "Take a role from an account", one, empty, clashing), a.takeRole)
 }
 
-func (a *API) listGrants(ctx context.Context, in *byID) (*grantPage, error) {
+func (a *API) listGrants(ctx context.Context, in *ByID) (*grantPage, error) {
 	if _, err := a.Accounts.User(ctx, in.ID); err != nil {
 		return nil, err
 	}
