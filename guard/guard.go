@@ -1,0 +1,206 @@
+// Package guard protects an HTTP API with the access tokens of a Doorward
+// issuer, or of any issuer of JWT access tokens (RFC 9068).
+//
+//	g, err := guard.New("https://auth.example.com", guard.Audience("https://api.example.com"))
+//	mux.Handle("GET /orders", g.Require(guard.Permission("orders:read"))(listOrders))
+//	p := guard.PrincipalFrom(r.Context()) // p.Subject, p.Roles, p.Has("orders:write")
+//
+// It is plain net/http middleware and imports the standard library alone. It
+// issues nothing, keeps no sessions and reads no cookies. Tokens are verified in
+// process with the issuer's published keys.
+//
+// The one invariant: a handler behind Require runs only for a token that passed
+// every check. Whatever cannot be decided, because the keys are out of reach or
+// the revocation list does not answer, is refused.
+package guard
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Guard verifies access tokens and protects handlers with them. It is made by
+// New and may be used by many goroutines.
+type Guard struct {
+	issuer     string
+	audiences  []string
+	algorithms []string
+	leeway     time.Duration
+	realm      string
+	resource   string // the API's own identifier (RFC 8707); may be empty
+	metadata   string // where the API's own metadata is (RFC 9728); may be empty
+	now        func() time.Time
+	keys       keySource
+	cache      *cache
+	revoked    func(context.Context, *Principal) error
+	answer     func(http.ResponseWriter, *http.Request, Refusal)
+
+	mu     sync.Mutex
+	scopes map[string]bool // every permission that Require was given
+}
+
+// New returns a Guard for the tokens of issuer, which is the issuer's URL byte
+// for byte as its tokens spell it. An Audience is mandatory. New reports all
+// mistakes at once, and never touches the network: the keys are fetched when
+// the first token comes.
+func New(issuer string, options ...Option) (*Guard, error) {
+	s := defaults()
+	for _, o := range options {
+		o(&s)
+	}
+	if err := s.check(issuer); err != nil {
+		return nil, fmt.Errorf("guard: %w", err)
+	}
+	g := &Guard{
+		issuer:     issuer,
+		audiences:  s.audiences,
+		algorithms: s.algorithms,
+		leeway:     s.leeway,
+		realm:      s.realm,
+		resource:   s.resource,
+		now:        s.now,
+		cache:      newCache(s.cacheSize),
+		revoked:    s.revoked,
+		answer:     s.answer,
+		scopes:     map[string]bool{},
+	}
+	if g.realm == "" {
+		g.realm = g.audiences[0]
+	}
+	if g.resource == "" && checkURL(g.audiences[0]) == nil {
+		g.resource = g.audiences[0]
+	}
+	if g.resource != "" {
+		g.metadata = wellKnown(g.resource, "oauth-protected-resource")
+	}
+	if s.keys != nil {
+		g.keys = inProcess(s.keys)
+	} else {
+		g.keys = newRemote(issuer, &s)
+	}
+	return g, nil
+}
+
+// Verify checks an access token and returns who it speaks for. The error tells
+// why it was refused: errors.Is finds one of the Reasons in it. An error comes
+// with no Principal: nothing of a refused token is shown.
+//
+// ErrUnavailable means that the token could not be judged.
+func (g *Guard) Verify(ctx context.Context, token string) (*Principal, error) {
+	if len(token) > maxToken {
+		return nil, fmt.Errorf("%w: over %d bytes", ErrMalformed, maxToken)
+	}
+	set, err := g.keys.current(ctx)
+	if err != nil {
+		return nil, err
+	}
+	now := g.now()
+	sum := sha256.Sum256([]byte(token))
+	v := g.cache.get(sum)
+	if v == nil || !set.holds(v.key) {
+		if v, err = g.verify(ctx, set, token, now); err != nil {
+			return nil, err
+		}
+		v.sum = sum
+		g.cache.put(v)
+	} else if g.expired(&v.principal, now) {
+		return nil, ErrExpired
+	}
+	p := v.principal.clone()
+	if g.revoked != nil {
+		if err := g.revoked(ctx, p); errors.Is(err, ErrUnavailable) {
+			return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
+		} else if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrRevoked, err)
+		}
+	}
+	return p, nil
+}
+
+// verify does the whole work for a token that is not in the cache: form, key,
+// signature, and only then the claims.
+func (g *Guard) verify(ctx context.Context, set *KeySet, token string, now time.Time) (*verified, error) {
+	j, err := parseJWS(token)
+	if err != nil {
+		return nil, err
+	}
+	if err := g.checkHeader(j.header); err != nil {
+		return nil, err
+	}
+	key := set.key(j.header.kid)
+	if key == nil {
+		if key = g.keys.newer(ctx, set).key(j.header.kid); key == nil {
+			return nil, ErrUnknownKey
+		}
+	}
+	if err := j.verify(key); err != nil {
+		return nil, err
+	}
+	payload, err := decode(j.payload)
+	if err != nil {
+		return nil, fmt.Errorf("%w: its payload: %w", ErrMalformed, err)
+	}
+	c, err := parseClaims(string(payload))
+	if err != nil {
+		return nil, err
+	}
+	if err := g.checkClaims(c, now); err != nil {
+		return nil, err
+	}
+	return &verified{key: key, principal: c.Principal}, nil
+}
+
+// Require returns middleware that lets a request pass if it carries a valid
+// access token that meets all checks; with none, any valid token will do. The
+// handler finds the caller with PrincipalFrom.
+func (g *Guard) Require(checks ...Requirement) func(http.Handler) http.Handler {
+	n := sum(checks)
+	g.announce(checks)
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			p, err := g.authenticate(r)
+			if err == nil {
+				err = n.unmet(p, g.now(), g.leeway)
+			}
+			if err != nil {
+				g.refuse(w, r, n, err)
+				return
+			}
+			next.ServeHTTP(w, r.WithContext(NewContext(r.Context(), p)))
+		})
+	}
+}
+
+// authenticate says who sent the request.
+func (g *Guard) authenticate(r *http.Request) (*Principal, error) {
+	c, err := credentialOf(r)
+	switch {
+	case err != nil:
+		return nil, err
+	case c.apiKey:
+		return g.verifyAPIKey(r.Context(), c.text)
+	}
+	return g.Verify(r.Context(), c.text)
+}
+
+// verifyAPIKey is where API keys will be introspected.
+func (g *Guard) verifyAPIKey(context.Context, string) (*Principal, error) {
+	return nil, ErrAPIKey
+}
+
+// wellKnown inserts /.well-known/name between the host and the path of a URL
+// that checkURL accepted (RFC 8414, Section 3.1; RFC 9728, Section 3.1).
+func wellKnown(url, name string) string {
+	scheme, rest, _ := strings.Cut(url, "://")
+	end := len(rest)
+	if i := strings.IndexAny(rest, "/?"); i >= 0 {
+		end = i
+	}
+	return scheme + "://" + rest[:end] + "/.well-known/" + name + strings.TrimSuffix(rest[end:], "/")
+}

@@ -1,0 +1,80 @@
+package guard
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"time"
+)
+
+// Principal is who a request acts for, as the access token says it. Each
+// request has its own: a handler may change it.
+type Principal struct {
+	Subject       string    // "sub": the user, or the client that acts for itself
+	ClientID      string    // "client_id": the application that asked for the token
+	Scopes        []string  // "scope": the permissions, in the token's order
+	Roles         []string  // "roles"
+	ID            string    // "jti": this token; may be empty
+	Family        string    // "fam": the public handle of the token family; may be empty
+	Session       string    // "sid": the sign-in; may be empty
+	PolicyVersion int64     // "pv": the version of the policy that the token was made under, or 0
+	AuthTime      time.Time // "auth_time": when the user signed in, or zero
+	ACR           string    // "acr": how well the user signed in; may be empty
+	AMR           []string  // "amr": by which means
+	Issued        time.Time // "iat", or zero
+	Expires       time.Time // "exp"
+
+	payload string
+}
+
+// Has reports whether p holds a permission. Names are compared byte for byte.
+func (p *Principal) Has(permission string) bool {
+	return p != nil && slices.Contains(p.Scopes, permission)
+}
+
+// Claim returns a claim of the token as its JSON text, and whether it is there.
+func (p *Principal) Claim(name string) (json.RawMessage, bool) {
+	if p == nil {
+		return nil, false
+	}
+	var found json.RawMessage
+	readObject(p.payload, func(s *scanner, n string) {
+		if text := s.skip(); n == name {
+			found = json.RawMessage(text)
+		}
+	})
+	return found, found != nil
+}
+
+// clone returns a copy that shares nothing which can be changed: what a handler
+// does to its Principal must not reach the cache. The three lists are copied in
+// one piece.
+func (p *Principal) clone() *Principal {
+	c := *p
+	all := make([]string, 0, len(p.Scopes)+len(p.Roles)+len(p.AMR))
+	piece := func(s []string) []string {
+		if s == nil {
+			return nil
+		}
+		start := len(all)
+		all = append(all, s...)
+		return all[start:len(all):len(all)]
+	}
+	c.Scopes, c.Roles, c.AMR = piece(p.Scopes), piece(p.Roles), piece(p.AMR)
+	return &c
+}
+
+type contextKey struct{}
+
+// NewContext returns a context in which PrincipalFrom finds p. Require does
+// this; a test of a handler may do it too.
+func NewContext(ctx context.Context, p *Principal) context.Context {
+	return context.WithValue(ctx, contextKey{}, p)
+}
+
+// PrincipalFrom returns who a request acts for, or nil if its context did not
+// come through Require.
+func PrincipalFrom(ctx context.Context) *Principal {
+	p, _ := ctx.Value(contextKey{}).(*Principal)
+	return p
+}
