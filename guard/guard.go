@@ -169,7 +169,7 @@ func (g *Guard) Require(checks ...Requirement) func(http.Handler) http.Handler {
 				err = n.unmet(p, g.now(), g.leeway)
 			}
 			if err != nil {
-				g.refuse(w, r, n, err)
+				g.refuse(w, r, n, p, err)
 				return
 			}
 			next.ServeHTTP(w, r.WithContext(NewContext(r.Context(), p)))

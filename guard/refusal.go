@@ -14,15 +14,19 @@ type Refusal struct {
 	Description string // in words, for the developer who calls
 	Scope       string // the permissions that the route needs, separated by spaces; may be empty
 	Err         error  // the whole story, for the log: it may say more than the caller should know
+	// Principal is who asks, where the token is good and the route needs more;
+	// else nil: nothing of a refused token is shown.
+	Principal *Principal
 }
 
-// refuse answers a request that err keeps from passing.
-func (g *Guard) refuse(w http.ResponseWriter, r *http.Request, n *needs, err error) {
+// refuse answers a request that err keeps from passing; p is who asks, if that
+// is known.
+func (g *Guard) refuse(w http.ResponseWriter, r *http.Request, n *needs, p *Principal, err error) {
 	reason, ok := errors.AsType[Reason](err)
 	if !ok {
 		reason = ErrUnavailable
 	}
-	refusal := Refusal{Description: string(reason), Scope: n.scope, Err: err}
+	refusal := Refusal{Description: string(reason), Scope: n.scope, Err: err, Principal: p}
 	refusal.Status, refusal.Code = reason.status()
 
 	w.Header().Set("Cache-Control", "no-store")

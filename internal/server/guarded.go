@@ -81,9 +81,7 @@ func (s *Server) refused(w http.ResponseWriter, r *http.Request, refusal guard.R
 	known := web.Of(r.Context())
 	err := web.NewProblem(refusal.Status, refusal.Description)
 	if refusal.Status == http.StatusForbidden {
-		if p := guard.PrincipalFrom(r.Context()); p != nil {
-			identify(known, p)
-		}
+		identify(known, refusal.Principal)
 		err = s.deny(known, refusal.Scope)
 	}
 	web.Note(r.Context(), slog.String("refused", refusal.Code))

@@ -79,6 +79,7 @@ func (s *Server) Run(ctx context.Context, listeners []net.Listener) error {
 		Handler: s, ErrorLog: slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug),
 		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: 90 * time.Second,
 		MaxHeaderBytes: 16 << 10, HTTP2: &http.HTTP2Config{MaxConcurrentStreams: 100},
+		DisableGeneralOptionsHandler: true, // it would answer OPTIONS * beside the site map
 	}
 	if s.Config.TLS.Cert != "" {
 		c := &certificate{cert: s.Config.TLS.Cert, key: s.Config.TLS.Key}

@@ -247,13 +247,10 @@ func New(k *Core, version string) (*Server, error) {
 	if s.openapi, err = api.Document(needs(table)); err != nil {
 		return nil, err
 	}
-	hosts := make([]string, 0, len(k.Config.Hosts))
-	for _, h := range k.Config.Hosts {
-		hosts = append(hosts, strings.Trim(h, "[]"))
-	}
+	https := k.Config.Issuer != nil && k.Config.Issuer.Scheme == "https"
 	site := web.Site{
-		Hosts: hosts, Proxies: k.Config.TrustedProxies, Log: k.Log,
-		NeedsHTTPS: k.Config.Issuer != nil && k.Config.Issuer.Scheme == "https", Fail: s.failNowhere,
+		Hosts: k.Config.Hosts, Proxies: k.Config.TrustedProxies, Log: k.Log,
+		NeedsHTTPS: https, HSTS: https && !config.Loopback(k.Config.Issuer.Hostname()), Fail: s.failNowhere,
 	}
 	s.handler = site.Around(s.mux(table))
 	return s, nil
