@@ -250,7 +250,7 @@ func New(k *Core, version string) (*Server, error) {
 	https := k.Config.Issuer != nil && k.Config.Issuer.Scheme == "https"
 	site := web.Site{
 		Hosts: k.Config.Hosts, Proxies: k.Config.TrustedProxies, Log: k.Log,
-		NeedsHTTPS: https, HSTS: https && !config.Loopback(k.Config.Issuer.Hostname()), Fail: s.failNowhere,
+		NeedsHTTPS: https, HSTS: https && !config.Address{Host: k.Config.Issuer.Hostname()}.Loopback(), Fail: s.failNowhere,
 	}
 	s.handler = site.Around(s.mux(table))
 	return s, nil

@@ -31,7 +31,7 @@ const BodyLimit = 16 << 10
 // which. Errors: Refused with 415 for another type, a charset that is not UTF-8
 // or a compressed body, 413 for one that is too large, 400 for one cut short.
 func Body(w http.ResponseWriter, r *http.Request, types ...string) (mediaType string, body []byte, err error) {
-	mediaType, err = typeOf(r, types)
+	mediaType, err = MediaType(r, types...)
 	if err != nil {
 		return "", nil, err
 	}
@@ -49,10 +49,13 @@ func Body(w http.ResponseWriter, r *http.Request, types ...string) (mediaType st
 
 var tooLarge = &Refused{Status: http.StatusRequestEntityTooLarge, Message: "the body is too large"}
 
-func typeOf(r *http.Request, types []string) (string, error) {
+// MediaType returns the media type of a request's body, which is one of types.
+// It returns Refused with 415 for another type, a charset that is not UTF-8, or a
+// compressed body.
+func MediaType(r *http.Request, types ...string) (string, error) {
 	bad := &Refused{Status: http.StatusUnsupportedMediaType, Message: "send the body as " + strings.Join(types, " or ")}
 	given := r.Header.Values("Content-Type")
-	if len(given) != 1 || r.Header.Get("Content-Encoding") != "" {
+	if len(given) != 1 || len(r.Header.Values("Content-Encoding")) > 0 {
 		return "", bad
 	}
 	mediaType, params, err := mime.ParseMediaType(given[0])

@@ -5,10 +5,11 @@ import (
 	"crypto/rand"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/netip"
 	"runtime/debug"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -17,13 +18,16 @@ import (
 
 // Site stands around everything that a server answers.
 type Site struct {
-	Hosts   []string // the Host headers that are ours, without ports
+	Hosts   []string // the Host headers that are ours: lower case, without ports, IPv6 in brackets
 	Proxies Proxies
 	Log     *slog.Logger
 	// NeedsHTTPS refuses requests that came over plain HTTP, but for the health
 	// checks.
 	NeedsHTTPS bool
-	Fail       Fail // for what no route answers
+	// HSTS tells browsers to come by HTTPS alone, for two years (RFC 6797). It is
+	// not for a loopback host, whose other ports are other people's.
+	HSTS bool
+	Fail Fail // for what no route answers
 }
 
 // Around returns a handler that gives each request its id, refuses what is not
@@ -37,7 +41,7 @@ func (s Site) Around(next http.Handler) http.Handler {
 		}}
 		r = r.WithContext(context.WithValue(r.Context(), requestKey{}, known))
 		a := &answer{ResponseWriter: w}
-		headers(a.Header(), known.By.Origin.RequestID)
+		s.headers(a.Header(), r, known.By.Origin.RequestID)
 		defer s.line(r, a, known)
 		defer s.contain(r, a, known)
 		if refused := s.refuse(r); refused != nil {
@@ -50,7 +54,7 @@ func (s Site) Around(next http.Handler) http.Handler {
 }
 
 // headers are on every answer; a route may change them.
-func headers(h http.Header, id string) {
+func (s Site) headers(h http.Header, r *http.Request, id string) {
 	h["X-Request-Id"] = []string{id}
 	h["X-Content-Type-Options"] = nosniff
 	h["Cache-Control"] = noStore
@@ -58,6 +62,14 @@ func headers(h http.Header, id string) {
 	h["X-Frame-Options"] = deny
 	h["Content-Security-Policy"] = nothing
 	h["Cross-Origin-Resource-Policy"] = sameOrigin
+	if s.HSTS && s.Proxies.Secure(r) { // by plain HTTP it MUST NOT be sent (RFC 6797, Section 7.2)
+		h["Strict-Transport-Security"] = twoYears
+	}
+	if len(r.TransferEncoding) > 0 {
+		// If a length came beside the encoding, a proxy may have believed that. So
+		// what follows on the connection is not read (RFC 9112, Section 6.1).
+		h["Connection"] = closing
+	}
 }
 
 var (
@@ -67,6 +79,8 @@ var (
 	deny       = []string{"DENY"}
 	nothing    = []string{"default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"}
 	sameOrigin = []string{"same-origin"}
+	twoYears   = []string{"max-age=63072000; includeSubDomains"}
+	closing    = []string{"close"}
 )
 
 // refuse says why a request is not for any route of this site.
@@ -83,18 +97,15 @@ func (s Site) refuse(r *http.Request) *Refused {
 	return nil
 }
 
+// ours reports whether a Host header names a host of this site, with any port or
+// none: a proxy may listen on another one (RFC 9110, Section 7.2).
 func (s Site) ours(host string) bool {
-	name := host
-	if h, _, err := net.SplitHostPort(host); err == nil {
-		name = h
+	name, port := host, "0"
+	if i := strings.LastIndexByte(host, ':'); i > strings.LastIndexByte(host, ']') {
+		name, port = host[:i], host[i+1:]
 	}
-	name = strings.ToLower(strings.Trim(name, "[]"))
-	for _, h := range s.Hosts {
-		if name == h {
-			return true
-		}
-	}
-	return false
+	_, err := strconv.ParseUint(port, 10, 16)
+	return err == nil && slices.Contains(s.Hosts, strings.ToLower(name))
 }
 
 // canonical reports whether the path is written in the one way that routes are:
@@ -106,7 +117,9 @@ func canonical(r *http.Request) bool {
 		!strings.Contains(p+"/", "/./") && !strings.Contains(p+"/", "/../") && len(p) <= 512
 }
 
-// contain answers for a handler that panicked. The stack goes to the log.
+// contain answers for a handler that panicked. The stack goes to the log. Where a
+// part of the answer is written, the connection ends, so that nobody takes the
+// part for the whole.
 func (s Site) contain(r *http.Request, a *answer, known *Request) {
 	p := recover()
 	if p == nil {
@@ -115,18 +128,21 @@ func (s Site) contain(r *http.Request, a *answer, known *Request) {
 	if p == http.ErrAbortHandler { //nolint:errorlint // it is a panic's value
 		panic(p)
 	}
-	known.Cause = fmt.Errorf("panic: %v", p)
+	known.Cause, known.panicked = fmt.Errorf("panic: %v", p), true
 	known.notes = append(known.notes, slog.String("stack", string(debug.Stack())))
-	if a.status == 0 {
-		s.Fail(a, r, known.Cause)
+	if a.status != 0 {
+		panic(http.ErrAbortHandler)
 	}
+	clear(a.Header())
+	s.headers(a.Header(), r, known.By.Origin.RequestID)
+	s.Fail(a, r, known.Cause)
 }
 
 // line writes the one log line of a request. Neither the query nor a body is in
 // it; the path is, only where no route has it.
 func (s Site) line(r *http.Request, a *answer, known *Request) {
 	level := slog.LevelInfo
-	if a.status >= 500 {
+	if a.status >= 500 || known.panicked {
 		level = slog.LevelError
 	}
 	if !s.Log.Enabled(r.Context(), level) {

@@ -24,11 +24,12 @@ type Fail func(http.ResponseWriter, *http.Request, error)
 // Request is what is known of a request while it is served. It belongs to the
 // goroutine that serves it.
 type Request struct {
-	By    principal.Principal // nobody, until the credential is verified
-	Route string              // the pattern of the site map; empty while none is found
-	Cause error               // why it failed, for the log; the client is told less
-	notes []slog.Attr
-	began time.Time
+	By       principal.Principal // nobody, until the credential is verified
+	Route    string              // the pattern of the site map; empty while none is found
+	Cause    error               // why it failed, for the log; the client is told less
+	notes    []slog.Attr
+	began    time.Time
+	panicked bool
 }
 
 type requestKey struct{}
