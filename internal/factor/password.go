@@ -57,6 +57,10 @@ func NewHasher(o Options) *Hasher {
 	if s.algorithm == Bcrypt && o.InsecureCost != 0 {
 		s.cost = o.InsecureCost
 	}
+	return newHasher(s, o)
+}
+
+func newHasher(s scheme, o Options) *Hasher {
 	if o.Clock == nil {
 		o.Clock = clock.Wall()
 	}
@@ -80,9 +84,9 @@ func NewHasher(o Options) *Hasher {
 func (h *Hasher) Close() { h.door.close() }
 
 // Describe says how passwords are hashed, for an operator:
-// "bcrypt cost 12; 2 workers, 64 may wait".
+// "bcrypt cost 12; workers 2, queue 64".
 func (h *Hasher) Describe() string {
-	return fmt.Sprintf("%s; %d workers, %d may wait", h.scheme, h.door.workers, h.door.capacity)
+	return fmt.Sprintf("%s; workers %d, queue %d", h.scheme, h.door.workers, h.door.capacity)
 }
 
 // Hash returns the hash of a password as the database keeps it: in the modular
@@ -131,7 +135,8 @@ type Result struct {
 // Verify reports whether a password is the one that was hashed. The empty hash
 // stands for an unknown account, or one without a password: it never matches.
 // Whatever cannot match costs the same as a hash of the configured algorithm,
-// so that the time does not tell which accounts exist.
+// so that the time does not tell which accounts exist. (A hash that is still of
+// another cost tells by it, until the next sign-in replaces it.)
 //
 // The queue and the faults are those of Hash, with Invalid for a password of
 // more than 512 bytes or not in UTF-8, whoever's it is.

