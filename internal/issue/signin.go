@@ -53,7 +53,11 @@ func (s *Service) SignIn(ctx context.Context, by principal.Principal, p Password
 		return Tokens{}, s.refused(ctx, by, p.Name, "unknown-name", errNobody)
 	case !result.OK:
 		by.ID, by.Kind = user.ID, principal.User
-		return Tokens{}, s.refused(ctx, by, p.Name, "wrong-password", errNobody)
+		reason := "wrong-password"
+		if result.Damaged != nil { // it can match nothing; an operator must know, a guesser must not
+			reason = "damaged-hash"
+		}
+		return Tokens{}, s.refused(ctx, by, p.Name, reason, errNobody)
 	case user.Status != account.Active:
 		by.ID, by.Kind = user.ID, principal.User
 		return Tokens{}, s.refused(ctx, by, p.Name, "disabled", errNobody)
