@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
+	"reflect"
 	"strings"
 	"time"
 
@@ -68,6 +70,8 @@ type userOut struct {
 	Body     User
 }
 
+// The tag is that of what a PATCH changes. Roles and the last sign-in come and go
+// without it, so that no GET of an account is answered with 304.
 func (a *API) userOut(ctx context.Context, u account.User) (*userOut, error) {
 	v, err := a.show(ctx, u)
 	return &userOut{ETag: web.ETag(u.Version), Body: v}, err
@@ -77,11 +81,6 @@ func (a *API) userOut(ctx context.Context, u account.User) (*userOut, error) {
 // is not.
 type ByID struct {
 	ID string `path:"id" maxLength:"64"`
-}
-
-type readOne struct {
-	ByID
-	IfNoneMatch string `header:"If-None-Match"`
 }
 
 type removeOne struct {
@@ -212,16 +211,12 @@ func replayedID(err error) string {
 	return id
 }
 
-func (a *API) getUser(ctx context.Context, in *readOne) (*userOut, error) {
+func (a *API) getUser(ctx context.Context, in *ByID) (*userOut, error) {
 	u, err := a.Accounts.Fresh(ctx, in.ID)
 	if err != nil {
 		return nil, err
 	}
-	out, err := a.userOut(ctx, u)
-	if err != nil {
-		return nil, err
-	}
-	return out, fresh(in.IfNoneMatch, out.ETag)
+	return a.userOut(ctx, u)
 }
 
 func (a *API) updateUser(ctx context.Context, in *changeUser) (*userOut, error) {
@@ -282,11 +277,9 @@ func merged(u account.User, patch []byte) (account.Change, error) {
 	if text, err = mergePatch(text, patch); err != nil {
 		return account.Change{}, err
 	}
-	var after editable
-	d := json.NewDecoder(bytes.NewReader(text))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&after); err != nil {
-		return account.Change{}, fault.At("body", "the changed account would hold a field that is not known, or of a wrong type").Because(err)
+	after, err := edited(text)
+	if err != nil {
+		return account.Change{}, err
 	}
 	attributes, err := json.Marshal(after.Attributes)
 	if after.Attributes == nil {
@@ -297,6 +290,39 @@ func merged(u account.User, patch []byte) (account.Change, error) {
 		Username: &after.Username, Email: &after.Email, Status: &status, Name: &after.Name, Profile: &after.Profile, Attributes: attributes,
 	}, err
 }
+
+// edited reads an account to which a patch was applied.
+func edited(text []byte) (editable, error) {
+	var named struct {
+		Profile map[string]json.RawMessage `json:"profile"`
+	}
+	_ = json.Unmarshal(text, &named) // what is no object is told below
+	for name := range named.Profile {
+		if !claims[name] { // encoding/json would take Given_Name for given_name
+			return editable{}, fault.At("body.profile."+bounded(name, 64), "a profile has no such claim")
+		}
+	}
+	var e editable
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	err := d.Decode(&e)
+	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		return editable{}, fault.At("body."+wrong.Field, "it is of a wrong type").Because(err)
+	} else if err != nil {
+		return editable{}, fault.At("body", "it does not fit an account").Because(err)
+	}
+	return e, nil
+}
+
+// claims are the names that a profile may hold.
+var claims = func() map[string]bool {
+	names := map[string]bool{}
+	for f := range reflect.TypeFor[account.Profile]().Fields() {
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		names[name] = true
+	}
+	return names
+}()
 
 func (a *API) deleteUser(ctx context.Context, in *removeOne) (*struct{}, error) {
 	version, err := web.IfMatch(in.IfMatch)

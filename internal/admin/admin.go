@@ -11,14 +11,17 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 	"strings"
+	"sync"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/doorward/doorward/internal/account"
 	"github.com/doorward/doorward/internal/clock"
+	"github.com/doorward/doorward/internal/id"
 	"github.com/doorward/doorward/internal/issue"
 	"github.com/doorward/doorward/internal/keyring"
 	"github.com/doorward/doorward/internal/rbac"
@@ -46,11 +49,7 @@ type API struct {
 
 // New returns the API with its operations.
 func New(p Parts) *API {
-	// huma keeps these two for a whole program. Strict casing: "Roles" is not
-	// "roles" (encoding/json would take one for the other).
-	huma.ValidateStrictCasing = true
-	huma.NewError = newError
-
+	settle()
 	registry := huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer)
 	format := huma.Format{Marshal: marshal, Unmarshal: unmarshal}
 	a := &API{Parts: p, mux: http.NewServeMux()}
@@ -75,6 +74,19 @@ func New(p Parts) *API {
 	return a
 }
 
+// settle makes the settings that huma keeps for a whole program. Strict casing:
+// "Roles" is not "roles" (encoding/json would take one for the other).
+var settle = sync.OnceFunc(func() {
+	huma.ValidateStrictCasing = true
+	huma.NewError = newError
+	huma.NewErrorWithContext = func(ctx huma.Context, status int, message string, errs ...error) huma.StatusError {
+		p := newProblem(status, message, errs)
+		web.Of(ctx.Context()).Cause = p
+		p.RequestID = web.By(ctx.Context()).Origin.RequestID
+		return p
+	}
+})
+
 // schemes are the ways to prove who asks.
 func schemes(url string) map[string]*huma.SecurityScheme {
 	return map[string]*huma.SecurityScheme{
@@ -87,7 +99,15 @@ func schemes(url string) map[string]*huma.SecurityScheme {
 }
 
 // Handler serves the operations. It checks no permission.
-func (a *API) Handler() http.Handler { return a.mux }
+func (a *API) Handler() http.Handler {
+	return web.Serve(func(w http.ResponseWriter, r *http.Request) error {
+		if err := strict(r); err != nil {
+			return err
+		}
+		a.mux.ServeHTTP(w, r)
+		return nil
+	}, web.FailProblem)
+}
 
 // Operations lists every operation, like "GET /users/{id}".
 func (a *API) Operations() []string {
@@ -183,12 +203,19 @@ func handle[I, O any](a *API, op huma.Operation, h func(context.Context, *I) (*O
 		if s, ok := errors.AsType[*notModified](err); ok {
 			return nil, s
 		}
-		return nil, problem(ctx, err)
+		return nil, a.problem(ctx, err)
 	})
 }
 
-func problem(ctx context.Context, err error) error {
+func (a *API) problem(ctx context.Context, err error) error {
 	p := web.ProblemOf(err)
 	p.RequestID = web.By(ctx).Origin.RequestID
+	for i := range p.Errors {
+		p.Errors[i].Location = place(p.Errors[i].Location)
+	}
+	if p.Status == http.StatusForbidden {
+		p.DecisionID = id.New(a.Clock.Now())
+		web.Note(ctx, slog.String("decision", p.DecisionID))
+	}
 	return withHeaders(p, err)
 }

@@ -156,6 +156,9 @@ func (a *API) replaceRole(ctx context.Context, in *replaceRole) (*roleOut, error
 	if err != nil {
 		return nil, err
 	}
+	if _, err := rbac.ParseRoleName(in.Name); err != nil {
+		return nil, fault.New(fault.NotFound, "there is no such role").Because(err)
+	}
 	b := in.Body
 	if b.Name != "" && b.Name != in.Name {
 		return nil, fault.At("body.name", "a role keeps its name; create another one instead")
@@ -219,13 +222,17 @@ type giveRole struct {
 
 type takeRole struct {
 	ByID
-	Role string `path:"role" maxLength:"64"`
+	Role    string `path:"role" maxLength:"64"`
+	IfMatch string `header:"If-Match"`
 }
+
+// grantTag is the entity tag of a grant, which never changes: its id.
+func grantTag(g rbac.Grant) string { return `"` + g.ID + `"` }
 
 func (a *API) grants() {
 	handle(a, operation("list-grants", http.MethodGet, "/users/{id}/roles", "roles", "List the roles of an account", one), a.listGrants)
 	handle(a, operation("give-role", http.MethodPost, "/users/{id}/roles", "roles", "Give a role to an account", one, created), a.giveRole)
-	handle(a, operation("take-role", http.MethodDelete, "/users/{id}/roles/{role}", "roles", "Take a role from an account", one, empty, clashing), a.takeRole)
+	handle(a, operation("take-role", http.MethodDelete, "/users/{id}/roles/{role}", "roles", "Take a role from an account", one, versioned, empty, clashing), a.takeRole)
 }
 
 func (a *API) listGrants(ctx context.Context, in *ByID) (*grantPage, error) {
@@ -261,7 +268,7 @@ func (a *API) giveRole(ctx context.Context, in *giveRole) (*grantOut, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &grantOut{ETag: `"` + g.ID + `"`, Location: strings.Join([]string{a.URL, "users", in.ID, "roles", g.Role}, "/"), Body: a.showGrant(g)}
+	out := &grantOut{ETag: grantTag(g), Location: strings.Join([]string{a.URL, "users", in.ID, "roles", g.Role}, "/"), Body: a.showGrant(g)}
 	if replayed {
 		out.Replayed = "true"
 	}
@@ -282,5 +289,12 @@ func (a *API) grant(ctx context.Context, user, role string) (rbac.Grant, error) 
 }
 
 func (a *API) takeRole(ctx context.Context, in *takeRole) (*struct{}, error) {
-	return nil, a.Roles.Take(ctx, web.By(ctx), in.ID, in.Role)
+	g := rbac.Grant{Principal: in.ID, Role: in.Role}
+	if tag := in.IfMatch; tag != "" && tag != "*" {
+		g.ID = strings.Trim(tag, `"`)
+		if g.ID == "" || grantTag(g) != tag {
+			return nil, web.NewProblem(http.StatusPreconditionFailed, "it is not the grant that If-Match names; read it again")
+		}
+	}
+	return nil, a.Roles.TakeGrant(ctx, web.By(ctx), g)
 }

@@ -2,6 +2,7 @@ package issue
 
 import (
 	"context"
+	"errors"
 
 	"github.com/doorward/doorward/internal/account"
 	"github.com/doorward/doorward/internal/audit"
@@ -33,7 +34,7 @@ func (s *Service) ChangePassword(ctx context.Context, by principal.Principal, cu
 	}
 	result, err := s.hasher.Verify(ctx, by.Origin.Address, current, c.Password)
 	if err != nil {
-		return err
+		return at("current_password", err)
 	}
 	if !result.OK {
 		e := audit.Now(by, s.clock.Now(), audit.PasswordChangeFailed, user.Target()).Because(audit.Failure, "wrong-password")
@@ -44,9 +45,18 @@ func (s *Service) ChangePassword(ctx context.Context, by principal.Principal, cu
 	}
 	hash, err := s.SetPassword(ctx, by.Origin.Address, next, user.Username, user.Email.String(), user.Name)
 	if err != nil {
-		return err
+		return at("new_password", err)
 	}
 	return s.replace(ctx, by, user, c.Password, hash)
+}
+
+// at says which of two passwords a fault is about.
+func at(field string, err error) error {
+	f, ok := errors.AsType[*fault.Error](err)
+	if !ok || f.Kind != fault.Invalid {
+		return err
+	}
+	return fault.At(field, "%s", f.Message).Because(err)
 }
 
 // ResetPassword gives an account another password without the present one. It

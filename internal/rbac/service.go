@@ -30,7 +30,9 @@ type Store interface {
 	// CreateGrant returns a Conflict if the principal has the role already, and
 	// a NotFound for an unknown role or account.
 	CreateGrant(ctx context.Context, by principal.Principal, g Grant, e audit.Event) error
-	DeleteGrant(ctx context.Context, by principal.Principal, principalID, role string, e audit.Event) error
+	// DeleteGrant takes g.Role from g.Principal. If g.ID is not empty and another
+	// grant has come in its place, it returns a Stale fault.
+	DeleteGrant(ctx context.Context, by principal.Principal, g Grant, e audit.Event) error
 }
 
 // Service changes roles and grants.
@@ -93,6 +95,12 @@ func (s *Service) Give(ctx context.Context, by principal.Principal, principalID,
 
 // Take takes a role away from an account.
 func (s *Service) Take(ctx context.Context, by principal.Principal, principalID, role string) error {
-	e := audit.Now(by, s.clock.Now(), audit.GrantRevoked, "user:"+principalID).With("role", role)
-	return s.store.DeleteGrant(ctx, by, principalID, role, e)
+	return s.TakeGrant(ctx, by, Grant{Principal: principalID, Role: role})
+}
+
+// TakeGrant takes away the one grant that g names by its ID, or with an empty ID
+// whichever gives the role.
+func (s *Service) TakeGrant(ctx context.Context, by principal.Principal, g Grant) error {
+	e := audit.Now(by, s.clock.Now(), audit.GrantRevoked, "user:"+g.Principal).With("role", g.Role)
+	return s.store.DeleteGrant(ctx, by, g, e)
 }

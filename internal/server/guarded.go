@@ -32,7 +32,7 @@ func (s *Server) protect(r route, next http.Handler) http.Handler {
 		if permission != "" {
 			allowed, err := s.Roles.Allows(req.Context(), known.By, permission)
 			if err == nil && !allowed {
-				err = s.deny(known, permission)
+				err = s.deny(req.Context(), permission)
 			}
 			if err != nil {
 				known.Cause = err
@@ -44,6 +44,9 @@ func (s *Server) protect(r route, next http.Handler) http.Handler {
 			s.counter.Add(s.Clock.Now(), "family:"+known.By.Family, r.pattern, audit.Success)
 		}
 		next.ServeHTTP(w, req)
+		if fault.KindOf(known.Cause) == fault.Denied { // by a rule of the domain, like the grant rule
+			s.counter.Add(s.Clock.Now(), "family:"+known.By.Family, r.pattern, audit.Denied)
+		}
 	}))
 }
 
@@ -56,10 +59,11 @@ func identify(known *web.Request, p *guard.Principal) {
 // deny is the refusal of a request whose principal lacks a permission. Refusals
 // are counted, not written one by one: whoever asks too much must not fill the
 // log.
-func (s *Server) deny(known *web.Request, permission string) *web.Problem {
-	now := s.Clock.Now()
+func (s *Server) deny(ctx context.Context, permission string) *web.Problem {
+	now, known := s.Clock.Now(), web.Of(ctx)
 	p := web.NewProblem(http.StatusForbidden, "this needs the permission "+permission)
 	p.DecisionID = id.New(now)
+	web.Note(ctx, slog.String("decision", p.DecisionID))
 	s.counter.Add(now, "family:"+known.By.Family, known.Route, audit.Denied)
 	return p
 }
@@ -82,7 +86,7 @@ func (s *Server) refused(w http.ResponseWriter, r *http.Request, refusal guard.R
 	err := web.NewProblem(refusal.Status, refusal.Description)
 	if refusal.Status == http.StatusForbidden {
 		identify(known, refusal.Principal)
-		err = s.deny(known, refusal.Scope)
+		err = s.deny(r.Context(), refusal.Scope)
 	}
 	web.Note(r.Context(), slog.String("refused", refusal.Code))
 	known.Cause = errors.Join(err, refusal.Err)

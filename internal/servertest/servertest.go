@@ -97,11 +97,12 @@ func Start(t testing.TB, o Options) *Site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &Site{URL: c.Issuer.String(), Core: core, Server: srv}
+	s := &Site{URL: "http://" + listener.Addr().String(), Core: core, Server: srv}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	done := make(chan error, 1)
 	go func() { done <- srv.Run(ctx, []net.Listener{listener}) }()
 	s.stop = sync.OnceFunc(func() {
+		client.CloseIdleConnections() // a server waits 5 s for those that brought no request yet
 		cancel()
 		if err := <-done; err != nil {
 			t.Errorf("the server ended with: %v", err)

@@ -269,6 +269,7 @@ func (s *Store) ReplaceRole(ctx context.Context, by principal.Principal, r rbac.
 	if err != nil {
 		return rbac.Role{}, err
 	}
+	read := r.Version // r gets another at every try
 	err = s.write(ctx, func(t *tx) error {
 		if err := t.lockPolicy(); err != nil {
 			return err
@@ -277,7 +278,7 @@ func (s *Store) ReplaceRole(ctx context.Context, by principal.Principal, r rbac.
 		switch {
 		case !ok:
 			return fault.New(fault.NotFound, "there is no such role")
-		case r.Version != 0 && r.Version != before.Version:
+		case read != 0 && read != before.Version:
 			return account.Changed()
 		}
 		r.CreatedAt, r.Version = before.CreatedAt, before.Version+1
@@ -398,25 +399,29 @@ func (s *Store) CreateGrant(ctx context.Context, by principal.Principal, g rbac.
 }
 
 // DeleteGrant takes a role away from an account. Tokens that carry it are void.
-func (s *Store) DeleteGrant(ctx context.Context, by principal.Principal, principalID, role string, e audit.Event) error {
+func (s *Store) DeleteGrant(ctx context.Context, by principal.Principal, g rbac.Grant, e audit.Event) error {
 	return s.write(ctx, func(t *tx) error {
 		if err := t.lockPolicy(); err != nil {
 			return err
 		}
-		if err := t.mayTouch(by, principalID); err != nil {
+		if err := t.mayTouch(by, g.Principal); err != nil {
 			return err
 		}
+		var present string
 		err := t.keepingAdmin(func() error {
-			n, err := t.exec(`DELETE FROM grants WHERE principal = ? AND role = ? AND organization = ''`, principalID, role)
-			if err == nil && n == 0 {
+			err := t.one(`DELETE FROM grants WHERE principal = ? AND role = ? AND organization = '' RETURNING id`, g.Principal, g.Role).scan(&present)
+			switch {
+			case errors.Is(err, sql.ErrNoRows):
 				return fault.New(fault.NotFound, "the user does not have this role")
+			case err == nil && g.ID != "" && g.ID != present:
+				return account.Changed()
 			}
 			return err
 		})
 		if err != nil {
 			return err
 		}
-		if err := t.changed(feed.GrantLost, principalID, t.policy); err != nil {
+		if err := t.changed(feed.GrantLost, g.Principal, t.policy); err != nil {
 			return err
 		}
 		return t.record(e)
