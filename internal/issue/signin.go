@@ -2,6 +2,7 @@ package issue
 
 import (
 	"context"
+	"errors"
 	"strings"
 
 	"github.com/doorward/doorward/internal/account"
@@ -34,11 +35,28 @@ var errNobody = fault.New(fault.Unauthenticated, "the username or the password i
 // hashing queue is full; Invalid for a password that is too long for anybody;
 // oauth.Error for the scope and the resource.
 func (s *Service) SignIn(ctx context.Context, by principal.Principal, p Password) (Tokens, error) {
-	now := s.clock.Now()
 	audience, err := s.audience(p.Resource)
 	if err != nil {
 		return Tokens{}, err
 	}
+	// The hash may be replaced once it is verified: by a sign-in beside this one
+	// that renews it, or by a change of the password. Which of them it was, the new
+	// hash tells.
+	for range 2 {
+		t, err := s.attempt(ctx, by, p, audience)
+		if !errors.Is(err, errChanged) {
+			return t, err
+		}
+	}
+	return Tokens{}, s.refused(ctx, by, p.Name, "changed-meanwhile", errNobody)
+}
+
+var errChanged = errors.New("the account has changed since its password was verified")
+
+// attempt is a sign-in on the account as it is now. It returns errChanged if it
+// is not the same any more at the end.
+func (s *Service) attempt(ctx context.Context, by principal.Principal, p Password, audience string) (Tokens, error) {
+	now := s.clock.Now()
 	found, err := s.find(ctx, p.Name)
 	if err != nil {
 		return Tokens{}, err
@@ -85,7 +103,7 @@ func (s *Service) SignIn(ctx context.Context, by principal.Principal, p Password
 	signedIn := audit.Now(by, now, audit.LoginSucceeded, user.Target()).With("method", "password")
 	issued := audit.Now(by, now, audit.TokenIssued, family.Target()).With("scope", strings.Join(scope, " "))
 	if err := s.store.SignIn(ctx, write, signedIn, issued); fault.KindOf(err) == fault.Unauthenticated {
-		return Tokens{}, s.refused(ctx, by, p.Name, "changed-meanwhile", errNobody.Because(err))
+		return Tokens{}, errChanged
 	} else if err != nil {
 		return Tokens{}, err
 	}
