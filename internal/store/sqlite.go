@@ -236,8 +236,12 @@ func (w *sqliteWriter) abandon() {
 	if w.statement("ROLLBACK") == nil {
 		return
 	}
-	for _, s := range w.statements {
-		s.Close()
+	// Statements are closed before their connection, never after: SQLite frees
+	// what they hold on to with it.
+	if w.conn.Raw(func(any) error { return nil }) == nil {
+		for _, s := range w.statements {
+			s.Close()
+		}
 	}
 	clear(w.statements)
 	_ = w.conn.Raw(func(any) error { return driver.ErrBadConn }) // the pool throws it away
