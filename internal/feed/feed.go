@@ -24,7 +24,7 @@ type Topic string
 const (
 	Roles       Topic = "roles"        // key: a role's name; version: the policy's
 	RoleNarrows Topic = "role-narrows" // a role lost permissions; key and version as above
-	Grants      Topic = "grants"       // key: an account's id; version: the policy's
+	Grants      Topic = "grants"       // key: an account's id; version: the policy's, or 0 before a change of roles
 	GrantLost   Topic = "grant-lost"   // a grant was taken away; key and version as above
 	Account     Topic = "account"      // key: an account's id; version: the account's
 	FamilyEnded Topic = "family-ended" // key: a token family's id

@@ -347,9 +347,11 @@ func (s *Store) DeleteRole(ctx context.Context, by principal.Principal, name str
 		if err != nil {
 			return err
 		}
+		// What was kept of the holders goes first: whoever follows the change of the
+		// role, which names the version, knows all of it. Hence their version of 0.
 		slices.Sort(holders)
 		for _, holder := range slices.Compact(holders) {
-			if err := t.changed(feed.Grants, holder, t.policy); err != nil {
+			if err := t.changed(feed.Grants, holder, 0); err != nil {
 				return err
 			}
 		}
