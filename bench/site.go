@@ -1,0 +1,177 @@
+package main
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
+
+	"github.com/doorward/doorward/bench/proc"
+	"github.com/doorward/doorward/bench/seed"
+	"github.com/doorward/doorward/internal/secret"
+)
+
+// The databases.
+const (
+	sqlite   = "sqlite"
+	postgres = "postgres"
+)
+
+// site is a Doorward with its database, as an operator would run it.
+type site struct {
+	db     string
+	users  int
+	dsn    string
+	dir    string
+	binary string
+	addr   string
+	env    []string
+	pgPID  int // of the PostgreSQL server; 0: there is none
+	cmd    *exec.Cmd
+
+	wallet *wallet
+	starts []time.Duration
+	idle   proc.Memory
+}
+
+func (s *site) url() string { return "http://" + s.addr }
+
+func (s *site) String() string { return fmt.Sprintf("%s with %d users", s.db, s.users) }
+
+// newSite sets up a Doorward and fills its database. It is not running yet.
+func (b *bench) newSite(ctx context.Context, db string, users int) (*site, error) {
+	s := &site{db: db, users: users, binary: b.binary, dir: filepath.Join(b.dir, fmt.Sprintf("%s-%d", db, users))}
+	if err := os.Mkdir(s.dir, 0o700); err != nil {
+		return nil, err
+	}
+	var err error
+	if s.addr, err = freeAddr(); err != nil {
+		return nil, err
+	}
+	if s.dsn, err = b.newDatabase(ctx, db, fmt.Sprintf("doorward%d", users)); err != nil {
+		return nil, err
+	}
+	if db == postgres {
+		s.pgPID = b.pgPID
+	}
+	s.env = append(environment(),
+		"DOORWARD_ISSUER="+s.url(), "DOORWARD_LISTEN="+s.addr, "DOORWARD_DATABASE="+s.dsn, "DOORWARD_MASTER_KEY="+secret.NewMaster().Reveal(),
+		"DOORWARD_LOG_LEVEL=info", "DOORWARD_LOG_FORMAT=json", "DOORWARD_ADMIN_PASSWORD="+seed.Password)
+	if b.profile != "" {
+		s.env = append(s.env, profilerEnv+"="+b.profile+":"+s.profilePath())
+	}
+	if out, err := s.command("init").CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("doorward init: %w\n%s", err, out)
+	}
+	b.say("%v: writing the accounts", s)
+	active, err := seed.Seed(ctx, seed.Options{DSN: s.dsn, Users: users, Active: b.active, Audience: s.url()})
+	if err != nil {
+		return nil, err
+	}
+	s.wallet = newWallet(s.addr, active)
+	return s, nil
+}
+
+// environment is ours without what would configure a Doorward.
+func environment() []string {
+	var list []string
+	for _, line := range os.Environ() {
+		if !strings.HasPrefix(line, "DOORWARD_") {
+			list = append(list, line)
+		}
+	}
+	return list
+}
+
+func freeAddr() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return l.Addr().String(), l.Close()
+}
+
+// newDatabase returns the address of an empty database.
+func (b *bench) newDatabase(ctx context.Context, db, name string) (string, error) {
+	if db == sqlite {
+		return "sqlite:" + filepath.Join(b.dir, name+".db"), nil
+	}
+	return b.pg.NewDatabase(ctx, name)
+}
+
+func (s *site) command(args ...string) *exec.Cmd {
+	cmd := exec.Command(s.binary, args...)
+	cmd.Dir, cmd.Env = s.dir, s.env
+	return cmd
+}
+
+// start starts the server and returns how long it took until it was ready.
+func (s *site) start(ctx context.Context) (time.Duration, error) {
+	log, err := os.OpenFile(s.log(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return 0, err
+	}
+	defer log.Close()
+	s.cmd = s.command("serve")
+	s.cmd.Stdout, s.cmd.Stderr = log, log
+	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	began := time.Now()
+	if err := s.cmd.Start(); err != nil {
+		return 0, err
+	}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: time.Second}
+	for ctx.Err() == nil && time.Since(began) < 20*time.Second {
+		answer, err := client.Get(s.url() + "/readyz")
+		if err == nil {
+			answer.Body.Close()
+			if answer.StatusCode == http.StatusOK {
+				return time.Since(began), nil
+			}
+		}
+		time.Sleep(200 * time.Microsecond)
+	}
+	text, _ := os.ReadFile(s.log())
+	return 0, errors.Join(fmt.Errorf("%v: the server does not become ready\n%s", s, text), s.stop())
+}
+
+func (s *site) log() string { return filepath.Join(s.dir, "server.log") }
+
+func (s *site) stop() error {
+	if s.cmd == nil {
+		return nil
+	}
+	stuck := time.AfterFunc(40*time.Second, func() { _ = s.cmd.Process.Kill() })
+	defer stuck.Stop()
+	err := errors.Join(s.cmd.Process.Signal(syscall.SIGTERM), s.cmd.Wait())
+	s.cmd = nil
+	if err != nil {
+		return fmt.Errorf("stopping the server: %w", err)
+	}
+	return nil
+}
+
+// postmaster returns the process of the PostgreSQL server behind a database:
+// the parent of the one that serves a connection.
+func postmaster(ctx context.Context, dsn string) (pid int, version string, err error) {
+	db, err := sql.Open("pgx", dsn)
+	if err != nil {
+		return 0, "", err
+	}
+	defer db.Close()
+	var backend int
+	if err := db.QueryRowContext(ctx, `SELECT pg_backend_pid(), current_setting('server_version')`).Scan(&backend, &version); err != nil {
+		return 0, "", err
+	}
+	pid, err = proc.Parent(backend)
+	return pid, version, err
+}
