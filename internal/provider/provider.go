@@ -57,10 +57,12 @@ func (p *Provider) Metadata(w http.ResponseWriter, r *http.Request) error {
 	return public(w, r, "application/json", "", p.metadata)
 }
 
+var forAWhile = fmt.Sprintf("public, max-age=%d", KeysMaxAge/time.Second)
+
 // public answers with bytes that anybody may have and keep for a while.
 func public(w http.ResponseWriter, r *http.Request, mediaType, etag string, body []byte) error {
 	h := w.Header()
-	h.Set("Cache-Control", fmt.Sprintf("public, max-age=%d", KeysMaxAge/time.Second))
+	h.Set("Cache-Control", forAWhile)
 	h.Set("Cross-Origin-Resource-Policy", "cross-origin")
 	if etag != "" {
 		h.Set("ETag", etag)
