@@ -213,6 +213,9 @@ func (s *Service) Update(ctx context.Context, by principal.Principal, id string,
 	if c.Version != 0 && c.Version != u.Version {
 		return User{}, Changed()
 	}
+	if by.Kind == principal.User && by.ID == id && u.Status != Active {
+		return User{}, fault.New(fault.Denied, "your account is not active any more") // he must not make it so again
+	}
 	before := u
 	if err := c.apply(&u); err != nil {
 		return User{}, err
@@ -274,11 +277,10 @@ func Changed() error {
 // what the audit log holds of the person goes too.
 func (s *Service) Delete(ctx context.Context, by principal.Principal, id string, version int64, erase bool) error {
 	now := s.clock.Now()
-	if err := s.store.DeleteUser(ctx, by, id, version, audit.Now(by, now, audit.UserDeleted, "user:"+id)); err != nil {
-		return err
+	if erase { // first: a crash after it leaves an account whose deletion can be repeated
+		if err := s.store.EraseFromAudit(ctx, id, audit.Now(by, now, audit.UserErased, "user:"+id)); err != nil {
+			return err
+		}
 	}
-	if !erase {
-		return nil
-	}
-	return s.store.EraseFromAudit(ctx, id, audit.Now(by, now, audit.UserErased, "user:"+id))
+	return s.store.DeleteUser(ctx, by, id, version, audit.Now(by, now, audit.UserDeleted, "user:"+id))
 }

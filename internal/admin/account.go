@@ -26,7 +26,7 @@ type User struct {
 	Status        string          `json:"status" enum:"active,disabled"`
 	Name          string          `json:"name"`
 	Profile       account.Profile `json:"profile"`
-	Attributes    map[string]any  `json:"attributes"`
+	Attributes    json.RawMessage `json:"attributes" doc:"A JSON object"`
 	HasPassword   bool            `json:"has_password"`
 	Roles         []string        `json:"roles" doc:"The roles that were granted, without those that they inherit"`
 	CreatedAt     string          `json:"created_at"`
@@ -37,10 +37,7 @@ type User struct {
 func (a *API) show(ctx context.Context, u account.User) (User, error) {
 	v := User{
 		ID: u.ID, Username: u.Username, Email: u.Email.String(), EmailVerified: u.EmailVerified, Status: string(u.Status), Name: u.Name,
-		Profile: u.Profile, HasPassword: u.HasPassword, Roles: []string{}, CreatedAt: stamp(u.CreatedAt), UpdatedAt: stamp(u.UpdatedAt), SignedInAt: stamp(u.SignedInAt),
-	}
-	if err := json.Unmarshal(u.Attributes, &v.Attributes); err != nil {
-		return v, err
+		Profile: u.Profile, Attributes: u.Attributes, HasPassword: u.HasPassword, Roles: []string{}, CreatedAt: stamp(u.CreatedAt), UpdatedAt: stamp(u.UpdatedAt), SignedInAt: stamp(u.SignedInAt),
 	}
 	h, err := a.Roles.Holding(ctx, u.ID)
 	if err != nil {
@@ -111,7 +108,7 @@ type createUser struct {
 		Password   string           `json:"password,omitempty" format:"password"`
 		Name       string           `json:"name,omitempty"`
 		Profile    *account.Profile `json:"profile,omitempty"`
-		Attributes map[string]any   `json:"attributes,omitempty"`
+		Attributes json.RawMessage  `json:"attributes,omitempty" doc:"A JSON object"`
 	}
 }
 
@@ -171,17 +168,12 @@ func (a *API) createUser(ctx context.Context, in *createUser) (*userOut, error) 
 	if err != nil {
 		return nil, err
 	}
-	d := account.Draft{Username: in.Body.Username, Email: in.Body.Email, Name: in.Body.Name}
+	d := account.Draft{Username: in.Body.Username, Email: in.Body.Email, Name: in.Body.Name, Attributes: in.Body.Attributes}
 	if in.Body.Profile != nil {
 		d.Profile = *in.Body.Profile
 	}
-	if in.Body.Attributes != nil {
-		if d.Attributes, err = json.Marshal(in.Body.Attributes); err != nil {
-			return nil, err
-		}
-	}
 	if in.Body.Password != "" {
-		d.Hash, err = a.Issuer.SetPassword(ctx, by.Origin.Address, secret.From(in.Body.Password), in.Body.Username, in.Body.Email, in.Body.Name)
+		d.Hash, err = a.Issuer.SetPassword(ctx, by.Origin.Network, secret.From(in.Body.Password), in.Body.Username, in.Body.Email, in.Body.Name)
 		if err != nil {
 			return nil, err
 		}
@@ -234,7 +226,7 @@ type editable struct {
 	Status     string          `json:"status"`
 	Name       string          `json:"name"`
 	Profile    account.Profile `json:"profile"`
-	Attributes map[string]any  `json:"attributes"`
+	Attributes json.RawMessage `json:"attributes"`
 }
 
 // merge applies a JSON merge patch (RFC 7396) to an account. Where the caller
@@ -266,10 +258,7 @@ func (a *API) merge(ctx context.Context, id string, version int64, patch []byte)
 }
 
 func merged(u account.User, patch []byte) (account.Change, error) {
-	before := editable{Username: u.Username, Email: u.Email.String(), Status: string(u.Status), Name: u.Name, Profile: u.Profile}
-	if err := json.Unmarshal(u.Attributes, &before.Attributes); err != nil {
-		return account.Change{}, err
-	}
+	before := editable{Username: u.Username, Email: u.Email.String(), Status: string(u.Status), Name: u.Name, Profile: u.Profile, Attributes: u.Attributes}
 	text, err := json.Marshal(before)
 	if err != nil {
 		return account.Change{}, err
@@ -281,14 +270,13 @@ func merged(u account.User, patch []byte) (account.Change, error) {
 	if err != nil {
 		return account.Change{}, err
 	}
-	attributes, err := json.Marshal(after.Attributes)
-	if after.Attributes == nil {
-		attributes = []byte("{}")
+	if after.Attributes == nil { // null took them away
+		after.Attributes = json.RawMessage("{}")
 	}
 	status := account.Status(after.Status)
 	return account.Change{
-		Username: &after.Username, Email: &after.Email, Status: &status, Name: &after.Name, Profile: &after.Profile, Attributes: attributes,
-	}, err
+		Username: &after.Username, Email: &after.Email, Status: &status, Name: &after.Name, Profile: &after.Profile, Attributes: after.Attributes,
+	}, nil
 }
 
 // edited reads an account to which a patch was applied.

@@ -87,6 +87,9 @@ var settle = sync.OnceFunc(func() {
 	}
 })
 
+// BodyLimit is how large a body may be: a role may name many permissions.
+const BodyLimit = 64 << 10
+
 // schemes are the ways to prove who asks.
 func schemes(url string) map[string]*huma.SecurityScheme {
 	return map[string]*huma.SecurityScheme{
@@ -173,7 +176,7 @@ func unmarshal(data []byte, v any) error {
 func operation(id, method, path, tag, summary string, more ...func(*huma.Operation)) huma.Operation {
 	op := huma.Operation{
 		OperationID: id, Method: method, Path: path, Tags: []string{tag}, Summary: summary,
-		MaxBodyBytes: 64 << 10, Errors: []int{400, 401, 403},
+		MaxBodyBytes: BodyLimit, Errors: []int{400, 401, 403},
 	}
 	for _, f := range more {
 		f(&op)

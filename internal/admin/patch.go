@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 
@@ -11,14 +12,24 @@ import (
 
 // mergePatch applies a JSON merge patch to a JSON object (RFC 7396, Section 2).
 func mergePatch(target, patch []byte) ([]byte, error) {
-	var t, p map[string]any
-	if err := json.Unmarshal(target, &t); err != nil {
+	t, err := object(target)
+	if err != nil {
 		return nil, err
 	}
-	if err := json.Unmarshal(patch, &p); err != nil || p == nil {
+	p, err := object(patch)
+	if err != nil || p == nil {
 		return nil, fault.At("body", "a merge patch is a JSON object").Because(err)
 	}
 	return json.Marshal(merge(t, p))
+}
+
+// object decodes a JSON object and keeps its numbers as they are written.
+func object(text []byte) (map[string]any, error) {
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.UseNumber()
+	var o map[string]any
+	err := d.Decode(&o)
+	return o, err
 }
 
 func merge(target, patch map[string]any) map[string]any {

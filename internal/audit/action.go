@@ -25,7 +25,6 @@ const (
 	RoleDeleted          Action = "role.deleted"
 	GrantCreated         Action = "grant.created"
 	GrantRevoked         Action = "grant.revoked"
-	AccessDenied         Action = "access.denied"
 	SigningKeyCreated    Action = "signing-key.created"
 	SigningKeyRetired    Action = "signing-key.retired"
 	PepperCreated        Action = "pepper.created"
@@ -57,7 +56,6 @@ var vocabulary = map[Action]string{
 	RoleDeleted:          "privilege_permissions_changed",
 	GrantCreated:         "privilege_permissions_changed",
 	GrantRevoked:         "privilege_permissions_changed",
-	AccessDenied:         "authz_fail",
 	SigningKeyCreated:    "authz_admin",
 	SigningKeyRetired:    "authz_admin",
 	PepperCreated:        "authz_admin",

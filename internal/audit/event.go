@@ -11,6 +11,8 @@ package audit
 import (
 	"encoding/hex"
 	"encoding/json"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/doorward/doorward/internal/id"
@@ -36,9 +38,10 @@ type Event struct {
 	Action  Action
 	Outcome Outcome
 	Actor   principal.Principal
-	Target  string            // kind and id, like "user:01h…" or "family:01h…"
-	Reason  string            // one word or a short phrase; empty for a success
-	Detail  map[string]string // public facts: role, scope, status. Never a secret, never a person's data
+	Target  string              // kind and id, like "user:01h…" or "family:01h…"
+	Reason  string              // one word or a short phrase; empty for a success
+	Detail  map[string]string   // public facts: role, scope, status. Never a secret, never a person's data
+	Lists   map[string][]string // public facts that are many: the permissions of a role
 	private []private
 }
 
@@ -82,9 +85,34 @@ func (e Event) With(name, value string) Event {
 	return e
 }
 
+// WithList returns e with a list of public facts more, sorted and whole: what
+// somebody was given must not hide behind the bound of one text.
+func (e Event) WithList(name string, list []string) Event {
+	if len(list) == 0 {
+		return e
+	}
+	lists := make(map[string][]string, len(e.Lists)+1)
+	for k, v := range e.Lists {
+		lists[k] = v
+	}
+	lists[name] = slices.Sorted(slices.Values(list))
+	e.Lists = lists
+	return e
+}
+
 // About returns e with facts about a person, kept apart so that they can be
 // erased. person is an account's id, or empty where nobody is known.
 func (e Event) About(person string, data map[string]string) Event {
+	for i, part := range e.private {
+		if part.person == person { // one part for a person
+			both := make(map[string]string, len(part.data)+len(data))
+			maps.Copy(both, part.data)
+			maps.Copy(both, data)
+			e.private = slices.Clone(e.private)
+			e.private[i].data = both
+			return e
+		}
+	}
 	e.private = append(e.private[:len(e.private):len(e.private)], private{person, data})
 	return e
 }
@@ -111,19 +139,20 @@ type Private struct {
 // public is the canonical form of the public part. Its fields keep their names
 // and their order for ever; new ones go to the end.
 type public struct {
-	V       int               `json:"v"`
-	ID      string            `json:"id"`
-	At      string            `json:"at"`
-	Action  Action            `json:"action"`
-	OWASP   string            `json:"owasp,omitempty"`
-	Outcome Outcome           `json:"outcome"`
-	Actor   string            `json:"actor"`
-	Client  string            `json:"client,omitempty"`
-	Target  string            `json:"target,omitempty"`
-	Reason  string            `json:"reason,omitempty"`
-	Request string            `json:"request,omitempty"`
-	Detail  map[string]string `json:"detail,omitempty"`
-	Private []string          `json:"private,omitempty"`
+	V       int                 `json:"v"`
+	ID      string              `json:"id"`
+	At      string              `json:"at"`
+	Action  Action              `json:"action"`
+	OWASP   string              `json:"owasp,omitempty"`
+	Outcome Outcome             `json:"outcome"`
+	Actor   string              `json:"actor"`
+	Client  string              `json:"client,omitempty"`
+	Target  string              `json:"target,omitempty"`
+	Reason  string              `json:"reason,omitempty"`
+	Request string              `json:"request,omitempty"`
+	Detail  map[string]string   `json:"detail,omitempty"`
+	Private []string            `json:"private,omitempty"`
+	Lists   map[string][]string `json:"lists,omitempty"`
 }
 
 // TimeFormat is RFC 3339 in UTC with microseconds, as every time in JSON.
@@ -141,6 +170,14 @@ func (e Event) Record() (Record, error) {
 		p.Detail = make(map[string]string, len(e.Detail))
 		for k, v := range e.Detail {
 			p.Detail[k] = clean(v)
+		}
+	}
+	if len(e.Lists) > 0 {
+		p.Lists = make(map[string][]string, len(e.Lists))
+		for k, list := range e.Lists {
+			for _, v := range list {
+				p.Lists[k] = append(p.Lists[k], clean(v))
+			}
 		}
 	}
 	r := Record{ID: e.ID, At: e.At, Action: e.Action, Outcome: e.Outcome, Actor: p.Actor, Target: p.Target}

@@ -46,8 +46,9 @@ type Change struct {
 
 // Source is where changes are kept.
 type Source interface {
-	// NumberChanges gives numbers to the committed changes that have none.
-	NumberChanges(context.Context) error
+	// NumberChanges gives numbers to the committed changes that have none, and
+	// returns the highest number. Numbers follow one another without a hole.
+	NumberChanges(context.Context) (int64, error)
 	// ChangesAfter returns up to limit changes after seq, in order.
 	ChangesAfter(ctx context.Context, seq int64, limit int) ([]Change, error)
 }
@@ -58,10 +59,6 @@ type Listener func(context.Context, Change) error
 
 // Every is how often other processes' changes are read.
 const Every = 250 * time.Millisecond
-
-// lapse is how long a process may have slept (a suspended machine, a database
-// that was away) before changes may have been thrown away unread.
-const lapse = 5 * time.Minute
 
 // Feed passes changes to those who listen.
 type Feed struct {
@@ -118,39 +115,58 @@ func (f *Feed) Start(ctx context.Context) error { return f.Poll(ctx) }
 func (f *Feed) Poll(ctx context.Context) error {
 	f.poll.Lock()
 	defer f.poll.Unlock()
-	began := time.Now()
-	if f.Age() > lapse {
-		if err := f.tell(ctx, Change{Topic: Gap}); err != nil {
-			return err
-		}
-	}
-	if err := f.source.NumberChanges(ctx); err != nil {
+	began := time.Now() //nolint:forbidigo // a duration of this process, not a time that is kept
+	head, err := f.source.NumberChanges(ctx)
+	if err != nil {
 		return err
 	}
 	const page = 1000
-	for {
+	for more := f.last < head; more; {
 		changes, err := f.source.ChangesAfter(ctx, f.last, page)
 		if err != nil {
 			return err
 		}
 		for _, c := range changes {
+			if err := f.reach(ctx, c.Seq-1); err != nil {
+				return err
+			}
 			if err := f.tell(ctx, c); err != nil {
 				return fmt.Errorf("following a change of %s: %w", c.Topic, err)
 			}
 			f.last = c.Seq
 		}
-		if len(changes) < page {
-			f.read.Store(&began)
-			return nil
+		more = len(changes) == page
+	}
+	if f.last < head {
+		if err := f.reach(ctx, head); err != nil {
+			return err
 		}
 	}
+	f.read.Store(&began)
+	return nil
+}
+
+// reach passes over numbers up to one that are not there any more: this process
+// slept for so long (a suspended machine) that they were thrown away unread. One
+// that has only started keeps nothing yet that they could have changed.
+func (f *Feed) reach(ctx context.Context, seq int64) error {
+	if f.last >= seq {
+		return nil
+	}
+	if f.read.Load() != nil {
+		if err := f.tell(ctx, Change{Topic: Gap}); err != nil {
+			return fmt.Errorf("following a gap: %w", err)
+		}
+	}
+	f.last = seq
+	return nil
 }
 
 // Age returns how long ago the feed was last known to be read to its end.
 // Before the first time it is 0.
 func (f *Feed) Age() time.Duration {
 	if read := f.read.Load(); read != nil {
-		return time.Since(*read)
+		return time.Since(*read) //nolint:forbidigo // as above
 	}
 	return 0
 }

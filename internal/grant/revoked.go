@@ -4,16 +4,16 @@ import (
 	"sync"
 	"time"
 
-	"github.com/doorward/doorward/internal/clock"
 	"github.com/doorward/doorward/internal/feed"
 )
 
 // Revoked is the set of what access tokens are refused for before they expire,
 // held in memory and fed by the change feed. It is bounded by the lifetime of
 // access tokens: what is older has expired by itself.
+//
+// How long is measured by the time that passes in this process: a wall clock that
+// is set forward and back must not make it forget.
 type Revoked struct {
-	clock clock.Clock
-
 	mu       sync.RWMutex
 	families map[string]time.Time // ended; until when to remember
 	accounts map[string]narrowed  // lost a grant
@@ -28,35 +28,29 @@ type narrowed struct {
 }
 
 // NewRevoked returns an empty set.
-func NewRevoked(c clock.Clock) *Revoked {
-	return &Revoked{clock: c, families: map[string]time.Time{}, accounts: map[string]narrowed{}, roles: map[string]narrowed{}}
+func NewRevoked() *Revoked {
+	return &Revoked{families: map[string]time.Time{}, accounts: map[string]narrowed{}, roles: map[string]narrowed{}}
 }
 
 // Apply adds what a change revokes.
 func (r *Revoked) Apply(c feed.Change) {
+	now := time.Now() //nolint:forbidigo // a duration of this process
+	until := now.Add(c.Until.Sub(c.At))
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch c.Topic {
 	case feed.FamilyEnded:
-		r.families[c.Key] = c.Until
+		r.families[c.Key] = until
 	case feed.GrantLost:
-		r.accounts[c.Key] = later(r.accounts[c.Key], c)
+		r.accounts[c.Key] = narrowed{max(r.accounts[c.Key].version, c.Version), until}
 	case feed.RoleNarrows:
-		r.roles[c.Key] = later(r.roles[c.Key], c)
+		r.roles[c.Key] = narrowed{max(r.roles[c.Key].version, c.Version), until}
 	default:
 		return
 	}
-	if now := r.clock.Now(); now.Sub(r.swept) > time.Minute {
+	if now.Sub(r.swept) > time.Minute {
 		r.sweep(now)
 	}
-}
-
-func later(n narrowed, c feed.Change) narrowed {
-	n.version = max(n.version, c.Version)
-	if c.Until.After(n.until) {
-		n.until = c.Until
-	}
-	return n
 }
 
 func (r *Revoked) sweep(now time.Time) {

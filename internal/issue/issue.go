@@ -66,6 +66,7 @@ type Options struct {
 type Service struct {
 	store    Store
 	clock    clock.Clock
+	fresh    func() error
 	policy   *rbac.Policy
 	accounts *account.Service
 	keys     *keyring.Service
@@ -77,6 +78,7 @@ type Service struct {
 type Parts struct {
 	Store    Store
 	Clock    clock.Clock
+	Fresh    func() error // says if Policy may be out of date; nil where nobody can know
 	Policy   *rbac.Policy
 	Accounts *account.Service
 	Keys     *keyring.Service
@@ -85,7 +87,10 @@ type Parts struct {
 
 // NewService returns a service.
 func NewService(p Parts, o Options) *Service {
-	return &Service{p.Store, p.Clock, p.Policy, p.Accounts, p.Keys, p.Hasher, o}
+	if p.Fresh == nil {
+		p.Fresh = func() error { return nil }
+	}
+	return &Service{p.Store, p.Clock, p.Fresh, p.Policy, p.Accounts, p.Keys, p.Hasher, o}
 }
 
 // Tokens is what a sign-in or a refresh gives.

@@ -32,7 +32,7 @@ func (s *Service) ChangePassword(ctx context.Context, by principal.Principal, cu
 	if err != nil {
 		return err
 	}
-	result, err := s.hasher.Verify(ctx, by.Origin.Address, current, c.Password)
+	result, err := s.hasher.Verify(ctx, by.Origin.Network, current, c.Password)
 	if err != nil {
 		return at("current_password", err)
 	}
@@ -43,7 +43,7 @@ func (s *Service) ChangePassword(ctx context.Context, by principal.Principal, cu
 		}
 		return fault.New(fault.Denied, "the current password is wrong")
 	}
-	hash, err := s.SetPassword(ctx, by.Origin.Address, next, user.Username, user.Email.String(), user.Name)
+	hash, err := s.SetPassword(ctx, by.Origin.Network, next, user.Username, user.Email.String(), user.Name)
 	if err != nil {
 		return at("new_password", err)
 	}
@@ -70,7 +70,7 @@ func (s *Service) ResetPassword(ctx context.Context, by principal.Principal, use
 	if err != nil {
 		return err
 	}
-	hash, err := s.SetPassword(ctx, by.Origin.Address, next, user.Username, user.Email.String(), user.Name)
+	hash, err := s.SetPassword(ctx, by.Origin.Network, next, user.Username, user.Email.String(), user.Name)
 	if err != nil {
 		return err
 	}

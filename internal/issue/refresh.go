@@ -31,8 +31,12 @@ var errDead = &oauth.Error{Code: oauth.InvalidGrant, Description: "the refresh t
 // that is used.
 //
 // Errors: oauth.Error of code invalid_grant, the same for every reason, or
-// invalid_scope, which spends nothing.
+// invalid_scope, which spends nothing; a fault Unavailable where roles may be out
+// of date.
 func (s *Service) Refresh(ctx context.Context, by principal.Principal, r Renewal) (Tokens, error) {
+	if err := s.fresh(); err != nil {
+		return Tokens{}, err
+	}
 	now := s.clock.Now()
 	token, err := grant.ParseRefreshToken(r.Token.Reveal())
 	if err != nil {
@@ -66,7 +70,8 @@ func (s *Service) turn(ctx context.Context, by principal.Principal, f grant.Fami
 		return s.next(ctx, by, f, token, r, now)
 	case grant.Reused:
 		e := audit.Now(by, now, audit.TokenReused, f.Target()).Because(audit.Failure, "spent-token")
-		if err := s.store.EndFamily(ctx, f.ID, "reused", now, e); err != nil {
+		// The thief must not be spared by hanging up.
+		if err := s.store.EndFamily(context.WithoutCancel(ctx), f.ID, "reused", now, e); err != nil {
 			return Tokens{}, err
 		}
 		return Tokens{}, errDead.Because(errors.New("a spent token came again: the family has ended"))

@@ -32,9 +32,12 @@ var errNobody = fault.New(fault.Unauthenticated, "the username or the password i
 // nobody yet; its origin is where the request came from.
 //
 // Errors: a fault Unauthenticated, the same for every reason; Limited when the
-// hashing queue is full; Invalid for a password that is too long for anybody;
+// hashing queue is full; Unavailable where roles may be out of date; Invalid for a password that is too long for anybody;
 // oauth.Error for the scope and the resource.
 func (s *Service) SignIn(ctx context.Context, by principal.Principal, p Password) (Tokens, error) {
+	if err := s.fresh(); err != nil {
+		return Tokens{}, err
+	}
 	audience, err := s.audience(p.Resource)
 	if err != nil {
 		return Tokens{}, err
@@ -61,7 +64,7 @@ func (s *Service) attempt(ctx context.Context, by principal.Principal, p Passwor
 	if err != nil {
 		return Tokens{}, err
 	}
-	result, err := s.hasher.Verify(ctx, by.Origin.Address, p.Password, found.Password)
+	result, err := s.hasher.Verify(ctx, by.Origin.Network, p.Password, found.Password)
 	if err != nil {
 		return Tokens{}, err
 	}
@@ -87,13 +90,15 @@ func (s *Service) attempt(ctx context.Context, by principal.Principal, p Passwor
 		return Tokens{}, err
 	}
 	scope, err := narrow(p.Client, p.Scope, s.policy.Snapshot(), held)
-	if err != nil {
-		return Tokens{}, err
+	if err != nil { // the answer tells that the password was right: it is not told without a trace
+		return Tokens{}, s.refused(ctx, by, p.Name, "scope", err)
 	}
 	family, refresh := grant.New(now, user.ID, p.Client.ID, s.options.Family)
 	family.Scope, family.Audience, family.AMR = scope, audience, []string{"pwd"}
 	access, err := s.access(family, scope, held, policy, now)
-	if err != nil {
+	if fault.KindOf(err) == fault.Invalid {
+		return Tokens{}, s.refused(ctx, by, p.Name, "scope", err)
+	} else if err != nil {
 		return Tokens{}, err
 	}
 	write := SignIn{Family: family, Was: found.Password}
@@ -127,7 +132,7 @@ func (s *Service) find(ctx context.Context, name string) (account.Credential, er
 // rehash returns the hash that replaces an outdated one, or "" where there is no
 // room to make it now: the next sign-in will.
 func (s *Service) rehash(ctx context.Context, by principal.Principal, p secret.Text) string {
-	hash, err := s.hasher.Hash(ctx, by.Origin.Address, p)
+	hash, err := s.hasher.Hash(ctx, by.Origin.Network, p)
 	if err != nil {
 		return ""
 	}

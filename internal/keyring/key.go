@@ -31,7 +31,7 @@ const (
 type Key struct {
 	ID         string // its thumbprint (RFC 7638), the kid of tokens
 	Alg        jose.Algorithm
-	Ordinal    int64 // 1 for the first of its algorithm
+	Ordinal    int64 // its place in the chain: 1 for the first key of all
 	CreatedAt  time.Time
 	ActiveFrom time.Time
 	RetiredAt  time.Time // when an operator withdrew it at once; zero if nobody did
@@ -66,11 +66,14 @@ func StateOf(k Key, all []Key, now time.Time, keep time.Duration) State {
 	}
 }
 
-// replacedAt returns when the successor of k begins to sign.
+// replacedAt returns when the first successor of k begins to sign, of whichever
+// algorithm it is. One that was withdrawn later did sign: what it replaced does
+// not come back. One that was withdrawn before it signed replaces nothing.
 func replacedAt(k Key, all []Key) (time.Time, bool) {
 	var at time.Time
 	for _, o := range all {
-		if o.Alg == k.Alg && o.RetiredAt.IsZero() && o.Ordinal > k.Ordinal && (at.IsZero() || o.ActiveFrom.Before(at)) {
+		signs := o.RetiredAt.IsZero() || o.RetiredAt.After(o.ActiveFrom)
+		if signs && o.Ordinal > k.Ordinal && (at.IsZero() || o.ActiveFrom.Before(at)) {
 			at = o.ActiveFrom
 		}
 	}

@@ -24,7 +24,7 @@ import (
 type Store interface {
 	SigningKeys(context.Context) ([]Sealed, error)
 	// CreateSigningKey returns a fault of kind Conflict if a key of the same
-	// algorithm and ordinal exists: somebody else was first.
+	// ordinal exists: somebody else was first.
 	CreateSigningKey(context.Context, Sealed, audit.Event) error
 	// RetireSigningKey returns a fault of kind NotFound for an unknown key.
 	RetireSigningKey(ctx context.Context, id string, at time.Time, e audit.Event) error
@@ -56,8 +56,9 @@ type Service struct {
 }
 
 // ErrSealed is wrapped by errors that an operator must mend: the master key
-// cannot be read, or does not open what is there.
-var ErrSealed = errors.New("the master key does not open the keyring")
+// cannot be read, does not open what is there, or opens what this version of the
+// program does not know.
+var ErrSealed = errors.New("the keyring cannot be opened")
 
 // contents is what was loaded, and what follows from it until a time.
 type contents struct {
@@ -72,19 +73,20 @@ func NewService(store Store, c clock.Clock, o Options, sealer func() (*secret.Se
 	return &Service{store: store, clock: c, options: o, sealer: sealer}
 }
 
-// Start loads the keyring and makes what is missing of it: the first signing
-// key, which signs at once, the first key of a newly chosen algorithm, which is
-// published ahead, and the peppers.
+// Start loads the keyring and makes what is missing of it: a signing key, which
+// signs at once where there is none; one of a newly chosen algorithm, which is
+// published ahead; and the peppers.
 func (s *Service) Start(ctx context.Context) error {
 	if err := s.Load(ctx); err != nil {
 		return err
 	}
 	by := principal.Principal{Kind: principal.System, ID: "start"}
 	made := false
-	keys := s.loaded.Load().keys
-	if !slices.ContainsFunc(keys, func(k Key) bool { return k.Alg == s.options.Algorithm && k.RetiredAt.IsZero() }) {
+	keys, states := s.Keys()
+	signing := slices.Index(states, Active)
+	if len(keys) == 0 || keys[0].Alg != s.options.Algorithm || signing < 0 {
 		ahead := s.options.PublishAhead
-		if len(keys) == 0 {
+		if signing < 0 { // nobody holds a token of ours that lives, or nobody can get one
 			ahead = 0
 		}
 		if _, err := s.Rotate(ctx, by, ahead); err != nil && fault.KindOf(err) != fault.Conflict {
@@ -127,7 +129,7 @@ func (s *Service) Load(ctx context.Context) error {
 			return fmt.Errorf("%w: signing key %s: %w", ErrSealed, k.ID, err)
 		}
 		if k.Private, err = jose.ParsePrivate(k.Alg, der); err != nil {
-			return fmt.Errorf("signing key %s: %w", k.ID, err)
+			return fmt.Errorf("%w: signing key %s: %w", ErrSealed, k.ID, err)
 		}
 		keys = append(keys, k.Key)
 	}
@@ -183,9 +185,7 @@ func (s *Service) Rotate(ctx context.Context, by principal.Principal, ahead time
 	}
 	k := Key{ID: public.Kid, Alg: s.options.Algorithm, Ordinal: 1, CreatedAt: now, ActiveFrom: now.Add(ahead)}
 	for _, o := range s.loaded.Load().keys {
-		if o.Alg == k.Alg {
-			k.Ordinal = max(k.Ordinal, o.Ordinal+1)
-		}
+		k.Ordinal = max(k.Ordinal, o.Ordinal+1)
 	}
 	e := audit.Now(by, now, audit.SigningKeyCreated, "signing-key:"+k.ID).With("alg", string(k.Alg)).
 		With("active_from", k.ActiveFrom.Format(audit.TimeFormat))
@@ -262,11 +262,7 @@ func newView(keys []Key, o Options, now time.Time) (View, error) {
 	digest := secret.HashOf(text)
 	v.JWKS, v.ETag = text, `"`+hex.EncodeToString(digest[:16])+`"`
 
-	active := func(k Key) bool { return StateOf(k, keys, now, o.Keep) == Active }
-	k, ok := pick(keys, func(k Key) bool { return active(k) && k.Alg == o.Algorithm })
-	if !ok { // a newly chosen algorithm's key is still being published
-		k, ok = pick(keys, active)
-	}
+	k, ok := pick(keys, func(k Key) bool { return StateOf(k, keys, now, o.Keep) == Active })
 	if !ok {
 		return v, nil
 	}

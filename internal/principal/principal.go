@@ -26,6 +26,9 @@ type Principal struct {
 	// Scopes is what the credential carries. It bounds what the principal's
 	// roles allow; a principal of kind CLI or System is not bounded.
 	Scopes []string
+	// Needs is the permission that let the request pass, if it needed one. It is
+	// asked for again in the transaction that does what was asked.
+	Needs string
 	// Client is the id of the OAuth client through which the principal acts.
 	Client string
 	// Family is the public handle of the token family that the access token
@@ -39,6 +42,7 @@ type Principal struct {
 type Origin struct {
 	RequestID string
 	Address   string // the caller's IP address
+	Network   string // what limits count by: the address, or the /64 of an IPv6 one
 	UserAgent string // at most 256 bytes
 	// Once names the request if the caller wants it to have one effect however
 	// often it is sent; the zero Once names nothing.

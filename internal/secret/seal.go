@@ -98,6 +98,9 @@ func (s *Sealer) add(key []byte) error {
 // Current returns the id of the key that seals, in hex.
 func (s *Sealer) Current() string { return hex.EncodeToString([]byte(s.current)) }
 
+// Keys returns how many keys s holds.
+func (s *Sealer) Keys() int { return len(s.aeads) }
+
 // KeyOf returns the id of the key that a blob is sealed under, in hex.
 func KeyOf(blob []byte) string {
 	return hex.EncodeToString(blob[:min(idSize, len(blob))])

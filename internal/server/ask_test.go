@@ -10,8 +10,10 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -99,6 +101,16 @@ func replica(t *testing.T, s *servertest.Site, master secret.Text, set map[strin
 	return servertest.Start(t, servertest.Options{DSN: s.Core.Config.Database.DSN.Reveal(), Master: master, Set: all})
 }
 
+// master returns the key that seals what a site keeps.
+func master(t *testing.T, s *servertest.Site) secret.Text {
+	t.Helper()
+	text, err := s.Core.Config.MasterKey.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
 // steered is a clock that a test moves.
 type steered struct{ offset atomic.Int64 }
 
@@ -118,7 +130,7 @@ func raw(t testing.TB, s *servertest.Site, text string) string {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	_ = c.SetDeadline(time.Now().Add(2 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(time.Second))
 	_, _ = io.WriteString(c, strings.ReplaceAll(text, "HOST", host)) // a server may hang up while we speak
 	answer, err := io.ReadAll(c)
 	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) && !strings.Contains(err.Error(), "reset") {
@@ -245,3 +257,9 @@ func logged(t *testing.T, f func()) string {
 	}
 	return all.String()
 }
+
+// length returns a Content-Length.
+func length(body string) string { return strconv.Itoa(len(body)) }
+
+// escaped returns a text as it stands in a query.
+func escaped(text string) string { return url.QueryEscape(text) }

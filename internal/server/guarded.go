@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/doorward/doorward/guard"
+	"github.com/doorward/doorward/internal/admin"
 	"github.com/doorward/doorward/internal/audit"
 	"github.com/doorward/doorward/internal/fault"
 	"github.com/doorward/doorward/internal/id"
@@ -26,9 +27,10 @@ func (s *Server) protect(r route, next http.Handler) http.Handler {
 		checks = append(checks, guard.Permission(permission))
 	}
 	read := strings.HasPrefix(r.pattern, http.MethodGet+" ")
-	return s.guard.Require(checks...)(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+	guarded := s.guard.Require(checks...)(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		known := web.Of(req.Context())
 		identify(known, guard.PrincipalFrom(req.Context()))
+		known.By.Needs = permission
 		if permission != "" {
 			allowed, err := s.Roles.Allows(req.Context(), known.By, permission)
 			if err == nil && !allowed {
@@ -48,6 +50,17 @@ func (s *Server) protect(r route, next http.Handler) http.Handler {
 			s.counter.Add(s.Clock.Now(), "family:"+known.By.Family, r.pattern, audit.Denied)
 		}
 	}))
+	if read {
+		return guarded
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if err := web.Buffer(w, req, admin.BodyLimit); err != nil {
+			web.Of(req.Context()).Cause = err
+			r.fail(w, req, err)
+			return
+		}
+		guarded.ServeHTTP(w, req)
+	})
 }
 
 // identify makes the request that of the principal whose token was verified.
@@ -93,13 +106,22 @@ func (s *Server) refused(w http.ResponseWriter, r *http.Request, refusal guard.R
 	web.FailProblem(w, r, err)
 }
 
-// stale is how long this process trusts what it knows of revocations without
-// hearing from the database.
+// stale is how long this process trusts what it knows of roles and revocations
+// without hearing from the database.
 const stale = 5 * time.Second
+
+// Fresh returns an Unavailable fault where what this process knows may be out of
+// date: it then neither lets requests pass nor issues tokens.
+func (k *Core) Fresh() error {
+	if k.Feed.Age() > stale {
+		return fault.New(fault.Unavailable, "the server has lost touch with its database; try again later")
+	}
+	return nil
+}
 
 // revoked is asked at every request, whether the token was seen before or not.
 func (s *Server) revoked(_ context.Context, p *guard.Principal) error {
-	if s.Feed.Age() > stale {
+	if s.Fresh() != nil {
 		return guard.ErrUnavailable
 	}
 	if s.Revoked.Has(p.Family, p.Subject, p.Roles, p.PolicyVersion) {
@@ -108,22 +130,22 @@ func (s *Server) revoked(_ context.Context, p *guard.Principal) error {
 	return nil
 }
 
-var errNoBearer = errors.New("there is no access token")
-
-// bearer returns whose access token a request brings. One that is revoked
-// already counts: to sign out twice is no error.
+// bearer returns whose good access token a request brings, or nobody's. The error
+// says that it could not be judged.
 func (s *Server) bearer(r *http.Request) (family, user string, err error) {
 	given := r.Header.Values("Authorization")
 	if len(given) != 1 {
-		return "", "", errNoBearer
+		return "", "", nil
 	}
 	scheme, token, ok := strings.Cut(given[0], " ")
 	if !ok || !strings.EqualFold(scheme, "Bearer") {
-		return "", "", errNoBearer
+		return "", "", nil
 	}
 	p, err := s.guard.Verify(r.Context(), token)
-	if err != nil {
-		return "", "", err
+	if errors.Is(err, guard.ErrUnavailable) {
+		return "", "", fault.New(fault.Unavailable, "the access token cannot be checked at the moment; try again later")
+	} else if err != nil {
+		return "", "", nil //nolint:nilerr // a token that is refused signs nobody out
 	}
 	return p.Family, p.Subject, nil
 }

@@ -91,6 +91,9 @@ func (s *Server) Run(ctx context.Context, listeners []net.Listener) error {
 			listeners[i] = tls.NewListener(listeners[i], h.TLSConfig)
 		}
 	}
+	if err := s.Store.KeepChanges(ctx, s.Config.Tokens.AccessTTL+2*Leeway); err != nil {
+		return err
+	}
 	by := principal.Principal{Kind: principal.System, ID: "serve"}
 	if err := s.Store.Record(ctx, audit.Now(by, s.Clock.Now(), audit.ServerStarted, "server")); err != nil {
 		return err

@@ -104,7 +104,7 @@ func OpenStore(ctx context.Context, c config.Config, log *slog.Logger) (*store.S
 
 func settle(c config.Config, log *slog.Logger, tweaks []func(*Options)) Options {
 	o := Options{
-		Store:  store.Options{Clock: clock.Wall(), Log: log, Keep: c.Tokens.AccessTTL + 2*Leeway},
+		Store:  store.Options{Clock: clock.Wall(), Log: log},
 		Hasher: factor.Options{Algorithm: c.Passwords.Hash, Workers: c.Passwords.Workers, MinLength: c.Passwords.MinLength},
 	}
 	for _, tweak := range tweaks {
@@ -125,7 +125,7 @@ func open(ctx context.Context, c config.Config, log *slog.Logger, tweaks []func(
 		return nil, err
 	}
 	now := o.Store.Clock
-	k := &Core{Config: c, Clock: now, Log: log, Store: s, Feed: feed.New(s, log), Revoked: grant.NewRevoked(now)}
+	k := &Core{Config: c, Clock: now, Log: log, Store: s, Feed: feed.New(s, log), Revoked: grant.NewRevoked()}
 	k.Keys = keyring.NewService(s, now, keyring.Options{
 		Algorithm: jose.Algorithm(c.Tokens.SigningAlg), PublishAhead: c.Signing.PublishAhead, Keep: c.Tokens.AccessTTL + 2*Leeway,
 	}, func() (*secret.Sealer, error) { return sealer(c) })
@@ -133,7 +133,7 @@ func open(ctx context.Context, c config.Config, log *slog.Logger, tweaks []func(
 	k.Roles = rbac.NewService(s, now)
 	k.Hasher = factor.NewHasher(o.Hasher)
 	k.Issuer = issue.NewService(issue.Parts{
-		Store: s, Clock: now, Policy: k.Roles.Policy, Accounts: k.Accounts, Keys: k.Keys, Hasher: k.Hasher,
+		Store: s, Clock: now, Fresh: k.Fresh, Policy: k.Roles.Policy, Accounts: k.Accounts, Keys: k.Keys, Hasher: k.Hasher,
 	}, issue.Options{
 		Issuer: issuer(c), Audience: audience(c), AccessTTL: c.Tokens.AccessTTL,
 		Family: grant.Lifetimes{Absolute: c.Tokens.RefreshTTL, Idle: c.Tokens.RefreshIdle, Grace: c.Tokens.RotationGrace},

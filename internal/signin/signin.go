@@ -29,12 +29,12 @@ type Issuer interface {
 // Surface serves /auth/.
 type Surface struct {
 	issuer Issuer
-	// bearer verifies the access token of a request that brings one.
+	// bearer returns whose good access token a request brings, or nobody's.
 	bearer func(*http.Request) (family, user string, err error)
 }
 
-// New returns the surface. bearer verifies an access token, for a logout that
-// brings no other.
+// New returns the surface. bearer says whose good access token a request brings,
+// if it does; its error is one of ours.
 func New(issuer Issuer, bearer func(*http.Request) (family, user string, err error)) *Surface {
 	return &Surface{issuer, bearer}
 }
@@ -137,19 +137,26 @@ func application(p oauth.Params) (client.Client, error) {
 }
 
 // Logout ends the token family of the refresh token in the body, or of the
-// access token in the header. It always answers 204: there is nothing that the
-// client could do about a token that is not known (RFC 7009, Section 2.2).
-// Only a failure of ours is told, since then the family may still live.
+// access token in the header. It answers 204 for every token: there is nothing
+// that the client could do about one that is not known (RFC 7009, Section 2.2).
+// What is told is a body that cannot be read and a failure of ours, since then
+// the family may still live.
 func (s *Surface) Logout(w http.ResponseWriter, r *http.Request) error {
 	by := web.By(r.Context())
 	if r.ContentLength != 0 {
-		if p, err := params(w, r, "refresh_token", "client_id"); err == nil && p.Get("refresh_token") != "" {
-			if err := s.issuer.SignOut(r.Context(), by, secret.From(p.Get("refresh_token"))); err != nil {
-				return err
-			}
+		p, err := params(w, r, "refresh_token", "client_id", "client_secret", "token_type_hint")
+		if err != nil {
+			return err
+		}
+		if err := s.issuer.SignOut(r.Context(), by, secret.From(p.Get("refresh_token"))); err != nil {
+			return err
 		}
 	}
-	if family, user, err := s.bearer(r); err == nil && family != "" {
+	family, user, err := s.bearer(r)
+	if err != nil {
+		return err
+	}
+	if family != "" {
 		by.Kind, by.ID, by.Family = principal.User, user, family
 		if err := s.issuer.SignOutFamily(r.Context(), by, family); err != nil {
 			return err

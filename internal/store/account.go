@@ -78,6 +78,9 @@ func (r row) user() (account.Credential, error) {
 
 // User returns an account.
 func (s *Store) User(ctx context.Context, id string) (account.User, error) {
+	if !text(id) {
+		return account.User{}, absent(sql.ErrNoRows, "user")
+	}
 	c, err := s.one(ctx, `SELECT `+userColumns+` FROM users WHERE id = ?`, id).user()
 	return c.User, err
 }

@@ -15,22 +15,40 @@ var _ feed.Source = (*Store)(nil)
 // changed notes a change, to be committed with what changes. It is told of
 // within this process once that is done, and read by others from the table.
 func (t *tx) changed(topic feed.Topic, subject string, version int64) error {
-	c := feed.Change{Topic: topic, Key: subject, Version: version, At: t.now, Until: t.now.Add(t.keep)}
-	_, err := t.exec(`INSERT INTO changes (id, topic, subject, version, at, until) VALUES (?, ?, ?, ?, ?, ?)`,
-		id.New(t.now), string(topic), subject, version, clock.Micro(c.At), clock.Micro(c.Until))
-	t.changes = append(t.changes, c)
+	now := clock.Micro(t.now)
+	// What is kept follows from the database, not from this process's settings: a
+	// command that knows no lifetime ends tokens of a server that gives long ones.
+	var until int64
+	err := t.one(`INSERT INTO changes (id, topic, subject, version, at, until) SELECT ?, ?, ?, CAST(? AS BIGINT), CAST(? AS BIGINT), CAST(? AS BIGINT) + keep FROM feed WHERE id = 1 RETURNING until`,
+		id.New(t.now), string(topic), subject, version, now, now).scan(&until)
+	t.changes = append(t.changes, feed.Change{Topic: topic, Key: subject, Version: version, At: t.now, Until: clock.FromMicro(until)})
 	return err
 }
 
-// NumberChanges numbers the changes that have no number. Whoever holds the row
-// of feed numbers alone, so that numbers become visible in their order.
-func (s *Store) NumberChanges(ctx context.Context) error {
-	var waiting int64
-	if err := s.one(ctx, `SELECT COUNT(*) FROM (SELECT 1 AS one FROM changes WHERE seq IS NULL LIMIT 1) AS new`).scan(&waiting); err != nil || waiting == 0 {
+// KeepChanges makes every change be kept for at least a time: the lifetime that
+// a server gives access tokens. It never shortens it, since tokens are about
+// that were given before.
+func (s *Store) KeepChanges(ctx context.Context, long time.Duration) error {
+	var kept int64
+	if err := s.one(ctx, `SELECT keep FROM feed WHERE id = 1`).scan(&kept); err != nil || kept >= long.Microseconds() {
 		return err
 	}
 	return s.write(ctx, func(t *tx) error {
-		var head int64
+		_, err := t.exec(`UPDATE feed SET keep = ? WHERE id = 1 AND keep < ?`, long.Microseconds(), long.Microseconds())
+		return err
+	})
+}
+
+// NumberChanges numbers the changes that have no number, and returns the highest
+// number. Whoever holds the row of feed numbers alone, so that numbers become
+// visible in their order, without one left out.
+func (s *Store) NumberChanges(ctx context.Context) (int64, error) {
+	var head, waiting int64
+	if err := s.one(ctx, `SELECT head, (SELECT COUNT(*) FROM (SELECT 1 AS one FROM changes WHERE seq IS NULL LIMIT 1) AS new) FROM feed WHERE id = 1`).
+		scan(&head, &waiting); err != nil || waiting == 0 {
+		return head, err
+	}
+	err := s.write(ctx, func(t *tx) error {
 		if err := t.one(`UPDATE feed SET head = head WHERE id = 1 RETURNING head`).scan(&head); err != nil {
 			return fmt.Errorf("the row of feed: %w", err)
 		}
@@ -40,9 +58,9 @@ func (s *Store) NumberChanges(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		_, err = t.exec(`UPDATE feed SET head = head + ? WHERE id = 1`, n)
-		return err
+		return t.one(`UPDATE feed SET head = head + ? WHERE id = 1 RETURNING head`, n).scan(&head)
 	})
+	return head, err
 }
 
 // ChangesAfter returns up to limit changes after seq, in order.
@@ -64,20 +82,22 @@ func (s *Store) ChangesAfter(ctx context.Context, seq int64, limit int) ([]feed.
 // that nobody waits long behind it.
 const purgeBatch = 500
 
+// margin is how long what has had its time is kept all the same.
+const margin = 24 * time.Hour
+
 // Purge deletes what nobody needs any more, a batch of each kind, and reports
 // whether there may be more.
 func (s *Store) Purge(ctx context.Context) (more bool, err error) {
 	now := s.clock.Now()
-	// A family that has ended is kept until no access token of it can be alive,
-	// then it is as good as unknown.
-	gone := clock.Micro(now.Add(-s.keep - 24*time.Hour))
+	// A clock that runs ahead must not throw away what others still need.
+	past := clock.Micro(now.Add(-margin))
 	for _, p := range []struct {
 		statement string
 		arg       int64
 	}{
-		{`DELETE FROM changes WHERE id IN (SELECT id FROM changes WHERE until < ? AND seq IS NOT NULL ORDER BY until LIMIT ?)`, clock.Micro(now)},
-		{`DELETE FROM once WHERE key IN (SELECT key FROM once WHERE expires_at < ? ORDER BY expires_at LIMIT ?)`, clock.Micro(now)},
-		{`DELETE FROM token_families WHERE id IN (SELECT id FROM token_families WHERE expires_at < ? ORDER BY expires_at LIMIT ?)`, gone},
+		{`DELETE FROM changes WHERE id IN (SELECT id FROM changes WHERE until < ? AND seq IS NOT NULL ORDER BY until LIMIT ?)`, past},
+		{`DELETE FROM once WHERE key IN (SELECT key FROM once WHERE expires_at < ? ORDER BY expires_at LIMIT ?)`, past},
+		{`DELETE FROM token_families WHERE id IN (SELECT id FROM token_families WHERE expires_at < ? ORDER BY expires_at LIMIT ?)`, past},
 		{`UPDATE token_families SET grace_salt = NULL WHERE id IN (SELECT id FROM token_families WHERE grace_salt IS NOT NULL AND grace_until < ? ORDER BY grace_until LIMIT ?)`, clock.Micro(now)},
 	} {
 		err := s.write(ctx, func(t *tx) error {

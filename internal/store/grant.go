@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"strconv"
 	"strings"
 	"time"
 
@@ -154,9 +155,10 @@ func (p *postgresDB) rotate(ctx context.Context, args []any, e audit.Event) erro
 	statement := `WITH turn AS (` + rotate + ` RETURNING id),
 		event AS (INSERT INTO audit_events (id, at, action, outcome, actor, target, data) SELECT ?, ?::bigint, ?, ?, ?, ?, ?::bytea FROM turn)`
 	args = append(args, r.ID, clock.Micro(r.At), string(r.Action), string(r.Outcome), r.Actor, r.Target, r.Public)
-	if len(r.Private) > 0 {
-		statement += `, private AS (INSERT INTO audit_private (event, part, person, salt, data) SELECT ?, 0, ?, ?::bytea, ?::bytea FROM turn)`
-		args = append(args, r.ID, r.Private[0].Person, r.Private[0].Salt, r.Private[0].Data)
+	for i, part := range r.Private {
+		n := strconv.Itoa(i)
+		statement += `, private` + n + ` AS (INSERT INTO audit_private (event, part, person, salt, data) SELECT ?, ` + n + `, ?, ?::bytea, ?::bytea FROM turn)`
+		args = append(args, r.ID, part.Person, part.Salt, part.Data)
 	}
 	var id string
 	for range attempts {

@@ -88,7 +88,7 @@ func events(t *testing.T, s *store.Store, name string) []work {
 	var list []work
 	for i := range 5 {
 		target := fmt.Sprintf("%s-event-%d", name, i)
-		e := audit.Now(storetest.Operator, time.Now(), audit.AccessDenied, target)
+		e := audit.Now(storetest.Operator, time.Now(), audit.TokenRefused, target)
 		list = append(list, work{target, func() error { return s.Record(t.Context(), e) }, 0})
 	}
 	return list

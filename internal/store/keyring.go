@@ -30,12 +30,11 @@ func (s *Store) SigningKeys(ctx context.Context) ([]keyring.Sealed, error) {
 	return list, err
 }
 
-// CreateSigningKey writes a new key, unless another of its algorithm took the
-// same place.
+// CreateSigningKey writes a new key, unless another took the same place.
 func (s *Store) CreateSigningKey(ctx context.Context, k keyring.Sealed, e audit.Event) error {
 	return s.write(ctx, func(t *tx) error {
-		_, err := t.exec(`INSERT INTO signing_keys (id, alg, ordinal, sealed, created_at, active_from, retired_at) VALUES (?, ?, ?, ?, ?, ?, 0)`,
-			k.ID, string(k.Alg), k.Ordinal, k.Blob, clock.Micro(k.CreatedAt), clock.Micro(k.ActiveFrom))
+		_, err := t.exec(`INSERT INTO signing_keys (id, purpose, ordinal, alg, sealed, created_at, active_from, retired_at) VALUES (?, 'access', ?, ?, ?, ?, ?, 0)`,
+			k.ID, k.Ordinal, string(k.Alg), k.Blob, clock.Micro(k.CreatedAt), clock.Micro(k.ActiveFrom))
 		if _, dup := duplicate(err); dup {
 			return fault.New(fault.Conflict, "another process made a key at the same time").Because(err)
 		} else if err != nil {

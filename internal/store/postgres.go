@@ -154,21 +154,29 @@ func (p *postgresDB) recorder() {
 		for waiting := len(p.records.jobs); waiting > 0 && len(group) < largestGroup; waiting-- {
 			group = append(group, <-p.records.jobs)
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-		err := p.write(ctx, func(t *tx) error {
+		if p.together(group) != nil { // one of them spoils the transaction: each for itself
 			for _, j := range group {
-				if err := j.f(t); err != nil {
-					return err
-				}
+				j.err = p.together([]*job{j})
 			}
-			return nil
-		})
-		cancel()
+		}
 		for _, j := range group {
-			j.err = err
 			close(j.done)
 		}
 	}
+}
+
+// together writes jobs in one transaction.
+func (p *postgresDB) together(group []*job) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	return p.write(ctx, func(t *tx) error {
+		for _, j := range group {
+			if err := j.f(t); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 func (p *postgresDB) query(ctx context.Context, statement string, args ...any) (*sql.Rows, error) {

@@ -67,6 +67,9 @@ func readGrants(all func(func(scanner) error, string, ...any) error, principalID
 
 // GrantsOf returns the grants of a principal in the order of their making.
 func (s *Store) GrantsOf(ctx context.Context, principalID string) ([]rbac.Grant, error) {
+	if !text(principalID) {
+		return nil, nil
+	}
 	return readGrants(func(scan func(scanner) error, statement string, args ...any) error {
 		return s.all(ctx, scan, statement, args...)
 	}, principalID)
@@ -110,18 +113,18 @@ func (t *tx) grantsOfActor(by principal.Principal) ([]rbac.Grant, error) {
 
 // giver returns the permissions that by may give until a time; zero is for ever.
 func (t *tx) giver(by principal.Principal, until time.Time) (rbac.Set, error) {
-	if by.Trusted() {
-		return t.roles.All(), nil
-	}
-	grants, err := t.grantsOfActor(by)
-	if err != nil {
-		return rbac.Set{}, err
-	}
-	return t.roles.Actor(t.roles.Effective(rbac.Lasting(grants, t.now, until), "", t.now), by.Scopes), nil
+	return t.actor(by, func(grants []rbac.Grant) []rbac.Grant { return rbac.Lasting(grants, t.now, until) })
 }
 
 // toucher returns the permissions that by acts on others with.
 func (t *tx) toucher(by principal.Principal) (rbac.Set, error) {
+	return t.actor(by, func(grants []rbac.Grant) []rbac.Grant { return grants })
+}
+
+// actor returns the permissions that the rules read for by from some of his
+// grants. Whoever lost the permission that let his request pass is refused: it
+// may have been on its way for a while.
+func (t *tx) actor(by principal.Principal, some func([]rbac.Grant) []rbac.Grant) (rbac.Set, error) {
 	if by.Trusted() {
 		return t.roles.All(), nil
 	}
@@ -129,17 +132,20 @@ func (t *tx) toucher(by principal.Principal) (rbac.Set, error) {
 	if err != nil {
 		return rbac.Set{}, err
 	}
-	return t.roles.Actor(t.roles.Effective(grants, "", t.now), by.Scopes), nil
+	if by.Needs != "" && !t.roles.Effective(grants, "", t.now).Has(by.Needs) {
+		return rbac.Set{}, fault.New(fault.Denied, "you do not have the permission %s any more", by.Needs)
+	}
+	return t.roles.Actor(t.roles.Effective(some(grants), "", t.now), by.Scopes), nil
 }
 
 // mayTouch holds the rule of who may act on whom.
 func (t *tx) mayTouch(by principal.Principal, id string) error {
-	var found int64
-	if err := t.one(`SELECT COUNT(*) FROM users WHERE id = ?`, id).scan(&found); err != nil {
-		return err
+	if !text(id) {
+		return absent(sql.ErrNoRows, "user")
 	}
-	if found == 0 {
-		return fault.New(fault.NotFound, "there is no such user")
+	var one int64
+	if err := t.one(`SELECT 1 FROM users WHERE id = ?`, id).scan(&one); err != nil {
+		return absent(err, "user")
 	}
 	actor, err := t.toucher(by)
 	if err != nil {
@@ -250,8 +256,21 @@ func (s *Store) CreateRole(ctx context.Context, by principal.Principal, r rbac.R
 		if err != nil {
 			return err
 		}
-		return t.record(e.With("permissions", strings.Join(r.Permissions, " ")).With("inherits", strings.Join(r.Inherits, " ")))
+		return t.record(roleChanged(e, rbac.Role{}, r))
 	})
+}
+
+// roleChanged is the event of a change of a role, with what came and what went.
+func roleChanged(e audit.Event, before, after rbac.Role) audit.Event {
+	return e.WithList("permissions_added", less(after.Permissions, before.Permissions)).
+		WithList("permissions_removed", less(before.Permissions, after.Permissions)).
+		WithList("inherits_added", less(after.Inherits, before.Inherits)).
+		WithList("inherits_removed", less(before.Inherits, after.Inherits))
+}
+
+// less returns what is in a and not in b.
+func less(a, b []string) []string {
+	return slices.DeleteFunc(slices.Clone(a), func(s string) bool { return slices.Contains(b, s) })
 }
 
 func lists(r rbac.Role) (permissions, inherits string, err error) {
@@ -301,7 +320,7 @@ func (s *Store) ReplaceRole(ctx context.Context, by principal.Principal, r rbac.
 		if err != nil {
 			return err
 		}
-		return t.record(e.With("permissions", strings.Join(r.Permissions, " ")).With("inherits", strings.Join(r.Inherits, " ")))
+		return t.record(roleChanged(e, before, r))
 	})
 	return r, err
 }
@@ -355,7 +374,7 @@ func (s *Store) DeleteRole(ctx context.Context, by principal.Principal, name str
 				return err
 			}
 		}
-		return t.record(e)
+		return t.record(roleChanged(e, before, rbac.Role{}))
 	})
 }
 
@@ -411,6 +430,9 @@ func (s *Store) DeleteGrant(ctx context.Context, by principal.Principal, g rbac.
 		}
 		var present string
 		err := t.keepingAdmin(func() error {
+			if !text(g.Role) {
+				return absent(sql.ErrNoRows, "grant")
+			}
 			err := t.one(`DELETE FROM grants WHERE principal = ? AND role = ? AND organization = '' RETURNING id`, g.Principal, g.Role).scan(&present)
 			switch {
 			case errors.Is(err, sql.ErrNoRows):

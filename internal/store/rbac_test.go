@@ -4,14 +4,21 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/doorward/doorward/internal/account"
+	"github.com/doorward/doorward/internal/fault"
 	"github.com/doorward/doorward/internal/feed"
+	"github.com/doorward/doorward/internal/principal"
 	"github.com/doorward/doorward/internal/rbac"
 	"github.com/doorward/doorward/internal/store"
 	"github.com/doorward/doorward/internal/store/storetest"
 )
+
+func TestPolicy(t *testing.T) { storetest.Contract(t, storetest.Policy) }
 
 // A token names the version of the policy up to which its server knew all
 // changes, and is void if its user lost something under a later one. So at no
@@ -68,6 +75,138 @@ func TestNoVersionIsNamedBeforeItIsKnownWhole(t *testing.T) {
 			}
 			if n := held(t.Context()); n != 0 || there.Roles.Version() <= given {
 				t.Fatalf("%d hold the permission under version %d", n, there.Roles.Version())
+			}
+		}
+	})
+}
+
+// pair opens one database twice, as two servers do.
+func pair(t *testing.T, dsn string) [2]*storetest.Services {
+	var both [2]*storetest.Services
+	for i := range both {
+		both[i] = storetest.NewServices(t, storetest.Open(t, dsn, store.Options{}), storetest.Parts{})
+	}
+	return both
+}
+
+// Administrators who demote, disable or delete each other at the same moment, on
+// two servers, leave one.
+func TestAttackRBAC006LastAdminRace(t *testing.T) {
+	const admins = 3
+	storetest.EachDSN(t, func(t *testing.T, dsn string) {
+		t.Parallel()
+		both := pair(t, dsn)
+		off := account.Disabled
+		against := map[string]func(ctx context.Context, v *storetest.Services, by principal.Principal, id string) error{
+			"demote": func(ctx context.Context, v *storetest.Services, by principal.Principal, id string) error {
+				return v.Roles.Take(ctx, by, id, rbac.AdminRole)
+			},
+			"disable": func(ctx context.Context, v *storetest.Services, by principal.Principal, id string) error {
+				_, err := v.Accounts.Update(ctx, by, id, account.Change{Status: &off})
+				return err
+			},
+			"delete": func(ctx context.Context, v *storetest.Services, by principal.Principal, id string) error {
+				return v.Accounts.Delete(ctx, by, id, 0, false)
+			},
+		}
+		w := storetest.NewWitness(t, dsn)
+		for name, act := range against {
+			for round := range 4 {
+				w.Exec(t, "DELETE FROM grants")
+				var by []principal.Principal
+				for i := range admins {
+					u := both[0].User(t, fmt.Sprintf("%s-%d-%d", name, round, i), rbac.AdminRole)
+					by = append(by, principal.Principal{Kind: principal.User, ID: u.ID, Scopes: []string{"admin"}})
+				}
+				var wait sync.WaitGroup
+				var done atomic.Int64
+				for i := range by { // each against the next one, and the last against himself
+					target := by[min(i+1, admins-1)].ID
+					wait.Go(func() {
+						switch err := act(t.Context(), both[i%2], by[i], target); fault.KindOf(err) {
+						case fault.Denied, fault.Conflict, fault.NotFound, fault.Stale:
+						case 0:
+							if err != nil {
+								t.Errorf("%s: %v", name, err)
+							}
+							done.Add(1)
+						default:
+							t.Errorf("%s: %v", name, err)
+						}
+					})
+				}
+				wait.Wait()
+				left := w.Number(t, `SELECT COUNT(*) FROM grants JOIN users ON users.id = principal WHERE role = 'admin' AND status = 'active'`)
+				if left == 0 || done.Load() == 0 {
+					t.Fatalf("%s: %d were done, and %d administrators are left", name, done.Load(), left)
+				}
+			}
+		}
+	})
+}
+
+// Roles that are made to inherit each other at the same moment never make a
+// circle.
+func TestAttackRBAC004CycleRace(t *testing.T) {
+	storetest.EachDSN(t, func(t *testing.T, dsn string) {
+		t.Parallel()
+		both := pair(t, dsn)
+		for round := range 8 {
+			names := []string{fmt.Sprint("a", round), fmt.Sprint("b", round), fmt.Sprint("c", round)}
+			for _, name := range names {
+				if _, err := both[0].Roles.CreateRole(t.Context(), storetest.Operator, rbac.Role{Name: name, Permissions: []string{name}}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			var wait sync.WaitGroup
+			var done atomic.Int64
+			for i, name := range names {
+				wait.Go(func() {
+					_, err := both[i%2].Roles.ReplaceRole(t.Context(), storetest.Operator, rbac.Role{Name: name, Inherits: []string{names[(i+1)%3]}})
+					if err == nil {
+						done.Add(1)
+					} else if fault.KindOf(err) != fault.Invalid {
+						t.Errorf("closing the circle: %v", err)
+					}
+				})
+			}
+			wait.Wait()
+			if done.Load() != 2 {
+				t.Fatalf("%d of three edges of a circle were made, want 2", done.Load())
+			}
+			all, at, _, err := both[0].Store.Policy(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := rbac.NewSnapshot(at, all); err != nil {
+				t.Fatalf("what was kept cannot be read: %v", err)
+			}
+		}
+	})
+}
+
+// Whoever loses a role while he gives it gave it before, or not at all.
+func TestAttackGrantByOneWhoLosesIt(t *testing.T) {
+	storetest.EachDSN(t, func(t *testing.T, dsn string) {
+		t.Parallel()
+		both := pair(t, dsn)
+		w := storetest.NewWitness(t, dsn)
+		for round := range 8 {
+			giver := both[0].User(t, fmt.Sprint("giver", round), "editor")
+			friend := both[0].User(t, fmt.Sprint("friend", round))
+			by := principal.Principal{Kind: principal.User, ID: giver.ID, Scopes: []string{"read", "write"}}
+			var wait sync.WaitGroup
+			var given, taken error
+			wait.Go(func() { _, given = both[0].Roles.Give(t.Context(), by, friend.ID, "editor", time.Time{}, "") })
+			wait.Go(func() { taken = both[1].Roles.Take(t.Context(), storetest.Operator, giver.ID, "editor") })
+			wait.Wait()
+			if taken != nil || given != nil && fault.KindOf(given) != fault.Denied {
+				t.Fatalf("given: %v; taken: %v", given, taken)
+			}
+			gave := w.Number(t, `SELECT COALESCE(MAX(version), 0) FROM changes WHERE topic = 'grants' AND subject = '`+friend.ID+`'`)
+			lost := w.Number(t, `SELECT MAX(version) FROM changes WHERE topic = 'grant-lost' AND subject = '`+giver.ID+`'`)
+			if (given == nil) != (gave > 0) || gave > lost {
+				t.Errorf("given: %v, under version %d; lost under version %d", given, gave, lost)
 			}
 		}
 	})

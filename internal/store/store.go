@@ -16,6 +16,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
 	"github.com/doorward/doorward/internal/clock"
 	"github.com/doorward/doorward/internal/fault"
@@ -29,7 +30,6 @@ type Store struct {
 	clock  clock.Clock
 	log    *slog.Logger
 	listen func(context.Context, []feed.Change) // called with what was committed, before the verb returns
-	keep   time.Duration                        // how long a change is kept for those who start later
 	roles  atomic.Pointer[rbac.Snapshot]        // the roles as a policy write last saw them
 
 	portable bool // no statement in a form of one database
@@ -54,9 +54,6 @@ type engine interface {
 type Options struct {
 	Clock clock.Clock
 	Log   *slog.Logger
-	// Keep is how long changes and ended families are kept: at least the longest
-	// lifetime of an access token.
-	Keep time.Duration
 	// Portable keeps to the statements that run on both databases, where there is
 	// a faster form for one. The contract suite runs both.
 	Portable bool
@@ -77,7 +74,7 @@ func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
 	if o.Wrap == nil {
 		o.Wrap = func(c driver.Connector) driver.Connector { return c }
 	}
-	s := &Store{clock: o.Clock, log: o.Log, portable: o.Portable, keep: max(o.Keep, 15*time.Minute) + time.Minute}
+	s := &Store{clock: o.Clock, log: o.Log, portable: o.Portable}
 	s.listen = func(context.Context, []feed.Change) {}
 	var err error
 	switch {
@@ -123,7 +120,6 @@ type tx struct {
 	ctx     context.Context
 	run     runner
 	now     time.Time
-	keep    time.Duration
 	changes []feed.Change  // to be told of once committed
 	policy  int64          // the version of the policy that this transaction makes, once locked
 	roles   *rbac.Snapshot // as the transaction sees them now
@@ -146,7 +142,7 @@ func (s *Store) through(ctx context.Context, door func(context.Context, func(*tx
 	var changes []feed.Change
 	var roles *rbac.Snapshot
 	err := door(ctx, func(t *tx) error {
-		*t = tx{ctx: t.ctx, run: t.run, now: s.clock.Now(), keep: s.keep, kept: s.roles.Load()}
+		*t = tx{ctx: t.ctx, run: t.run, now: s.clock.Now(), kept: s.roles.Load()}
 		err := f(t)
 		changes, roles = t.changes, t.read
 		return err
@@ -251,6 +247,10 @@ func absent(err error, what string) error {
 	}
 	return err
 }
+
+// text reports whether a row can hold s. PostgreSQL fails at a NUL and at what is
+// not UTF-8, so nothing from outside is looked up before this was asked.
+func text(s string) bool { return utf8.ValidString(s) && strings.IndexByte(s, 0) < 0 }
 
 // nullable returns nil for no bytes, so that a column holds NULL.
 func nullable(b []byte) any {

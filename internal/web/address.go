@@ -55,6 +55,17 @@ func (p Proxies) Secure(r *http.Request) bool {
 	return len(said) == 1 && said[0] == "https" && p.Trust(peerOf(r))
 }
 
+// network returns what limits count an address by. Whoever has an IPv6 address
+// has the 2^64 of its network (RFC 6177, Section 2).
+func network(a netip.Addr) string {
+	if a.Is6() {
+		if p, err := a.Prefix(64); err == nil {
+			return p.String()
+		}
+	}
+	return text(a)
+}
+
 func peerOf(r *http.Request) netip.Addr {
 	a, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"mime"
@@ -42,10 +43,29 @@ func Body(w http.ResponseWriter, r *http.Request, types ...string) (mediaType st
 	if _, large := errors.AsType[*http.MaxBytesError](err); large {
 		return "", nil, tooLarge
 	} else if err != nil {
-		return "", nil, &Refused{Status: http.StatusBadRequest, Message: "the body could not be read to its end"}
+		return "", nil, cut
 	}
 	return mediaType, body, nil
 }
+
+// Buffer reads the body of a request before anything is decided about it, so that
+// a decision is not old when the last byte comes. Errors: Refused with 413 and 400
+// as Body.
+func Buffer(w http.ResponseWriter, r *http.Request, limit int64) error {
+	if r.ContentLength > limit {
+		return tooLarge
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+	if _, large := errors.AsType[*http.MaxBytesError](err); large {
+		return tooLarge
+	} else if err != nil {
+		return cut
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	return nil
+}
+
+var cut = &Refused{Status: http.StatusBadRequest, Message: "the body could not be read to its end"}
 
 var tooLarge = &Refused{Status: http.StatusRequestEntityTooLarge, Message: "the body is too large"}
 

@@ -37,7 +37,7 @@ func (s Site) Around(next http.Handler) http.Handler {
 		known := &Request{began: time.Now()}
 		client := s.Proxies.Client(r)
 		known.By = principal.Principal{Kind: principal.Anonymous, Origin: principal.Origin{
-			RequestID: rand.Text(), Address: text(client), UserAgent: bounded(r.UserAgent(), 256),
+			RequestID: rand.Text(), Address: text(client), Network: network(client), UserAgent: bounded(r.UserAgent(), 256),
 		}}
 		r = r.WithContext(context.WithValue(r.Context(), requestKey{}, known))
 		a := &answer{ResponseWriter: w}

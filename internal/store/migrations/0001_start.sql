@@ -14,11 +14,14 @@ INSERT INTO policy (id, version, roles) VALUES (1, 1, 1);
 
 -- The change feed. A change is written without a number, by the transaction that
 -- makes it, and numbered once it is committed, under the lock of feed's row.
+-- keep is how long a change is needed, in microseconds: the longest lifetime that
+-- any server on this database ever gave an access token.
 CREATE TABLE feed (
     id   BIGINT NOT NULL PRIMARY KEY CHECK (id = 1),
-    head BIGINT NOT NULL
+    head BIGINT NOT NULL,
+    keep BIGINT NOT NULL
 );
-INSERT INTO feed (id, head) VALUES (1, 0);
+INSERT INTO feed (id, head, keep) VALUES (1, 0, 960000000);
 
 CREATE TABLE changes (
     id      TEXT   NOT NULL PRIMARY KEY,
@@ -104,13 +107,14 @@ CREATE INDEX token_families_grace ON token_families (grace_until) WHERE grace_sa
 
 CREATE TABLE signing_keys (
     id          TEXT   NOT NULL PRIMARY KEY,
-    alg         TEXT   NOT NULL,
+    purpose     TEXT   NOT NULL, -- 'access'
     ordinal     BIGINT NOT NULL,
+    alg         TEXT   NOT NULL,
     sealed      BYTEA  NOT NULL,
     created_at  BIGINT NOT NULL,
     active_from BIGINT NOT NULL,
     retired_at  BIGINT NOT NULL,
-    UNIQUE (alg, ordinal)
+    UNIQUE (purpose, ordinal)
 );
 
 CREATE TABLE peppers (

@@ -78,7 +78,7 @@ func NewServices(t testing.TB, s *store.Store, p Parts) *Services {
 	}
 	v := &Services{
 		Store: s, Accounts: account.NewService(s, p.Clock), Roles: rbac.NewService(s, p.Clock),
-		Feed: feed.New(s, slog.New(slog.DiscardHandler)), Revoked: grant.NewRevoked(p.Clock),
+		Feed: feed.New(s, slog.New(slog.DiscardHandler)), Revoked: grant.NewRevoked(),
 		clock: p.Clock, family: p.Family,
 	}
 	v.Keys = keyring.NewService(s, p.Clock, keyring.Options{Algorithm: jose.EdDSA, PublishAhead: time.Hour, Keep: 10 * time.Minute},

@@ -5,14 +5,18 @@ package storetest
 import (
 	"crypto/rand"
 	"database/sql"
+	"errors"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
 
+	"github.com/doorward/doorward/internal/clock"
+	"github.com/doorward/doorward/internal/fault"
 	"github.com/doorward/doorward/internal/store"
 )
 
@@ -26,6 +30,20 @@ func Each(t *testing.T, f func(t *testing.T, s *store.Store)) {
 	t.Run("postgres-portable", func(t *testing.T) {
 		f(t, Open(t, Postgres(t), store.Options{Portable: true}))
 	})
+}
+
+// Contract runs f like Each, at a clock that stands still, with a witness. What
+// is left in the end is held to what is true of every state.
+func Contract(t *testing.T, f func(t *testing.T, s *store.Store, w *Witness)) {
+	hold := func(t *testing.T, dsn string, portable bool) {
+		t.Parallel()
+		still := clock.Func(func() time.Time { return instant })
+		w := NewWitness(t, dsn)
+		f(t, Open(t, dsn, store.Options{Clock: still, Portable: portable}), w)
+		w.Dump(t).Check(t)
+	}
+	EachDSN(t, func(t *testing.T, dsn string) { hold(t, dsn, false) })
+	t.Run("postgres-portable", func(t *testing.T) { hold(t, Postgres(t), true) })
 }
 
 // EachDSN runs f with the address of an empty database of each kind.
@@ -93,3 +111,5 @@ func Open(t testing.TB, dsn string, o store.Options) *store.Store {
 	}
 	return s
 }
+
+func asFault(err error) (*fault.Error, bool) { return errors.AsType[*fault.Error](err) }
