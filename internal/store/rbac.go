@@ -464,7 +464,8 @@ func (s *Store) EnsureBuiltin(ctx context.Context) error {
 		return nil
 	}
 	return s.write(ctx, func(t *tx) error {
-		if err := t.lockPolicy(); err != nil {
+		// Not by lockPolicy: what is there may be what no rule can be held against.
+		if err := t.one(`UPDATE policy SET version = version + 1, roles = version + 1 WHERE id = 1 RETURNING version`).scan(&t.policy); err != nil {
 			return err
 		}
 		for _, r := range rbac.Builtin() {
@@ -479,9 +480,6 @@ func (s *Store) EnsureBuiltin(ctx context.Context) error {
 				r.Name, r.Description, permissions, inherits, true, now, now); err != nil {
 				return err
 			}
-		}
-		if _, err := t.exec(`UPDATE policy SET roles = version WHERE id = 1`); err != nil {
-			return err
 		}
 		return t.changed(feed.Roles, rbac.AdminRole, t.policy)
 	})

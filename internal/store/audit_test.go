@@ -1,0 +1,9 @@
+package store_test
+
+import (
+	"testing"
+
+	"github.com/doorward/doorward/internal/store/storetest"
+)
+
+func TestLog(t *testing.T) { storetest.Contract(t, storetest.Log) }
