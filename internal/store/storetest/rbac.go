@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"reflect"
 	"slices"
@@ -20,9 +21,10 @@ import (
 )
 
 // Policy is the contract of rbac.Store.
-func Policy(t *testing.T, s *store.Store, _ *Witness) {
+func Policy(t *testing.T, s *store.Store, w *Witness) {
 	t.Run("roles", func(t *testing.T) { roles(t, s) })
 	t.Run("roles refused", func(t *testing.T) { rolesRefused(t, s) })
+	t.Run("roles in the log", func(t *testing.T) { rolesInLog(t, s, w) })
 	t.Run("grants", func(t *testing.T) { grants(t, s) })
 	t.Run("grants refused", func(t *testing.T) { grantsRefused(t, s) })
 	t.Run("told", func(t *testing.T) { policyTold(t, s) })
@@ -108,6 +110,43 @@ func roles(t *testing.T, s *store.Store) {
 	})
 	if done.Load() != 1 {
 		t.Errorf("of ten changes of one version %d were made", done.Load())
+	}
+}
+
+// rolesInLog holds that the log tells what a role gained and lost, all of it.
+func rolesInLog(t *testing.T, s *store.Store, w *Witness) {
+	many := make([]string, 2000)
+	for i := range many {
+		many[i] = fmt.Sprintf("logged:%04d", i)
+	}
+	r := newRole("logged", append([]string{"a", "b"}, many...)...)
+	r.Inherits = []string{"viewer"}
+	createRole(t, s, r)
+	r.Version, r.Permissions, r.Inherits = 0, []string{"c", "b"}, []string{"editor"}
+	_, err := s.ReplaceRole(t.Context(), Operator, r, event(audit.RoleUpdated, "role:logged"))
+	Want(t, "replacing", err, 0)
+	Want(t, "deleting", s.DeleteRole(t.Context(), Operator, "logged", 0, event(audit.RoleDeleted, "role:logged")), 0)
+	want := map[audit.Action]map[string][]string{
+		audit.RoleCreated: {"permissions_added": append([]string{"a", "b"}, many...), "inherits_added": {"viewer"}},
+		audit.RoleUpdated: {"permissions_added": {"c"}, "permissions_removed": append([]string{"a"}, many...), "inherits_added": {"editor"}, "inherits_removed": {"viewer"}},
+		audit.RoleDeleted: {"permissions_removed": {"b", "c"}, "inherits_removed": {"editor"}},
+	}
+	for _, row := range w.Dump(t)["audit_events"] {
+		if row["target"] != "role:logged" {
+			continue
+		}
+		var e struct{ Lists map[string][]string }
+		if err := json.Unmarshal(unhex(t, row["data"]), &e); err != nil {
+			t.Error(err)
+		}
+		if action := audit.Action(row["action"]); !reflect.DeepEqual(e.Lists, want[action]) {
+			t.Errorf("%s says %.200v", action, e.Lists)
+		} else {
+			delete(want, action)
+		}
+	}
+	if len(want) > 0 {
+		t.Errorf("these were not told: %.200v", want)
 	}
 }
 
