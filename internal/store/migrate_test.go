@@ -107,7 +107,7 @@ func TestMigrateFails(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer s.Close()
-		for at := 5; at < 40; at += 9 {
+		for at := 5; at < 30; at += 8 {
 			n := 0
 			f.Use(func(storetest.Step) storetest.Fault {
 				if n++; n == at {

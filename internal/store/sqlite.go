@@ -10,11 +10,14 @@ import (
 	"net/url"
 	"os"
 	"runtime"
+	"strings"
 	"sync"
 	"time"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/doorward/doorward/internal/fault"
 )
 
 // sqliteDB is one file. All that is written goes through one goroutine with one
@@ -38,7 +41,7 @@ func openSQLite(ctx context.Context, path string, wrap func(driver.Connector) dr
 	open := func(pragmas ...string) *sql.DB {
 		q := url.Values{"_txlock": {"immediate"}, "_pragma": append([]string{
 			fmt.Sprintf("busy_timeout(%d)", waitForLock.Milliseconds()),
-			"journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)", "temp_store(MEMORY)",
+			"journal_mode(WAL)", "synchronous(FULL)", "wal_autocheckpoint(4000)", "foreign_keys(ON)", "temp_store(MEMORY)",
 		}, pragmas...)}
 		dsn := "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + q.Encode()
 		return sql.OpenDB(wrap(connector{dsn, &sqlite.Driver{}}))
@@ -139,6 +142,7 @@ type sqliteWriter struct {
 	db         *sql.DB
 	conn       *sql.Conn
 	statements map[string]*sql.Stmt // prepared on conn
+	wrote      bool                 // the job that runs has changed something
 }
 
 func (w *sqliteWriter) run(jobs <-chan *job) {
@@ -153,20 +157,24 @@ func (w *sqliteWriter) run(jobs <-chan *job) {
 	}
 }
 
-// group writes first and whatever waits behind it in one transaction. Each job
-// stands or falls alone, unless the commit fails: then none was done.
+// group writes first and whatever waits behind it in one transaction. If one of
+// them spoils it, those before it are written again, each for itself; if the
+// commit fails, none was done.
 func (w *sqliteWriter) group(first *job, jobs <-chan *job) []*job {
 	group := []*job{first}
 	if err := w.begin(); err != nil {
 		first.err = err
 		return group
 	}
-	var broken error
 	for j := first; ; {
-		if j.err = j.ctx.Err(); j.err == nil {
-			j.err, broken = w.one(j)
+		if j.err = j.ctx.Err(); j.err == nil && w.spoils(j) {
+			w.abandon()
+			for _, other := range group[:len(group)-1] {
+				w.alone(other)
+			}
+			return group
 		}
-		if broken != nil || len(group) == largestGroup {
+		if len(group) == largestGroup {
 			break
 		}
 		var more bool
@@ -179,31 +187,38 @@ func (w *sqliteWriter) group(first *job, jobs <-chan *job) []*job {
 		}
 		group = append(group, j)
 	}
-	if broken == nil {
-		broken = w.statement("COMMIT")
-	}
-	if broken != nil {
+	if err := w.statement("COMMIT"); err != nil {
 		w.abandon()
 		for _, j := range group {
-			j.err = fmt.Errorf("writing: %w", broken)
+			j.err = fmt.Errorf("writing: %w", err)
 		}
 	}
 	return group
 }
 
-// one runs a job inside the transaction of its group. broken is an error after
-// which the transaction cannot go on.
-func (w *sqliteWriter) one(j *job) (err, broken error) {
-	if broken = w.statement("SAVEPOINT one"); broken != nil {
-		return broken, broken
+// spoils runs a job in the transaction of its group, and reports whether it left
+// something there that must not be: what it wrote before it failed. A failure
+// that is no fault may have ended the whole transaction.
+func (w *sqliteWriter) spoils(j *job) bool {
+	w.wrote = false
+	j.err = isolated(j.f, &tx{ctx: context.WithoutCancel(j.ctx), run: w})
+	return j.err != nil && (w.wrote || fault.KindOf(j.err) == 0)
+}
+
+// alone runs a job in a transaction of its own.
+func (w *sqliteWriter) alone(j *job) {
+	if j.err = j.ctx.Err(); j.err != nil {
+		return
 	}
-	err = isolated(j.f, &tx{ctx: context.WithoutCancel(j.ctx), run: w})
-	if err != nil {
-		if broken = w.statement("ROLLBACK TO one"); broken != nil {
-			return err, broken
-		}
+	if j.err = w.begin(); j.err != nil {
+		return
 	}
-	return err, w.statement("RELEASE one")
+	if j.err = isolated(j.f, &tx{ctx: context.WithoutCancel(j.ctx), run: w}); j.err != nil {
+		w.abandon()
+	} else if err := w.statement("COMMIT"); err != nil {
+		w.abandon()
+		j.err = fmt.Errorf("writing: %w", err)
+	}
 }
 
 // isolated runs f so that its panic is its own.
@@ -270,7 +285,12 @@ func (w *sqliteWriter) exec(ctx context.Context, statement string, args ...any) 
 	if err != nil {
 		return nil, err
 	}
-	return s.ExecContext(ctx, args...)
+	result, err := s.ExecContext(ctx, args...)
+	if err == nil {
+		n, unknown := result.RowsAffected()
+		w.wrote = w.wrote || n > 0 || unknown != nil || strings.HasPrefix(statement, "CREATE")
+	}
+	return result, err
 }
 
 func (w *sqliteWriter) query(ctx context.Context, statement string, args ...any) (*sql.Rows, error) {
@@ -278,6 +298,7 @@ func (w *sqliteWriter) query(ctx context.Context, statement string, args ...any)
 	if err != nil {
 		return nil, err
 	}
+	w.wrote = w.wrote || !strings.HasPrefix(statement, "SELECT") // … RETURNING
 	return s.QueryContext(ctx, args...)
 }
 

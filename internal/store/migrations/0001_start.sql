@@ -141,15 +141,15 @@ CREATE UNIQUE INDEX audit_events_leaf ON audit_events (leaf) WHERE leaf IS NOT N
 
 -- What an event tells of one person. It may be erased: the event holds its
 -- digest under salt alone.
+-- Found by its person: the event names who acted and upon whom.
 CREATE TABLE audit_private (
+    person TEXT   NOT NULL,
     event  TEXT   NOT NULL,
     part   BIGINT NOT NULL,
-    person TEXT   NOT NULL,
     salt   BYTEA  NOT NULL,
     data   BYTEA  NOT NULL,
-    PRIMARY KEY (event, part)
+    PRIMARY KEY (person, event, part)
 );
-CREATE INDEX audit_private_person ON audit_private (person);
 
 CREATE TABLE audit_counts (
     minute     BIGINT NOT NULL,
