@@ -120,6 +120,12 @@ func (f *Feed) Poll(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if head < f.last { // another database, or an older state of it: its numbers are others
+		if err := f.tell(ctx, Change{Topic: Gap}); err != nil {
+			return fmt.Errorf("following a gap: %w", err)
+		}
+		f.last = 0
+	}
 	const page = 1000
 	for more := f.last < head; more; {
 		changes, err := f.source.ChangesAfter(ctx, f.last, page)

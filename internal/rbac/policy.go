@@ -60,20 +60,27 @@ func NewPolicy(store Store, c clock.Clock) *Policy {
 
 // Load reads all roles.
 func (p *Policy) Load(ctx context.Context) error {
+	first := p.snapshot.Load() == nil
+	version, err := p.load(ctx)
+	if err == nil && first { // no grants are kept yet: all that will be are as new
+		p.version.Store(version)
+	}
+	return err
+}
+
+func (p *Policy) load(ctx context.Context) (version int64, err error) {
 	p.reload.Lock()
 	defer p.reload.Unlock()
 	roles, of, version, err := p.store.Policy(ctx)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	s, err := NewSnapshot(of, roles)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	if p.snapshot.Swap(s) == nil { // no grants are kept yet: all that will be are as new
-		p.version.Store(version)
-	}
-	return nil
+	p.snapshot.Store(s)
+	return version, nil
 }
 
 // Apply follows a change. A change of roles reads them again; the error is of
@@ -90,9 +97,13 @@ func (p *Policy) Apply(ctx context.Context, c feed.Change) error {
 	case feed.Grants, feed.GrantLost:
 		p.grants.Drop(c.Key)
 		p.advance(c)
-	case feed.Gap:
+	case feed.Gap: // as at the start; the version may even have gone back
+		version, err := p.load(ctx)
+		if err != nil {
+			return err
+		}
 		p.grants.Clear()
-		return p.Load(ctx)
+		p.version.Store(version)
 	}
 	return nil
 }
