@@ -105,6 +105,13 @@ var rules = []rule{
 			}
 			return ""
 		}},
+	{[]string{"database"}, "`serve` is told by `sslmode` how it speaks to a PostgreSQL on another machine: it does not fall back to plain text by itself.",
+		func(c *Config, mode Mode) string {
+			if mode == Serve && c.Database.fallsBack() {
+				return "says nothing certain of TLS, so that an attacker could have it left out; add sslmode=verify-full, or sslmode=disable on a network that you trust"
+			}
+			return ""
+		}},
 	{[]string{"master_key"}, "`serve` needs a master key.",
 		func(c *Config, mode Mode) string {
 			if mode == Serve && c.MasterKey.IsZero() {

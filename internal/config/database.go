@@ -50,6 +50,24 @@ func parseDatabase(s string) (Database, error) {
 	return Database{Kind: Postgres, DSN: secret.From(s), shown: shown, password: password}, nil
 }
 
+// fallsBack reports whether the connection leaves the machine and its client may
+// take plain text where TLS fails (libpq's modes prefer and allow).
+func (d Database) fallsBack() bool {
+	u, err := url.Parse(d.DSN.Reveal())
+	if d.Kind != Postgres || err != nil {
+		return false
+	}
+	mode := u.Query().Get("sslmode")
+	if mode != "" && mode != "prefer" && mode != "allow" {
+		return false
+	}
+	host := u.Hostname()
+	if other := u.Query().Get("host"); other != "" {
+		host = other
+	}
+	return host != "" && !strings.HasPrefix(host, "/") && !loopback(host)
+}
+
 func checkPath(path string) error {
 	switch {
 	case path == "" || strings.HasSuffix(path, "/"):

@@ -17,7 +17,7 @@ environment, the environment over the file, and the file over the defaults.
 ` + "```yaml" + `
 issuer: https://auth.example.com
 listen: 0.0.0.0:443
-database: postgres://doorward@db.example.com/doorward
+database: postgres://doorward@db.example.com/doorward?sslmode=verify-full
 master_key: /run/secrets/doorward-master-key
 tls:
   cert: /etc/doorward/cert.pem
