@@ -31,13 +31,16 @@ func NewCounter() *Counter { return &Counter{counts: map[Count]int64{}} }
 
 // Add counts one read.
 func (c *Counter) Add(at time.Time, credential, action string, o Outcome) {
-	key := Count{Minute: at.Truncate(time.Minute), Credential: credential, Action: action, Outcome: o}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.add(Count{Minute: at.Truncate(time.Minute), Credential: credential, Action: action, Outcome: o}, 1)
+}
+
+func (c *Counter) add(key Count, times int64) {
 	if _, ok := c.counts[key]; !ok && len(c.counts) >= most {
 		key.Credential = ""
 	}
-	c.counts[key]++
+	c.counts[key] += times
 }
 
 // Flush hands what was gathered to keep, and gathers it again if keep fails.
@@ -59,9 +62,7 @@ func (c *Counter) Flush(ctx context.Context, keep func(context.Context, []Count)
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		for key, times := range gathered {
-			if len(c.counts) < most {
-				c.counts[key] += times
-			}
+			c.add(key, times)
 		}
 	}
 	return err
