@@ -152,17 +152,14 @@ func (p *postgresDB) rotate(ctx context.Context, args []any, e audit.Event) erro
 	if err != nil {
 		return err
 	}
-	statement := `WITH turn AS (` + rotate + ` RETURNING id),
-		event AS (INSERT INTO audit_events (id, at, action, outcome, actor, target, data) SELECT ?, ?::bigint, ?, ?, ?, ?, ?::bytea FROM turn)`
 	args = append(args, r.ID, clock.Micro(r.At), string(r.Action), string(r.Outcome), r.Actor, r.Target, r.Public)
-	for i, part := range r.Private {
-		n := strconv.Itoa(i)
-		statement += `, private` + n + ` AS (INSERT INTO audit_private (event, part, person, salt, data) SELECT ?, ` + n + `, ?, ?::bytea, ?::bytea FROM turn)`
+	for _, part := range r.Private {
 		args = append(args, r.ID, part.Person, part.Salt, part.Data)
 	}
+	statement := p.bind(rotationOf(len(r.Private)))
 	var id string
 	for range attempts {
-		err = p.db.QueryRowContext(ctx, p.bind(statement+` SELECT id FROM turn`), args...).Scan(&id)
+		err = p.db.QueryRowContext(ctx, statement, args...).Scan(&id)
 		if !unserialisable(err) {
 			break
 		}
@@ -171,6 +168,26 @@ func (p *postgresDB) rotate(ctx context.Context, args []any, e audit.Event) erro
 		return errNotCurrent
 	}
 	return err
+}
+
+// rotations are the statements for events of no, one and two private parts.
+var rotations = [...]string{rotation(0), rotation(1), rotation(2)}
+
+func rotationOf(parts int) string {
+	if parts < len(rotations) {
+		return rotations[parts]
+	}
+	return rotation(parts)
+}
+
+func rotation(parts int) string {
+	statement := `WITH turn AS (` + rotate + ` RETURNING id),
+		event AS (INSERT INTO audit_events (id, at, action, outcome, actor, target, data) SELECT ?, ?::bigint, ?, ?, ?, ?, ?::bytea FROM turn)`
+	for i := range parts {
+		n := strconv.Itoa(i)
+		statement += `, private` + n + ` AS (INSERT INTO audit_private (event, part, person, salt, data) SELECT ?, ` + n + `, ?, ?::bytea, ?::bytea FROM turn)`
+	}
+	return statement + ` SELECT id FROM turn`
 }
 
 // EndFamily ends a family that lives.
