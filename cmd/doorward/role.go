@@ -1,0 +1,251 @@
+package main
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/doorward/doorward/internal/account"
+	"github.com/doorward/doorward/internal/admin"
+	"github.com/doorward/doorward/internal/rbac"
+	"github.com/doorward/doorward/internal/server"
+)
+
+// noEnd is the end of a grant that has none.
+var noEnd time.Time
+
+func (p *program) role() *cobra.Command {
+	return group("role", "Roles and grants", `Roles and grants. A role is a named set of permissions that may inherit others.
+A user is named by his username, his email or his id.`,
+		p.roleCreate(), p.roleList(), p.roleShow(), p.roleGrant(), p.roleRevoke(), p.roleDelete(), p.roleExplain())
+}
+
+func viewRole(r rbac.Role) admin.Role {
+	return admin.Role{
+		Name: r.Name, Description: r.Description, Permissions: append([]string{}, r.Permissions...), Inherits: append([]string{}, r.Inherits...),
+		Builtin: r.Builtin, CreatedAt: stamp(r.CreatedAt), UpdatedAt: stamp(r.UpdatedAt),
+	}
+}
+
+func viewGrant(g rbac.Grant, now time.Time) admin.Grant {
+	return admin.Grant{
+		ID: g.ID, Role: g.Role, Until: stamp(g.Until), Reason: g.Reason, GrantedBy: g.By, GrantedAt: stamp(g.At), Live: g.Live(now),
+	}
+}
+
+func (p *program) roleCreate() *cobra.Command {
+	var r rbac.Role
+	c := p.command("create", "Create a role", "A permission is a scope, like orders:read. There are no wildcards.", `
+doorward role create support --permission orders:read --permission orders:refund --inherit viewer`,
+		[]string{"NAME"}, func(c *cobra.Command, args []string) error {
+			return p.with(c.Context(), func(k *server.Core) error {
+				r.Name = args[0]
+				made, err := k.Roles.CreateRole(c.Context(), p.operator(), r)
+				if err != nil {
+					return err
+				}
+				return p.printRole(c.Context(), k, made)
+			})
+		})
+	c.Flags().StringVar(&r.Description, "description", "", "what it is for (`TEXT`)")
+	c.Flags().StringArrayVar(&r.Permissions, "permission", nil, "a `PERMISSION` that it holds; may be repeated")
+	c.Flags().StringSliceVar(&r.Inherits, "inherit", nil, "a `ROLE` whose permissions it holds too; may be repeated")
+	return c
+}
+
+func (p *program) roleList() *cobra.Command {
+	return p.command("list", "List all roles", "With their own permissions, without those that they inherit.", `
+doorward role list
+doorward role list -o json`,
+		nil, func(c *cobra.Command, _ []string) error {
+			return p.with(c.Context(), func(k *server.Core) error {
+				list := page[admin.Role]{Items: []admin.Role{}}
+				t := table{head: []string{"ROLE", "INHERITS", "PERMISSIONS", "DESCRIPTION"}}
+				for _, r := range k.Roles.Snapshot().Roles() {
+					list.Items = append(list.Items, viewRole(r))
+					t.row(r.Name, strings.Join(r.Inherits, ","), strings.Join(r.Permissions, " "), r.Description)
+				}
+				return p.print(list, t)
+			})
+		})
+}
+
+func (p *program) roleShow() *cobra.Command {
+	return p.command("show", "Show a role and all that it holds", "What it inherits is worked out.", "doorward role show editor",
+		[]string{"NAME"}, func(c *cobra.Command, args []string) error {
+			return p.with(c.Context(), func(k *server.Core) error {
+				r, ok := k.Roles.Snapshot().Role(args[0])
+				if !ok {
+					return noRole(args[0])
+				}
+				return p.printRole(c.Context(), k, r)
+			})
+		})
+}
+
+// printRole prints a role with what it holds by inheritance, as the database has
+// it now.
+func (p *program) printRole(ctx context.Context, k *server.Core, r rbac.Role) error {
+	if err := k.Roles.Load(ctx); err != nil {
+		return err
+	}
+	all := k.Roles.Snapshot().OfRole(r.Name).Permissions()
+	v := struct {
+		admin.Role
+		Effective []string `json:"effective_permissions"`
+	}{viewRole(r), all}
+	var t table
+	t.row("role", r.Name)
+	if r.Description != "" {
+		t.row("description", r.Description)
+	}
+	t.row("permissions", strings.Join(r.Permissions, " "))
+	t.row("inherits", strings.Join(r.Inherits, " "))
+	t.row("holds in all", strings.Join(all, " "))
+	t.row("built in", yes(r.Builtin))
+	return p.print(v, t)
+}
+
+// parseUntil reads when a grant is to end: a duration from now, or a time.
+func parseUntil(text string, now time.Time) (time.Time, bool) {
+	if d, err := time.ParseDuration(text); err == nil {
+		return now.Add(d), true
+	}
+	t, err := time.Parse(time.RFC3339, text)
+	return t, err == nil
+}
+
+func (p *program) roleGrant() *cobra.Command {
+	var until, reason string
+	c := p.command("grant", "Grant a role to a user", `It counts at once. With --until it ends by itself: after a duration like 24h, or
+at a time like 2027-01-01T00:00:00Z (RFC 3339).`, `
+doorward role grant ana support
+doorward role grant ana support --until 24h --reason "covers for Ben"`,
+		[]string{"USER", "ROLE"}, func(c *cobra.Command, args []string) error {
+			end := noEnd
+			if until != "" {
+				var ok bool
+				if end, ok = parseUntil(until, p.began); !ok {
+					return usage(c, "--until is a duration like 24h (days in hours), or a time like 2027-01-01T00:00:00Z")
+				}
+			}
+			return p.upon(c.Context(), args[0], args[1], func(k *server.Core, u account.User) error {
+				g, err := k.Roles.Give(c.Context(), p.operator(), u.ID, args[1], end, reason)
+				if err != nil {
+					return err
+				}
+				var t table
+				t.row("granted", g.Role)
+				t.row("to", u.Username)
+				t.row("until", moment(g.Until, "without end"))
+				return p.print(viewGrant(g, k.Clock.Now()), t)
+			})
+		})
+	c.Flags().StringVar(&until, "until", "", "when it ends (`TIME`)")
+	c.Flags().StringVar(&reason, "reason", "", "why, for the audit log (`TEXT`)")
+	return c
+}
+
+// upon runs a command about a user and a role that exist.
+func (p *program) upon(ctx context.Context, name, role string, do func(*server.Core, account.User) error) error {
+	return p.with(ctx, func(k *server.Core) error {
+		if _, ok := k.Roles.Snapshot().Role(role); !ok {
+			return noRole(role)
+		}
+		u, err := p.find(ctx, k, name)
+		if err != nil {
+			return err
+		}
+		return do(k, u)
+	})
+}
+
+func (p *program) roleRevoke() *cobra.Command {
+	return p.command("revoke", "Take a role away from a user", "Access tokens that carry what he had by it are refused within a second.",
+		"doorward role revoke ana support",
+		[]string{"USER", "ROLE"}, func(c *cobra.Command, args []string) error {
+			return p.upon(c.Context(), args[0], args[1], func(k *server.Core, u account.User) error {
+				if err := k.Roles.Take(c.Context(), p.operator(), u.ID, args[1]); err != nil {
+					return err
+				}
+				var t table
+				t.row("revoked", args[1])
+				t.row("from", u.Username)
+				return p.print(map[string]string{"revoked": args[1], "user": u.ID}, t)
+			})
+		})
+}
+
+func (p *program) roleDelete() *cobra.Command {
+	var sure bool
+	c := p.command("delete", "Delete a role", "It is taken away from everybody who has it. A role that others inherit stays.", "doorward role delete support --yes",
+		[]string{"NAME"}, func(c *cobra.Command, args []string) error {
+			return p.with(c.Context(), func(k *server.Core) error {
+				r, ok := k.Roles.Snapshot().Role(args[0])
+				if !ok {
+					return noRole(args[0])
+				}
+				if err := p.confirm(c.Context(), sure, "Delete the role "+r.Name+" and all grants of it?"); err != nil {
+					return err
+				}
+				if err := k.Roles.DeleteRole(c.Context(), p.operator(), r.Name, r.Version); err != nil {
+					return err
+				}
+				return p.deleted("role", r.Name, r.Name)
+			})
+		})
+	c.Flags().BoolVar(&sure, "yes", false, "do not ask")
+	return c
+}
+
+// explanation is a decision with its why, as the HTTP API names its parts.
+type explanation struct {
+	Allowed    bool     `json:"allowed"`
+	Subject    string   `json:"subject"`
+	Permission string   `json:"permission"`
+	Path       []string `json:"path,omitempty"`
+	Reason     string   `json:"reason,omitempty"`
+	Missing    []string `json:"missing,omitempty"`
+}
+
+func (p *program) roleExplain() *cobra.Command {
+	return p.command("explain", "Say whether a user may do something, and why", `The path leads from the user over his roles to the permission; or the reason
+says why there is none. The exit code is 0 if it is allowed, and 1 if not.`,
+		"doorward role explain ana orders:refund",
+		[]string{"USER", "PERMISSION"}, func(c *cobra.Command, args []string) error {
+			return p.with(c.Context(), func(k *server.Core) error {
+				u, err := p.find(c.Context(), k, args[0])
+				if err != nil {
+					return err
+				}
+				d, err := k.Roles.Explain(c.Context(), "user:"+u.Username, u.ID, nil, args[1])
+				if err != nil {
+					return err
+				}
+				e := explanation{d.Allowed, "user:" + u.ID, d.Permission, d.Path, d.Reason, d.Missing}
+				if u.Status != account.Active {
+					e = explanation{Subject: e.Subject, Permission: e.Permission, Reason: "The account is disabled."}
+				}
+				return p.printExplanation(e)
+			})
+		})
+}
+
+func (p *program) printExplanation(e explanation) error {
+	var t table
+	t.row("allowed", yes(e.Allowed))
+	if e.Allowed {
+		t.row("path", strings.Join(e.Path, " → "))
+	} else {
+		t.row("reason", e.Reason)
+	}
+	if len(e.Missing) > 0 {
+		t.row("roles that would allow", strings.Join(e.Missing, " "))
+	}
+	if err := p.print(e, t); err != nil || e.Allowed {
+		return err
+	}
+	return errShown
+}
