@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"slices"
 	"time"
 
@@ -22,24 +23,47 @@ type measure struct {
 	CPU    time.Duration // of the process for a request
 	PG     time.Duration // of PostgreSQL for a request
 	Peak   int64         // the most memory of the process during the run, bytes
+	Others float64       // the part of the machine's processor time that other programs took
 	Note   string
 }
 
-// usage is how much processor time was used.
-type usage struct{ own, pg time.Duration }
+// usage is how much processor time was used until a moment.
+type usage struct {
+	at               time.Time
+	own, pg, machine time.Duration
+	all              time.Duration // of all that belongs to the benchmark
+}
 
 func (w work) usage() (u usage, err error) {
-	if u.own, err = proc.CPU(w.pid); err == nil && w.pgPID != 0 {
-		u.pg, err = proc.FamilyCPU(w.pgPID)
+	u.at = time.Now()
+	if u.own, err = proc.CPU(w.pid); err != nil {
+		return u, err
 	}
+	if w.pgPID != 0 {
+		if u.pg, err = proc.FamilyCPU(w.pgPID); err != nil {
+			return u, err
+		}
+	}
+	load, err := proc.CPU(os.Getpid())
+	if err != nil {
+		return u, err
+	}
+	u.all = u.own + u.pg
+	if w.pid != os.Getpid() {
+		u.all += load
+	}
+	u.machine, err = proc.MachineCPU()
 	return u, err
 }
 
-// perRequest divides what was used between two moments by what was done.
-func (m *measure) perRequest(from, to usage, n float64) {
+// used notes what was used between two moments, in which n requests were
+// answered.
+func (m *measure) used(from, to usage, n float64) {
 	if n > 0 {
 		m.CPU, m.PG = time.Duration(float64(to.own-from.own)/n), time.Duration(float64(to.pg-from.pg)/n)
 	}
+	whole := to.at.Sub(from.at) * time.Duration(runtime.NumCPU())
+	m.Others = max(0, float64(to.machine-from.machine-(to.all-from.all))/float64(whole))
 }
 
 // once does one run of a row.
@@ -67,7 +91,7 @@ func (b *bench) once(ctx context.Context, r *row) (measure, error) {
 	}
 	memory, err := proc.Resident(w.pid)
 	m := measure{Rate: result.Rate(), P50: result.P50, P95: result.P95, P99: result.P99, Errors: result.Errors, Peak: memory.Peak}
-	m.perRequest(used[0], used[1], float64(result.Requests))
+	m.used(used[0], used[1], float64(result.Requests))
 	if w.note != nil {
 		m.Note = w.note()
 	}
@@ -98,13 +122,11 @@ func (b *bench) loop(ctx context.Context, w work) (m measure, err error) {
 	if err != nil {
 		return m, err
 	}
-	began := time.Now()
 	if m.Rate, err = w.loop(ctx); err != nil {
 		return m, err
 	}
-	took := time.Since(began)
 	to, err := w.usage()
-	m.perRequest(from, to, m.Rate*took.Seconds())
+	m.used(from, to, m.Rate*to.at.Sub(from.at).Seconds())
 	return m, err
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -36,6 +37,7 @@ func (b *bench) tables(ctx context.Context) string {
 	fmt.Fprintf(&t, "`%s`\n\n", b.command)
 	fmt.Fprintf(&t, "%s. Medians of %s of %v over %s; %s, of which %d are active.\n\n", strings.Join(b.machine(ctx), "; "),
 		plural(b.runs, "run"), b.counted, plural(b.connections, "connection"), plural(b.users, "account"), b.active)
+	t.WriteString(b.others() + "\n\n")
 	if b.profile != "" {
 		t.WriteString("The server was profiled meanwhile: these figures are no measure of it.\n\n")
 	}
@@ -46,6 +48,25 @@ func (b *bench) tables(ctx context.Context) string {
 		t.WriteString("\n### Growth\n\n" + b.growthTable())
 	}
 	return t.String()
+}
+
+// quiet is how much of the machine other programs may take.
+const quiet = 0.05
+
+// others says how much other programs had of the machine during the runs.
+func (b *bench) others() string {
+	var list []float64
+	for _, r := range b.rows {
+		for _, m := range r.rounds {
+			list = append(list, m.Others)
+		}
+	}
+	usual := middle(list, func(f float64) float64 { return f })
+	text := fmt.Sprintf("Other programs took %.0f %% of the processors meanwhile (the median of all runs; %.0f %% at the most).", 100*usual, 100*slices.Max(list))
+	if usual > quiet {
+		text += " **So the machine was not quiet: requests a second and times mean little here, ratios and processor time somewhat more.**"
+	}
+	return text
 }
 
 func (b *bench) floorTable() string {

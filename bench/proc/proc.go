@@ -89,6 +89,35 @@ func parseStat(text string) (times, error) {
 	}, nil
 }
 
+// MachineCPU returns how much processor time all programs have used since the
+// machine started, and how much it did not get from the machine that it runs on
+// itself (proc_stat(5): user, nice, system, steal).
+func MachineCPU() (time.Duration, error) {
+	text, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return 0, err
+	}
+	return parseMachine(string(text))
+}
+
+func parseMachine(text string) (time.Duration, error) {
+	line, _, _ := strings.Cut(text, "\n")
+	fields := strings.Fields(line)
+	const name, user, nice, system, steal = 0, 1, 2, 3, 8
+	if len(fields) <= steal || fields[name] != "cpu" {
+		return 0, fmt.Errorf("not /proc/stat: %.100q", line)
+	}
+	ticks := 0
+	for _, i := range []int{user, nice, system, steal} {
+		n, err := strconv.Atoi(fields[i])
+		if err != nil {
+			return 0, fmt.Errorf("not /proc/stat: %w", err)
+		}
+		ticks += n
+	}
+	return time.Duration(ticks) * tick, nil
+}
+
 // Memory is how much of a process is in memory, in bytes.
 type Memory struct{ Now, Peak int64 }
 

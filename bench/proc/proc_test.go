@@ -43,6 +43,18 @@ func TestParseStatus(t *testing.T) {
 	}
 }
 
+func TestParseMachine(t *testing.T) {
+	got, err := parseMachine("cpu  100 10 30 9999 5 6 7 60 0 0\ncpu0 1 1 1 1 1 1 1 1 0 0\n")
+	if err != nil || got != 2*time.Second {
+		t.Errorf("%v %v", got, err)
+	}
+	for _, text := range []string{"", "cpu0 100 10 30 9999 5 6 7 60 0 0\n", "cpu 1 2 3\n", "cpu 100 10 x 9999 5 6 7 60 0 0\n"} {
+		if got, err := parseMachine(text); err == nil {
+			t.Errorf("%q: %v", text, got)
+		}
+	}
+}
+
 func TestThisProcess(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("there is no /proc")
@@ -57,6 +69,9 @@ func TestThisProcess(t *testing.T) {
 	after, err := CPU(os.Getpid())
 	if err != nil || after-before < 50*time.Millisecond || after-before > 10*time.Second {
 		t.Errorf("%v were used: %v", after-before, err)
+	}
+	if machine, err := MachineCPU(); err != nil || machine < after {
+		t.Errorf("the machine used %v, this process alone %v: %v", machine, after, err)
 	}
 	if family, err := FamilyCPU(os.Getpid()); err != nil || family < after {
 		t.Errorf("the family used %v, this process alone %v: %v", family, after, err)
