@@ -95,7 +95,7 @@ func (k *Key) settle() error {
 }
 
 func checkEC(p *ecdsa.PublicKey) error {
-	if p == nil || p.Curve != elliptic.P256() || p.X == nil || p.Y == nil {
+	if p == nil || p.Curve != elliptic.P256() || p.X == nil || p.Y == nil { //nolint:staticcheck // Bytes panics at a key without coordinates
 		return errors.New("its curve is not P-256")
 	}
 	if _, err := p.Bytes(); err != nil {

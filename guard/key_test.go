@@ -15,7 +15,7 @@ import (
 func TestNewKeySetRefuses(t *testing.T) {
 	good := es().private.Public().(*ecdsa.PublicKey)
 	offCurve := *good
-	offCurve.Y = new(big.Int).Add(good.Y, big.NewInt(1))
+	offCurve.Y = new(big.Int).Add(good.Y, big.NewInt(1)) //nolint:staticcheck // the only way to make such a key
 	for name, k := range map[string]Key{
 		"no id":        {"", "ES256", good},
 		"long id":      {strings.Repeat("x", 257), "ES256", good},
@@ -26,7 +26,7 @@ func TestNewKeySetRefuses(t *testing.T) {
 		"nil RSA":      {"k", "", (*rsa.PublicKey)(nil)},
 		"empty EC":     {"k", "", &ecdsa.PublicKey{Curve: elliptic.P256()}},
 		"off curve":    {"k", "", &offCurve},
-		"other curve":  {"k", "", &ecdsa.PublicKey{Curve: elliptic.P224(), X: good.X, Y: good.Y}},
+		"other curve":  {"k", "", &ecdsa.PublicKey{Curve: elliptic.P224(), X: good.X, Y: good.Y}}, //nolint:staticcheck // as above
 		"none":         {"k", "none", good},
 		"Ed25519 name": {"k", "Ed25519", newSigners()["EdDSA"].private.Public()},
 		"short Ed":     {"k", "", ed25519.PublicKey(make([]byte, 31))},

@@ -38,7 +38,8 @@ func (p *Principal) Claim(name string) (json.RawMessage, bool) {
 		return nil, false
 	}
 	var found json.RawMessage
-	readObject(p.payload, func(s *scanner, n string) {
+	// It was read before, whole: no error is left.
+	_ = readObject(p.payload, func(s *scanner, n string) {
 		if text := s.skip(); n == name {
 			found = json.RawMessage(text)
 		}

@@ -159,7 +159,7 @@ func (e *endpoint) refresh(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, fmt.Sprint(err), http.StatusBadRequest)
 		return
 	}
-	body := append(access, `","token_type":"Bearer","expires_in":900,"refresh_token":"`...)
+	body := append(append([]byte{}, access...), `","token_type":"Bearer","expires_in":900,"refresh_token":"`...)
 	body = append(append(append(body, family...), '.'), next...)
 	write(w, append(body, `","scope":"read write"}`...))
 }

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -145,8 +146,7 @@ func (r *reader) syntax(data []byte, err error) {
 		r.m.add("", r.at(0, ""), "is not YAML")
 		return
 	}
-	var line int
-	fmt.Sscan(parts[1], &line)
+	line, _ := strconv.Atoi(parts[1]) // the pattern lets digits through alone
 	if anchor := yamlAnchor.FindStringSubmatch(parts[2]); anchor != nil {
 		if i := bytes.Index(data, []byte("*"+anchor[1])); i >= 0 {
 			line = 1 + bytes.Count(data[:i], []byte("\n"))

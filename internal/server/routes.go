@@ -46,7 +46,7 @@ type surfaces struct {
 func (s *Server) routes(p surfaces) []route {
 	problem := web.FailProblem
 	api := p.admin.Handler()
-	f := func(h web.Handler, fail web.Fail) http.Handler { return web.Serve(h, fail) }
+	f := web.Serve
 	return []route{
 		{"GET /{$}", anybody, problem, f(s.home, problem)},
 		{"GET /healthz", anybody, problem, f(s.healthy, problem)},

@@ -179,10 +179,10 @@ type certificate struct {
 func (c *certificate) load() (*tls.Certificate, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.loaded != nil && time.Since(c.looked) < time.Second {
+	if c.loaded != nil && time.Since(c.looked) < time.Second { //nolint:forbidigo // a duration of this process
 		return c.loaded, nil
 	}
-	c.looked = time.Now()
+	c.looked = time.Now() //nolint:forbidigo // as above
 	info, err := os.Stat(c.cert)
 	if err == nil && c.loaded != nil && info.ModTime().Equal(c.at) {
 		return c.loaded, nil

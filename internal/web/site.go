@@ -34,7 +34,7 @@ type Site struct {
 // meant for this site, contains panics and writes the log line.
 func (s Site) Around(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		known := &Request{began: time.Now()}
+		known := &Request{began: time.Now()} //nolint:forbidigo // a duration of this process
 		client := s.Proxies.Client(r)
 		known.By = principal.Principal{Kind: principal.Anonymous, Origin: principal.Origin{
 			RequestID: rand.Text(), Address: text(client), Network: network(client), UserAgent: bounded(r.UserAgent(), 256),
@@ -148,7 +148,7 @@ func (s Site) line(r *http.Request, a *answer, known *Request) {
 	if !s.Log.Enabled(r.Context(), level) {
 		return
 	}
-	now := time.Now()
+	now := time.Now() //nolint:forbidigo // for the line alone
 	var most [16]slog.Attr
 	attrs := append(most[:0],
 		slog.String("id", known.By.Origin.RequestID), slog.String("method", bounded(r.Method, 16)), slog.String("route", known.Route),
