@@ -302,7 +302,8 @@ func (s *storm) takeDatabase(ctx context.Context) error {
 	}
 	s.ledger.note("the database is back")
 	err := s.awaitReady(ctx, time.Now())
-	s.dropped = len(s.server.Log()) // it may complain of the crash
+	time.Sleep(100 * time.Millisecond) // log lines may wait for 20 ms
+	s.dropped = len(s.server.Log())    // it may complain of the crash
 	s.caller.away.Store(false)
 	return err
 }
