@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/doorward/doorward/internal/clock"
@@ -15,10 +16,10 @@ import (
 
 // A door admits work to a fixed number of workers.
 //
-// Each worker is a goroutine on an operating system thread of its own, at low
-// priority, so that the kernel lets every other thread of the program go first.
-// To Go's scheduler a worker is a goroutine like any other and would keep the
-// others waiting for its turn of 10 ms; so GOMAXPROCS is raised by the number
+// Each worker is a goroutine on an operating system thread of its own, from
+// giveWay on at low priority, so that the kernel lets every other thread of the
+// program go first. To Go's scheduler a worker is a goroutine like any other and
+// would keep the others waiting for its turn of 10 ms; so GOMAXPROCS is raised by the number
 // of workers while the door is open. (The runtime then no longer follows a
 // change of the container's CPU limit by itself.) Both are needed: with the
 // cores saturated by bcrypt, they brought the 99th percentile of a small GET
@@ -33,6 +34,7 @@ type door struct {
 
 	running sync.WaitGroup
 	once    sync.Once
+	last    atomic.Bool // the workers let all others go first
 
 	mu      sync.Mutex
 	more    sync.Cond            // a ticket came, or the door closed
@@ -205,14 +207,21 @@ func (d *door) next(a *arena) *ticket {
 	return t
 }
 
+// giveWay lowers the priority of the workers, from their next work on.
+func (d *door) giveWay() { d.last.Store(true) }
+
 // serve is the life of a worker.
 func (d *door) serve(blocks int) {
 	// Never unlocked: a thread ends with the goroutine that is locked to it, and
 	// so does its priority.
 	runtime.LockOSThread()
-	lowerPriority()
+	lowered := false
 	a := &arena{keep: blocks}
 	for t := d.next(a); t != nil; t = d.next(a) {
+		if !lowered && d.last.Load() {
+			lowerPriority()
+			lowered = true
+		}
 		start := d.clock.Now()
 		t.finish(run(t.work, a))
 		d.took(d.clock.Now().Sub(start))

@@ -83,6 +83,11 @@ func newHasher(s scheme, o Options) *Hasher {
 // worker, and those that come later, get a fault of kind Unavailable.
 func (h *Hasher) Close() { h.door.close() }
 
+// GiveWay lets every other thread of the program go before the workers. A server
+// calls it, which has more to do than to hash. A command does not: it only waits
+// for its hash, on a machine that may be busy.
+func (h *Hasher) GiveWay() { h.door.giveWay() }
+
 // Describe says how passwords are hashed, for an operator:
 // "bcrypt cost 12; workers 2, queue 64".
 func (h *Hasher) Describe() string {

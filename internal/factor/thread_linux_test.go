@@ -23,12 +23,21 @@ func niceness(t *testing.T) (nice int, ran time.Duration) {
 	return 20 - raw, time.Duration(use.Utime.Nano() + use.Stime.Nano())
 }
 
-// The work is done on the worker's own thread, which has a low priority. (That
+// The work is done on the worker's own thread, which has a low priority once it
+// gives way. (That
 // of golang.org/x/crypto/argon2 would not be.)
 func TestWorkersAreNice(t *testing.T) {
 	usual, _ := niceness(t)
 	d := openDoor(1, 1, 0, clock.Wall())
 	defer d.close()
+	if err := d.do(t.Context(), "test", func(*arena) {
+		if nice, _ := niceness(t); nice != usual {
+			t.Errorf("before it gives way: nice %d, want %d", nice, usual)
+		}
+	}); err != nil {
+		t.Fatal(err)
+	}
+	d.giveWay()
 	for _, s := range []scheme{
 		{algorithm: Bcrypt, cost: 8},
 		{algorithm: Argon2id, memory: 16 << 10, passes: 1, lanes: 1, tag: 32, salt: 16},

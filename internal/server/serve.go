@@ -98,6 +98,7 @@ func (s *Server) Run(ctx context.Context, listeners []net.Listener) error {
 	if err := s.Store.Record(ctx, audit.Now(by, s.Clock.Now(), audit.ServerStarted, "server")); err != nil {
 		return err
 	}
+	s.Hasher.GiveWay()
 	defer collectLess()()
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var jobs sync.WaitGroup
