@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/doorward/doorward/internal/config"
 	"github.com/doorward/doorward/internal/fault"
@@ -42,7 +44,9 @@ func (d data) prepare() error {
 	if err != nil {
 		return err
 	}
-	if len(entries) > 0 && !isData(string(d)) {
+	// A first run may have been interrupted before the folder had its mark.
+	foreign := func(e fs.DirEntry) bool { return !strings.HasPrefix(e.Name(), unfinished(usualConfig)) }
+	if slices.ContainsFunc(entries, foreign) && !isData(string(d)) {
 		return fault.New(fault.Conflict, "%s is not empty, and not a folder of doorward dev; name another with --data", d)
 	}
 	info, err := os.Stat(string(d))

@@ -5,6 +5,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
+	"time"
 )
 
 // writeNew writes a file that must not be there yet, for its owner's eyes alone,
@@ -31,7 +33,8 @@ func replace(path string, data []byte) error {
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-") // its mode is 0600
+	sweep(path)
+	f, err := os.CreateTemp(filepath.Dir(path), unfinished(path)) // its mode is 0600
 	if err != nil {
 		return err
 	}
@@ -48,6 +51,23 @@ func replace(path string, data []byte) error {
 		return errors.Join(err, os.Remove(f.Name()))
 	}
 	return syncFolder(path)
+}
+
+// unfinished is how the names of files begin that are to replace a file.
+func unfinished(path string) string { return "." + filepath.Base(path) + "-" }
+
+// sweep deletes what interrupted runs left of replacing a file: it may hold a
+// key. What is younger than a minute may be another run's.
+func sweep(path string) {
+	entries, err := os.ReadDir(filepath.Dir(path))
+	if err != nil {
+		return
+	}
+	for _, e := range entries {
+		if info, err := e.Info(); strings.HasPrefix(e.Name(), unfinished(path)) && err == nil && time.Since(info.ModTime()) > time.Minute {
+			os.Remove(filepath.Join(filepath.Dir(path), e.Name()))
+		}
+	}
 }
 
 // fill writes a file to the disk and closes it.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 func content(t *testing.T, path string) string {
@@ -40,6 +41,50 @@ func TestReplaceKeepsModeAndLink(t *testing.T) {
 	}
 	if entries, _ := os.ReadDir(filepath.Dir(file)); len(entries) != 1 {
 		t.Errorf("something was left behind: %v", entries)
+	}
+}
+
+// What an interrupted run left goes, once it can be nobody's any more; what only
+// looks alike stays.
+func TestReplaceSweeps(t *testing.T) {
+	dir := t.TempDir()
+	at := func(name string, age time.Duration) string {
+		path := filepath.Join(dir, name)
+		then := time.Now().Add(-age)
+		if err := errors.Join(os.WriteFile(path, nil, 0o600), os.Chtimes(path, then, then)); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	old, fresh, other, key := at(".key-123", time.Hour), at(".key-456", 0), at(".keys-123", time.Hour), at("key", time.Hour)
+	if err := replace(key, []byte("new")); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]bool{old: false, fresh: true, other: true, key: true} {
+		if exists(path) != want {
+			t.Errorf("%s is there: %v", filepath.Base(path), !want)
+		}
+	}
+}
+
+// A run of dev that was killed at any moment leaves a folder that the next run
+// takes for its own.
+func TestPrepareAfterInterruption(t *testing.T) {
+	dir := data(filepath.Join(t.TempDir(), "data"))
+	if err := dir.prepare(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(dir.path(unfinished(usualConfig)+"123"), []byte("half"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := dir.prepare(); err != nil {
+		t.Errorf("with an unfinished mark: %v", err)
+	}
+	if err := os.WriteFile(dir.path("thesis.tex"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := dir.prepare(); err == nil {
+		t.Error("with somebody's file it was taken")
 	}
 }
 
