@@ -77,11 +77,8 @@ type Store interface {
 	// UpdateUser writes u if its version is still u.Version, or returns a Stale
 	// fault. Disabling it ends its token families.
 	UpdateUser(ctx context.Context, by principal.Principal, u User, e audit.Event) (User, error)
-	// DeleteUser deletes the account with its grants and ends its families; a
-	// version of 0 stands for any.
-	DeleteUser(ctx context.Context, by principal.Principal, id string, version int64, e audit.Event) error
-	// EraseFromAudit deletes the private parts of all events about a person.
-	EraseFromAudit(ctx context.Context, person string, e audit.Event) error
+	// DeleteUser deletes the account with its grants and ends its families.
+	DeleteUser(ctx context.Context, by principal.Principal, d Deletion, events ...audit.Event) error
 }
 
 // Service keeps accounts.
@@ -273,14 +270,20 @@ func Changed() error {
 	return fault.New(fault.Stale, "it was changed since you read it; read it again and repeat your change")
 }
 
+// Deletion is an account to be deleted.
+type Deletion struct {
+	ID      string
+	Version int64 // of the account as the caller read it; 0 for any
+	Erase   bool  // what the audit log tells of the person goes too
+}
+
 // Delete deletes an account for good; its id is never used again. With erase,
-// what the audit log holds of the person goes too.
+// the private parts of all events about the person go with it, or neither.
 func (s *Service) Delete(ctx context.Context, by principal.Principal, id string, version int64, erase bool) error {
 	now := s.clock.Now()
-	if erase { // first: a crash after it leaves an account whose deletion can be repeated
-		if err := s.store.EraseFromAudit(ctx, id, audit.Now(by, now, audit.UserErased, "user:"+id)); err != nil {
-			return err
-		}
+	events := []audit.Event{audit.Now(by, now, audit.UserDeleted, "user:"+id)}
+	if erase {
+		events = append(events, audit.Now(by, now, audit.UserErased, "user:"+id))
 	}
-	return s.store.DeleteUser(ctx, by, id, version, audit.Now(by, now, audit.UserDeleted, "user:"+id))
+	return s.store.DeleteUser(ctx, by, Deletion{ID: id, Version: version, Erase: erase}, events...)
 }

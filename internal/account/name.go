@@ -52,33 +52,54 @@ func KeptEmail(text, key string) Email { return Email{text, key} }
 
 var domains = idna.New(idna.MapForLookup(), idna.BidiRule(), idna.StrictDomainName(true), idna.VerifyDNSLength(true), idna.Transitional(false))
 
+const (
+	longestEmail = 254 // bytes, as it is written and as it is folded
+	longestLocal = 64
+)
+
 // ParseEmail reads an address of the form local@domain, at most 254 bytes (RFC
 // 5321, Section 4.5.3.1). Quoted local parts and address literals are refused:
 // no mail system that people use gives them out, and parsers disagree on them.
 func ParseEmail(s string) (Email, error) {
 	bad := func(why string) (Email, error) { return Email{}, fault.At("email", "%s", why) }
-	if len(s) > 254 {
+	if len(s) > longestEmail {
 		return bad("an email address has at most 254 bytes")
 	}
 	local, domain, found := strings.Cut(s, "@")
 	if !found || local == "" || domain == "" || strings.Contains(domain, "@") {
 		return bad("an email address has the form name@domain")
 	}
-	if len(local) > 64 {
+	key, err := precis.UsernameCaseMapped.String(local)
+	if len(local) > longestLocal || len(key) > longestLocal {
 		return bad("the part before the @ has at most 64 bytes")
 	}
-	if !utf8.ValidString(s) || !dotAtom(local) {
+	if err != nil || !utf8.ValidString(s) || !dotAtom(key) { // as it is folded: a wide ＠ becomes an @
 		return bad("the part before the @ holds a character that is not allowed in it")
 	}
-	key, err := precis.UsernameCaseMapped.String(local)
-	if err != nil {
-		return bad("the part before the @ holds a character that is not allowed in it")
-	}
-	ascii, err := domains.ToASCII(domain)
-	if err != nil || !strings.Contains(ascii, ".") && ascii != "localhost" || strings.HasSuffix(ascii, ".") {
+	ascii, ok := hostName(domain)
+	if !ok {
 		return bad("the part after the @ is not a domain name")
 	}
-	return Email{text: s, key: key + "@" + ascii}, nil
+	if key += "@" + ascii; len(key) > longestEmail {
+		return bad("an email address has at most 254 bytes")
+	}
+	return Email{text: s, key: key}, nil
+}
+
+// hostName returns a domain in A-labels.
+func hostName(s string) (string, bool) {
+	ascii, err := domains.ToASCII(s)
+	if err != nil || strings.ContainsFunc(s, invisible) || !strings.Contains(ascii, ".") && ascii != "localhost" || strings.HasSuffix(ascii, ".") {
+		return "", false
+	}
+	again, err := domains.ToASCII(ascii) // the rules are held against what was written, not what became of it
+	return ascii, err == nil && again == ascii
+}
+
+// invisible reports whether nobody sees r. The mapping of domains drops some of
+// these without a word, and leaves them in the address that is kept.
+func invisible(r rune) bool {
+	return unicode.In(r, unicode.Cf, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
 }
 
 // dotAtom reports whether s is a dot-atom (RFC 5322, Section 3.2.3), where
@@ -119,8 +140,11 @@ func ParseLogin(s string) (Login, bool) {
 // searchable folds the beginning of a name or an address as the whole is
 // folded. It reports false for what begins none.
 func searchable(s string) (string, bool) {
-	if len(s) > 254 || !utf8.ValidString(s) {
+	if len(s) > longestEmail || !utf8.ValidString(s) {
 		return "", false
+	}
+	if e, err := ParseEmail(s); err == nil {
+		return e.Key(), true
 	}
 	local, domain, at := strings.Cut(s, "@")
 	key, err := precis.UsernameCaseMapped.String(local)
@@ -180,7 +204,7 @@ func (u User) check() error {
 	}
 	if len(u.Attributes) > 0 {
 		var object map[string]any
-		if err := json.Unmarshal(u.Attributes, &object); err != nil || object == nil {
+		if err := json.Unmarshal(u.Attributes, &object); err != nil || object == nil || !utf8.Valid(u.Attributes) {
 			return fault.At("attributes", "they are a JSON object").Because(err)
 		}
 	}

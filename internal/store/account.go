@@ -149,29 +149,32 @@ func (s *Store) UpdateUser(ctx context.Context, by principal.Principal, u accoun
 }
 
 // DeleteUser deletes an account, its grants and what was signed in with it.
-func (s *Store) DeleteUser(ctx context.Context, by principal.Principal, id string, version int64, e audit.Event) error {
+func (s *Store) DeleteUser(ctx context.Context, by principal.Principal, d account.Deletion, events ...audit.Event) error {
 	return s.write(ctx, func(t *tx) error {
-		return t.upon(by, id, true, func() error {
+		return t.upon(by, d.ID, true, func() error {
 			var present int64
-			err := t.one(`DELETE FROM users WHERE id = ? AND (version = ? OR ? = 0) RETURNING version`, id, version, version).scan(&present)
+			err := t.one(`DELETE FROM users WHERE id = ? AND (version = ? OR ? = 0) RETURNING version`, d.ID, d.Version, d.Version).scan(&present)
 			if errors.Is(err, sql.ErrNoRows) {
 				return account.Changed()
 			} else if err != nil {
 				return err
 			}
-			if _, err := t.exec(`DELETE FROM grants WHERE principal = ?`, id); err != nil {
+			if _, err := t.exec(`DELETE FROM grants WHERE principal = ?`, d.ID); err != nil {
 				return err
 			}
-			if _, err := t.end("deleted", `user_id = ?`, id); err != nil {
+			if _, err := t.end("deleted", `user_id = ?`, d.ID); err != nil {
 				return err
 			}
-			if err := t.changed(feed.Account, id, present+1); err != nil {
+			if err := t.changed(feed.Account, d.ID, present+1); err != nil {
 				return err
 			}
-			if err := t.changed(feed.Grants, id, t.policy); err != nil {
+			if err := t.changed(feed.Grants, d.ID, t.policy); err != nil {
 				return err
 			}
-			return t.record(e)
+			if err := t.record(events...); err != nil || !d.Erase {
+				return err
+			}
+			return t.erase(d.ID) // also what the events above tell of the person
 		})
 	})
 }

@@ -55,15 +55,11 @@ func (s *Store) AddCounts(ctx context.Context, counts []audit.Count) error {
 	})
 }
 
-// EraseFromAudit deletes what the log tells of a person. The events stay, with
-// digests that nobody can connect to the person any more.
-func (s *Store) EraseFromAudit(ctx context.Context, person string, e audit.Event) error {
-	return s.write(ctx, func(t *tx) error {
-		if _, err := t.exec(`DELETE FROM audit_private WHERE person = ?`, person); err != nil {
-			return err
-		}
-		return t.record(e)
-	})
+// erase deletes what the log tells of a person. The events stay, with digests
+// that nobody can connect to the person any more.
+func (t *tx) erase(person string) error {
+	_, err := t.exec(`DELETE FROM audit_private WHERE person = ?`, person)
+	return err
 }
 
 // onceFor is how long a caller's name for a change is remembered.

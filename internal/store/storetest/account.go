@@ -222,13 +222,13 @@ func accountChanges(t *testing.T, s *store.Store) {
 func accountDeletion(t *testing.T, s *store.Store) {
 	u := create(t, s, person(t, "going"))
 	e := event(audit.UserDeleted, u.Target())
-	Want(t, "an old version", s.DeleteUser(t.Context(), Operator, u.ID, 7, e), fault.Stale)
-	Want(t, "the version", s.DeleteUser(t.Context(), Operator, u.ID, 1, e), 0)
-	Want(t, "once more", s.DeleteUser(t.Context(), Operator, u.ID, 1, e), fault.NotFound)
+	Want(t, "an old version", s.DeleteUser(t.Context(), Operator, account.Deletion{ID: u.ID, Version: 7}, e), fault.Stale)
+	Want(t, "the version", s.DeleteUser(t.Context(), Operator, account.Deletion{ID: u.ID, Version: 1}, e), 0)
+	Want(t, "once more", s.DeleteUser(t.Context(), Operator, account.Deletion{ID: u.ID, Version: 1}, e), fault.NotFound)
 	_, err := s.User(t.Context(), u.ID)
 	Want(t, "reading it", err, fault.NotFound)
 	again := create(t, s, person(t, "going")) // the name and the address are free
-	Want(t, "any version", s.DeleteUser(t.Context(), Operator, again.ID, 0, event(audit.UserDeleted, again.Target())), 0)
+	Want(t, "any version", s.DeleteUser(t.Context(), Operator, account.Deletion{ID: again.ID}, event(audit.UserDeleted, again.Target())), 0)
 }
 
 func accountPages(t *testing.T, s *store.Store) {
@@ -367,6 +367,6 @@ func accountIDs(t *testing.T, s *store.Store) {
 	for _, bad := range []string{"", "\x00", "a\x00b", "\xff\xfe", "' OR 1=1 --", "%", strings.Repeat("x", 10_000), "\u202e"} {
 		_, err := s.User(t.Context(), bad)
 		Want(t, fmt.Sprintf("User(%.20q)", bad), err, fault.NotFound)
-		Want(t, fmt.Sprintf("DeleteUser(%.20q)", bad), s.DeleteUser(t.Context(), Operator, bad, 0, event(audit.UserDeleted, "user:x")), fault.NotFound)
+		Want(t, fmt.Sprintf("DeleteUser(%.20q)", bad), s.DeleteUser(t.Context(), Operator, account.Deletion{ID: bad}, event(audit.UserDeleted, "user:x")), fault.NotFound)
 	}
 }

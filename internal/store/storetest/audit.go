@@ -11,6 +11,7 @@ import (
 
 	"github.com/doorward/doorward/internal/account"
 	"github.com/doorward/doorward/internal/audit"
+	"github.com/doorward/doorward/internal/fault"
 	"github.com/doorward/doorward/internal/principal"
 	"github.com/doorward/doorward/internal/store"
 )
@@ -127,8 +128,15 @@ func erased(t *testing.T, s *store.Store, w *Witness) {
 	kept := create(t, s, person(t, "remembered"))
 	Want(t, "an event about the other", s.Record(t.Context(), event(audit.UserUpdated, "other").About(kept.ID, map[string]string{"username": "remembered"})), 0)
 	before := w.row(t, u.Target())
-	Want(t, "deleting", s.DeleteUser(t.Context(), Operator, u.ID, 0, event(audit.UserDeleted, "deletion")), 0)
-	Want(t, "erasing", s.EraseFromAudit(t.Context(), u.ID, event(audit.UserErased, u.Target())), 0)
+	parts := w.Number(t, `SELECT COUNT(*) FROM audit_private`)
+	own := principal.Principal{Kind: principal.User, ID: u.ID, Origin: Browser.Origin}
+	d := account.Deletion{ID: u.ID, Version: 7, Erase: true}
+	Want(t, "a deletion that is refused", s.DeleteUser(t.Context(), own, d, event(audit.UserErased, "refused")), fault.Stale)
+	if n := w.Number(t, `SELECT COUNT(*) FROM audit_private`); n != parts {
+		t.Errorf("a deletion that was refused erased %d parts", parts-n)
+	}
+	d.Version = 1
+	Want(t, "deleting", s.DeleteUser(t.Context(), own, d, audit.Now(own, instant, audit.UserDeleted, "deletion"), audit.Now(own, instant, audit.UserErased, u.Target())), 0)
 	found := 0
 	for _, r := range w.Dump(t)["audit_events"] {
 		if r["target"] == u.Target() && r["action"] == string(audit.UserErased) {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/doorward/doorward/internal/account"
 	"github.com/doorward/doorward/internal/audit"
 	"github.com/doorward/doorward/internal/fault"
 	"github.com/doorward/doorward/internal/feed"
@@ -53,8 +54,8 @@ func Changes(t *testing.T, s *store.Store, _ *Witness) {
 	begin(t, s, u, instant)
 	begin(t, s, u, instant)
 	seq = head(t, s)
-	Want(t, "deleting", s.DeleteUser(t.Context(), Operator, u.ID, 0, event(audit.UserDeleted, u.Target())), 0)
-	Want(t, "a verb that is refused", s.DeleteUser(t.Context(), Operator, u.ID, 0, event(audit.UserDeleted, u.Target())), fault.NotFound)
+	Want(t, "deleting", s.DeleteUser(t.Context(), Operator, account.Deletion{ID: u.ID}, event(audit.UserDeleted, u.Target())), 0)
+	Want(t, "a verb that is refused", s.DeleteUser(t.Context(), Operator, account.Deletion{ID: u.ID}, event(audit.UserDeleted, u.Target())), fault.NotFound)
 	s.Listen(func(context.Context, []feed.Change) {})
 	read = changesAfter(t, s, seq)
 	for i := range read {

@@ -222,7 +222,7 @@ func endings(t *testing.T, s *store.Store) {
 			return err
 		},
 		"deleted": func(u account.User) error {
-			return s.DeleteUser(t.Context(), Operator, u.ID, 0, event(audit.UserDeleted, u.Target()))
+			return s.DeleteUser(t.Context(), Operator, account.Deletion{ID: u.ID}, event(audit.UserDeleted, u.Target()))
 		},
 	} {
 		u, bystander := create(t, s, person(t, why)), create(t, s, person(t, why+"-not"))

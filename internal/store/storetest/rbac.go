@@ -257,7 +257,7 @@ func grants(t *testing.T, s *store.Store) {
 	if got := held(t, s, u.ID); slices.Contains(got, "short-lived") {
 		t.Errorf("held is %q", got)
 	}
-	Want(t, "deleting the account", s.DeleteUser(t.Context(), Operator, u.ID, 0, event(audit.UserDeleted, u.Target())), 0)
+	Want(t, "deleting the account", s.DeleteUser(t.Context(), Operator, account.Deletion{ID: u.ID}, event(audit.UserDeleted, u.Target())), 0)
 	if got := held(t, s, u.ID); len(got) > 0 {
 		t.Errorf("an account that is not there holds %q", got)
 	}
@@ -360,7 +360,7 @@ func grantRule(t *testing.T, s *store.Store) {
 	for name, by := range map[string]principal.Principal{"nobody": nobody, "a disabled account": off, "anonymous": {}, "a narrow token": narrow} {
 		Want(t, name+" gives", give(t, s, by, u.ID, "rule-ab", time.Time{}), fault.Denied)
 		Want(t, name+" takes an administrator's role", take(t, s, by, boss.ID, rbac.AdminRole), fault.Denied)
-		Want(t, name+" deletes an administrator", s.DeleteUser(t.Context(), by, boss.ID, 0, audit.Now(by, instant, audit.UserDeleted, "user")), fault.Denied)
+		Want(t, name+" deletes an administrator", s.DeleteUser(t.Context(), by, account.Deletion{ID: boss.ID}, audit.Now(by, instant, audit.UserDeleted, "user")), fault.Denied)
 		Want(t, name+" makes a role", s.CreateRole(t.Context(), by, newRole("rule-new", "b"), audit.Now(by, instant, audit.RoleCreated, "role")), fault.Denied)
 	}
 	Want(t, "giving what he holds", give(t, s, helpdesk, u.ID, "rule-a", time.Time{}), 0)
@@ -388,7 +388,7 @@ func lastAdmin(t *testing.T, s *store.Store) {
 	for name, by := range map[string]principal.Principal{"the operator": Operator, "himself": last} {
 		_, err := s.UpdateUser(t.Context(), by, u, audit.Now(by, instant, audit.UserDisabled, u.Target()))
 		Want(t, "disabled by "+name, err, fault.Conflict)
-		Want(t, "deleted by "+name, s.DeleteUser(t.Context(), by, u.ID, 0, audit.Now(by, instant, audit.UserDeleted, u.Target())), fault.Conflict)
+		Want(t, "deleted by "+name, s.DeleteUser(t.Context(), by, account.Deletion{ID: u.ID}, audit.Now(by, instant, audit.UserDeleted, u.Target())), fault.Conflict)
 		Want(t, "demoted by "+name, take(t, s, by, u.ID, rbac.AdminRole), fault.Conflict)
 	}
 	if roles, now := versions(t, s); roles != before || now != policy || !slices.Equal(held(t, s, u.ID), []string{rbac.AdminRole}) {
