@@ -41,6 +41,7 @@ type Site struct {
 	Core   *server.Core
 	Server *server.Server
 	stop   func()
+	hash   func() (string, error) // of Password: the accounts share it, so that a test with many is quick
 }
 
 // Options change a site before it starts.
@@ -98,6 +99,9 @@ func Start(t testing.TB, o Options) *Site {
 		t.Fatal(err)
 	}
 	s := &Site{URL: "http://" + listener.Addr().String(), Core: core, Server: srv}
+	s.hash = sync.OnceValues(func() (string, error) {
+		return core.Hasher.Hash(context.WithoutCancel(t.Context()), "test", secret.From(Password))
+	})
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	done := make(chan error, 1)
 	go func() { done <- srv.Run(ctx, []net.Listener{listener}) }()
@@ -125,7 +129,7 @@ func (s *Site) Stop() { s.stop() }
 // User makes an account with Password and roles.
 func (s *Site) User(t testing.TB, name string, roles ...string) account.User {
 	t.Helper()
-	hash, err := s.Core.Hasher.Hash(t.Context(), "test", secret.From(Password))
+	hash, err := s.hash()
 	if err != nil {
 		t.Fatal(err)
 	}

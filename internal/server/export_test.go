@@ -1,0 +1,28 @@
+package server
+
+import (
+	"crypto/tls"
+
+	"github.com/doorward/doorward/internal/admin"
+	"github.com/doorward/doorward/internal/provider"
+	"github.com/doorward/doorward/internal/signin"
+)
+
+// Line is a line of the site map, for the tests.
+type Line struct {
+	Pattern    string
+	Permission string
+	Open       bool // anybody may call it
+}
+
+// SiteMap returns the site map.
+func (s *Server) SiteMap() []Line {
+	var lines []Line
+	for _, r := range s.routes(surfaces{admin: admin.New(admin.Parts{}), provider: &provider.Provider{}, signin: &signin.Surface{}}) {
+		lines = append(lines, Line{Pattern: r.pattern, Permission: r.who.permission(), Open: r.who == anybody})
+	}
+	return lines
+}
+
+// TLS returns what connections are held to.
+func TLS(cert, key string) *tls.Config { return tlsConfig(&certificate{cert: cert, key: key}) }

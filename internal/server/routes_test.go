@@ -1,0 +1,263 @@
+package server_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/doorward/doorward/internal/servertest"
+)
+
+// open is every path that anybody may call. A new one is written here by a person
+// who has thought about it.
+var open = []string{
+	"GET /{$}", "GET /healthz", "GET /readyz", "GET /openapi.json",
+	"POST /auth/login", "POST /auth/refresh", "POST /auth/logout",
+	"GET /oauth2/jwks", "GET /.well-known/oauth-authorization-server", "GET /.well-known/oauth-protected-resource",
+}
+
+// address returns a path of a pattern.
+func address(pattern string) (method, path string) {
+	method, path, _ = strings.Cut(pattern, " ")
+	path = strings.ReplaceAll(path, "{$}", "")
+	for _, name := range []string{"{id}", "{name}", "{role}"} {
+		path = strings.ReplaceAll(path, name, "x")
+	}
+	return method, path
+}
+
+// Whatever is not on the list above asks for a credential, and for one that is
+// good.
+func TestAttackRBAC016DenyByDefault(t *testing.T) {
+	s := servertest.Start(t, servertest.Options{})
+	seen := map[string]bool{}
+	for _, line := range s.Server.SiteMap() {
+		method, path := address(line.Pattern)
+		if seen[line.Pattern] || method == "" || !strings.HasPrefix(path, "/") || strings.Contains(path, "{") {
+			t.Errorf("%q is on the site map twice, or is no path with one method", line.Pattern)
+		}
+		seen[line.Pattern] = true
+		public := slices.Contains(open, line.Pattern)
+		if public != line.Open {
+			t.Errorf("%s: it is open: %t, and it should be: %t", line.Pattern, line.Open, public)
+		}
+		for _, m := range []string{method, http.MethodHead} {
+			if m == http.MethodHead && method != http.MethodGet {
+				continue
+			}
+			if a := s.Send(t, m, path, "", ""); (a.Status != http.StatusUnauthorized) != public {
+				t.Errorf("%s by nobody: %d", line.Pattern, a.Status)
+			}
+			if a := s.Send(t, m, path, "", "", "Authorization", "Bearer x.y.z"); (a.Status != http.StatusUnauthorized) != public {
+				t.Errorf("%s with a bad token: %d", line.Pattern, a.Status)
+			}
+		}
+	}
+	for _, pattern := range open {
+		if !seen[pattern] {
+			t.Errorf("%s is on the list of what is open, and not on the site map", pattern)
+		}
+	}
+	for _, path := range []string{"/metrics", "/debug/pprof/", "/debug/vars", "/docs", "/admin", "/.env", "/.git/config", "/auth", "/auth/", "/oauth2/token", "/users/x/y", "/roles/x/y", "/favicon.ico", "/healthz/x"} {
+		if a := s.Send(t, "GET", path, "", ""); a.Status != http.StatusNotFound {
+			t.Errorf("%s: %d", path, a.Status)
+		}
+	}
+}
+
+// The columns of the matrix: who calls, and whose object it is.
+var (
+	callers  = []string{"anonymous", "none", "viewer", "editor", "delegate", "admin"}
+	targets3 = []string{"own", "other", "absent"}
+)
+
+// cells are the statuses that one caller gets: for what is his own, for another's,
+// for what is not there.
+type cells [3]int
+
+// row is a route's line of the matrix.
+type row struct {
+	body  func(c *call) any
+	path  func(c *call) string // nil: the pattern has no parameter
+	wants map[string]cells     // by caller; who is not named gets 401 or 403
+}
+
+// person is somebody who calls.
+type person struct{ id, token string }
+
+// enter makes somebody with the role of a caller, who signs in.
+func enter(t *testing.T, s *servertest.Site, caller, name string) person {
+	t.Helper()
+	switch caller {
+	case "anonymous":
+		return person{}
+	case "none":
+		return person{s.User(t, name).ID, s.Login(t, name).Access}
+	}
+	return person{s.User(t, name, caller).ID, s.Login(t, name).Access}
+}
+
+// call is one cell while it is tried.
+type call struct {
+	t              *testing.T
+	s              *servertest.Site
+	root           string // an administrator's token
+	who            person
+	caller, target string
+	n              int
+	id             string // the target's
+	held           string // a role that the target has
+	role           string // the target, where it is a role
+}
+
+func (c *call) user() string   { return "/users/" + c.id }
+func (c *call) unique() string { return "made" + strconv.Itoa(c.n) }
+
+func everybody(status int) map[string]cells {
+	w := map[string]cells{}
+	for _, who := range callers {
+		w[who] = cells{status, status, status}
+	}
+	return w
+}
+
+func signedIn(status int) map[string]cells {
+	w := everybody(status)
+	delete(w, "anonymous")
+	return w
+}
+
+func admins(own, other, absent int) map[string]cells {
+	return map[string]cells{"admin": {own, other, absent}}
+}
+
+// matrix is who may do what to whom. A route without a row fails the test.
+var matrix = map[string]row{
+	"GET /{$}":          {wants: everybody(200)},
+	"GET /healthz":      {wants: everybody(200)},
+	"GET /readyz":       {wants: everybody(200)},
+	"GET /openapi.json": {wants: everybody(200)},
+	"POST /auth/login": {wants: everybody(200), body: func(c *call) any {
+		return map[string]any{"username": servertest.Admin, "password": servertest.Password}
+	}},
+	"POST /auth/refresh": {wants: everybody(200), body: func(c *call) any {
+		return map[string]any{"refresh_token": c.s.Login(c.t, servertest.Admin).Refresh}
+	}},
+	"POST /auth/logout":                           {wants: everybody(204)},
+	"GET /oauth2/jwks":                            {wants: everybody(200)},
+	"GET /.well-known/oauth-authorization-server": {wants: everybody(200)},
+	"GET /.well-known/oauth-protected-resource":   {wants: everybody(200)},
+
+	"GET /users/me":   {wants: signedIn(200)},
+	"PATCH /users/me": {wants: signedIn(200), body: func(*call) any { return map[string]any{"name": "Somebody"} }},
+	"POST /users/me/password": {wants: signedIn(204), body: func(*call) any {
+		return map[string]any{"current_password": servertest.Password, "new_password": "another one of mine"}
+	}},
+
+	"GET /users":         {wants: admins(200, 200, 200)},
+	"POST /users":        {wants: admins(201, 201, 201), body: func(c *call) any { return map[string]any{"username": c.unique()} }},
+	"GET /users/{id}":    {wants: admins(200, 200, 404), path: (*call).user},
+	"PATCH /users/{id}":  {wants: admins(200, 200, 404), path: (*call).user, body: func(*call) any { return map[string]any{"name": "Somebody"} }},
+	"DELETE /users/{id}": {wants: admins(204, 204, 404), path: (*call).user},
+
+	"GET /roles":           {wants: admins(200, 200, 200)},
+	"POST /roles":          {wants: admins(201, 201, 201), body: func(c *call) any { return map[string]any{"name": c.unique()} }},
+	"GET /roles/{name}":    {wants: admins(200, 200, 404), path: func(c *call) string { return "/roles/" + c.role }},
+	"PUT /roles/{name}":    {wants: admins(409, 200, 404), path: func(c *call) string { return "/roles/" + c.role }, body: func(*call) any { return map[string]any{} }},
+	"DELETE /roles/{name}": {wants: admins(409, 204, 404), path: func(c *call) string { return "/roles/" + c.role }},
+
+	"GET /users/{id}/roles": {wants: admins(200, 200, 404), path: func(c *call) string { return c.user() + "/roles" }},
+	"POST /users/{id}/roles": {
+		wants: map[string]cells{"delegate": {403, 403, 404}, "admin": {201, 201, 404}},
+		path:  func(c *call) string { return c.user() + "/roles" }, body: func(*call) any { return map[string]any{"role": "editor"} },
+	},
+	"DELETE /users/{id}/roles/{role}": {
+		wants: map[string]cells{"delegate": {204, 403, 404}, "admin": {204, 204, 404}},
+		path:  func(c *call) string { return c.user() + "/roles/" + c.held },
+	},
+}
+
+func TestAttackRBAC008Matrix(t *testing.T) {
+	servertest.Each(t, func(t *testing.T, s *servertest.Site) {
+		root := s.Login(t, servertest.Admin).Access
+		made(t, s, root, "delegate", []string{"roles:grant"}, nil)
+		n := 0
+		regulars := map[string]person{}
+		for _, caller := range callers {
+			regulars[caller] = enter(t, s, caller, "regular-"+caller)
+		}
+		for _, line := range s.Server.SiteMap() {
+			r, ok := matrix[line.Pattern]
+			if !ok {
+				t.Errorf("%s has no row in the matrix", line.Pattern)
+				continue
+			}
+			for _, caller := range callers {
+				refusals := map[string]bool{}
+				for i, target := range targets3 {
+					n++
+					want, ok := r.wants[caller]
+					if !ok && caller == "anonymous" {
+						want = cells{401, 401, 401}
+					} else if !ok {
+						want = cells{403, 403, 403}
+					}
+					c := &call{t: t, s: s, root: root, who: regulars[caller], caller: caller, target: target, n: n}
+					if want[i] < 400 && !strings.HasPrefix(line.Pattern, "GET ") { // it may change the caller
+						c.who = enter(t, s, caller, "caller"+strconv.Itoa(n))
+					}
+					a := c.try(line.Pattern, r)
+					if a.Status != want[i] {
+						t.Errorf("%s by %s on %s: %d %s, want %d", line.Pattern, caller, target, a.Status, a.Body, want[i])
+					}
+					if !ok {
+						refusals[anonymized(t, a)] = true
+					}
+				}
+				if len(refusals) > 1 {
+					t.Errorf("%s by %s: the refusal tells what is there: %v", line.Pattern, caller, refusals)
+				}
+			}
+		}
+		if len(matrix) != len(s.Server.SiteMap()) {
+			t.Errorf("the matrix has %d rows, the site map %d lines", len(matrix), len(s.Server.SiteMap()))
+		}
+	})
+}
+
+// try makes a target and lets the caller act on it.
+func (c *call) try(pattern string, r row) servertest.Answer {
+	c.t.Helper()
+	c.id, c.role, c.held = c.who.id, "viewer", c.caller
+	switch {
+	case c.target == "other":
+		c.id, c.role, c.held = c.s.User(c.t, "target"+strconv.Itoa(c.n), "viewer").ID, "role"+strconv.Itoa(c.n), "viewer"
+		if strings.Contains(pattern, "{name}") {
+			made(c.t, c.s, c.root, c.role, nil, nil)
+		}
+	case c.target == "absent" || c.id == "":
+		c.id, c.role = "06h0mrdu337tnmefrq24vvnum8", "nosuch"
+	}
+	method, path := address(pattern)
+	if r.path != nil {
+		path = r.path(c)
+	}
+	var body any
+	if r.body != nil {
+		body = r.body(c)
+	}
+	return c.s.Call(c.t, c.who.token, method, path, body)
+}
+
+// anonymized returns a refusal without what differs between any two.
+func anonymized(t *testing.T, a servertest.Answer) string {
+	t.Helper()
+	var p problem
+	if err := json.Unmarshal([]byte(a.Body), &p); err != nil {
+		t.Fatalf("%d %s", a.Status, a.Body)
+	}
+	return strings.NewReplacer(p.RequestID, "", p.DecisionID+"\"", "").Replace(a.Body) + a.Header.Get("WWW-Authenticate")
+}
