@@ -84,7 +84,13 @@ func (s *Service) Start(ctx context.Context) error {
 	made := false
 	keys, states := s.Keys()
 	signing := slices.Index(states, Active)
-	if len(keys) == 0 || keys[0].Alg != s.options.Algorithm || signing < 0 {
+	last := Key{} // of those that sign or will
+	for i, k := range keys {
+		if states[i] != Gone && k.Ordinal > last.Ordinal {
+			last = k
+		}
+	}
+	if last.Alg != s.options.Algorithm || signing < 0 {
 		ahead := s.options.PublishAhead
 		if signing < 0 { // nobody holds a token of ours that lives, or nobody can get one
 			ahead = 0
