@@ -34,6 +34,7 @@ storm: ## a server that is killed again and again, and what it must not lose
 lint: bin/golangci-lint ## what a machine can see (.golangci.yml)
 	CGO_ENABLED=0 bin/golangci-lint run $(PKGS)
 	CGO_ENABLED=0 go vet -tags faults $(PKGS)
+	go mod tidy -diff
 
 fmt: bin/golangci-lint ## as lint wants it
 	bin/golangci-lint fmt
