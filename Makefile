@@ -15,7 +15,7 @@ build: ## the one binary, static, into bin/
 	CGO_ENABLED=0 go build -trimpath -ldflags '-w -X main.version=$(VERSION)' -o bin/doorward ./cmd/doorward
 
 test: bin/testrun ## every test, with PostgreSQL and the race detector; PKGS=./internal/store for some
-	bin/testrun $(ARGS) $(PKGS)
+	bin/testrun $(if $(filter ./...,$(PKGS)),-canaries) $(ARGS) $(PKGS)
 
 fuzz: bin/testrun ## every fuzz target for FUZZTIME
 	bin/testrun -fuzz-only -race=false -fuzz=$(FUZZTIME) -fuzz-max=24h $(ARGS) $(PKGS)
