@@ -26,7 +26,7 @@ type User struct {
 	Status        string          `json:"status" enum:"active,disabled"`
 	Name          string          `json:"name"`
 	Profile       account.Profile `json:"profile"`
-	Attributes    json.RawMessage `json:"attributes" doc:"A JSON object"`
+	Attributes    jsonObject      `json:"attributes" doc:"A JSON object"`
 	HasPassword   bool            `json:"has_password"`
 	Roles         []string        `json:"roles" doc:"The roles that were granted, without those that they inherit"`
 	CreatedAt     string          `json:"created_at"`
@@ -37,7 +37,7 @@ type User struct {
 func (a *API) show(ctx context.Context, u account.User) (User, error) {
 	v := User{
 		ID: u.ID, Username: u.Username, Email: u.Email.String(), EmailVerified: u.EmailVerified, Status: string(u.Status), Name: u.Name,
-		Profile: u.Profile, Attributes: u.Attributes, HasPassword: u.HasPassword, Roles: []string{}, CreatedAt: stamp(u.CreatedAt), UpdatedAt: stamp(u.UpdatedAt), SignedInAt: stamp(u.SignedInAt),
+		Profile: u.Profile, Attributes: jsonObject(u.Attributes), HasPassword: u.HasPassword, Roles: []string{}, CreatedAt: stamp(u.CreatedAt), UpdatedAt: stamp(u.UpdatedAt), SignedInAt: stamp(u.SignedInAt),
 	}
 	h, err := a.Roles.Holding(ctx, u.ID)
 	if err != nil {
@@ -61,10 +61,29 @@ func stamp(t time.Time) string {
 }
 
 type userOut struct {
-	ETag     string `header:"ETag"`
+	ETag string `header:"ETag"`
+	Body User
+}
+
+// Made are the headers of an answer to what made something. It is exported for the
+// reason of ByID.
+type Made struct {
 	Location string `header:"Location"`
 	Replayed string `header:"Idempotency-Replayed" doc:"true where an earlier request with the key had made it"`
-	Body     User
+}
+
+func madeAt(location string, replayed bool) Made {
+	m := Made{Location: location}
+	if replayed {
+		m.Replayed = "true"
+	}
+	return m
+}
+
+type userMade struct {
+	Made
+	ETag string `header:"ETag"`
+	Body User
 }
 
 // The tag is that of what a PATCH changes. Roles and the last sign-in come and go
@@ -108,7 +127,7 @@ type createUser struct {
 		Password   string           `json:"password,omitempty" format:"password"`
 		Name       string           `json:"name,omitempty"`
 		Profile    *account.Profile `json:"profile,omitempty"`
-		Attributes json.RawMessage  `json:"attributes,omitempty" doc:"A JSON object"`
+		Attributes jsonObject       `json:"attributes,omitempty" doc:"A JSON object"`
 	}
 }
 
@@ -117,21 +136,21 @@ type changeUser struct {
 	IfMatch string `header:"If-Match"`
 	RawBody []byte
 	Body    struct {
-		Username   *string         `json:"username,omitempty"`
-		Email      *string         `json:"email,omitempty" nullable:"true"`
-		Status     *string         `json:"status,omitempty" enum:"active,disabled"`
-		Name       *string         `json:"name,omitempty" nullable:"true"`
-		Profile    json.RawMessage `json:"profile,omitempty" doc:"OpenID Connect profile claims; merged (RFC 7396)"`
-		Attributes json.RawMessage `json:"attributes,omitempty" doc:"A JSON object; merged (RFC 7396)"`
+		Username   *string    `json:"username,omitempty"`
+		Email      *string    `json:"email,omitempty" nullable:"true"`
+		Status     *string    `json:"status,omitempty" enum:"active,disabled"`
+		Name       *string    `json:"name,omitempty" nullable:"true"`
+		Profile    jsonObject `json:"profile,omitempty" doc:"OpenID Connect profile claims; merged (RFC 7396)"`
+		Attributes jsonObject `json:"attributes,omitempty" doc:"A JSON object; merged (RFC 7396)"`
 	}
 }
 
 func (a *API) users() {
 	handle(a, operation("list-users", http.MethodGet, "/users", "users", "List accounts"), a.listUsers)
-	handle(a, operation("create-user", http.MethodPost, "/users", "users", "Create an account", created), a.createUser)
+	handle(a, operation("create-user", http.MethodPost, "/users", "users", "Create an account", created, hashing), a.createUser)
 	handle(a, operation("get-user", http.MethodGet, "/users/{id}", "users", "Get an account", one), a.getUser)
 	handle(a, operation("update-user", http.MethodPatch, "/users/{id}", "users", "Change an account", one, versioned, clashing), a.updateUser)
-	handle(a, operation("delete-user", http.MethodDelete, "/users/{id}", "users", "Delete an account", one, versioned, empty), a.deleteUser)
+	handle(a, operation("delete-user", http.MethodDelete, "/users/{id}", "users", "Delete an account", one, versioned, empty, clashing), a.deleteUser)
 }
 
 func (a *API) listUsers(ctx context.Context, in *listUsers) (*userPage, error) {
@@ -163,12 +182,12 @@ func (a *API) listUsers(ctx context.Context, in *listUsers) (*userPage, error) {
 	return page, nil
 }
 
-func (a *API) createUser(ctx context.Context, in *createUser) (*userOut, error) {
+func (a *API) createUser(ctx context.Context, in *createUser) (*userMade, error) {
 	by, err := a.once(ctx, in.IdempotencyKey, "POST /users", in.RawBody)
 	if err != nil {
 		return nil, err
 	}
-	d := account.Draft{Username: in.Body.Username, Email: in.Body.Email, Name: in.Body.Name, Attributes: in.Body.Attributes}
+	d := account.Draft{Username: in.Body.Username, Email: in.Body.Email, Name: in.Body.Name, Attributes: json.RawMessage(in.Body.Attributes)}
 	if in.Body.Profile != nil {
 		d.Profile = *in.Body.Profile
 	}
@@ -187,13 +206,10 @@ func (a *API) createUser(ctx context.Context, in *createUser) (*userOut, error) 
 		return nil, err
 	}
 	out, err := a.userOut(ctx, u)
-	if err == nil {
-		out.Location = a.URL + "/users/" + u.ID
-		if replayed {
-			out.Replayed = "true"
-		}
+	if err != nil {
+		return nil, err
 	}
-	return out, err
+	return &userMade{madeAt(a.URL+"/users/"+u.ID, replayed), out.ETag, out.Body}, nil
 }
 
 // replayedID returns the id of what the first request made.

@@ -13,7 +13,6 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"strings"
 	"sync"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -75,9 +74,11 @@ func New(p Parts) *API {
 }
 
 // settle makes the settings that huma keeps for a whole program. Strict casing:
-// "Roles" is not "roles" (encoding/json would take one for the other).
+// "Roles" is not "roles" (encoding/json would take one for the other). An array is
+// never null.
 var settle = sync.OnceFunc(func() {
 	huma.ValidateStrictCasing = true
+	huma.DefaultArrayNullable = false
 	huma.NewError = newError
 	huma.NewErrorWithContext = func(ctx huma.Context, status int, message string, errs ...error) huma.StatusError {
 		p := newProblem(status, message, errs)
@@ -112,52 +113,6 @@ func (a *API) Handler() http.Handler {
 	}, web.FailProblem)
 }
 
-// Operations lists every operation, like "GET /users/{id}".
-func (a *API) Operations() []string {
-	var list []string
-	for path, item := range a.huma.OpenAPI().Paths {
-		for method, op := range operations(item) {
-			if op != nil {
-				list = append(list, method+" "+path)
-			}
-		}
-	}
-	return list
-}
-
-func operations(i *huma.PathItem) map[string]*huma.Operation {
-	return map[string]*huma.Operation{
-		http.MethodGet: i.Get, http.MethodPost: i.Post, http.MethodPut: i.Put, http.MethodPatch: i.Patch, http.MethodDelete: i.Delete,
-	}
-}
-
-// Document returns the OpenAPI document. needs says which permission the site
-// map asks for an operation, "" for none but a token, and false for an
-// operation that is open to all.
-func (a *API) Document(needs func(operation string) (permission string, token bool)) ([]byte, error) {
-	doc := a.huma.OpenAPI()
-	a.describeSignIn()
-	for path, item := range doc.Paths {
-		for method, op := range operations(item) {
-			if op == nil {
-				continue
-			}
-			permission, token := needs(method + " " + path)
-			if !token {
-				op.Security = []map[string][]string{}
-				continue
-			}
-			scopes := []string{}
-			if permission != "" {
-				scopes = append(scopes, permission)
-				op.Description = strings.TrimSpace(op.Description + "\n\nNeeds the permission `" + permission + "`.")
-			}
-			op.Security = []map[string][]string{{"password": scopes}, {"bearer": scopes}}
-		}
-	}
-	return json.Marshal(doc)
-}
-
 func marshal(w io.Writer, v any) error {
 	e := json.NewEncoder(w)
 	e.SetEscapeHTML(false)
@@ -188,6 +143,16 @@ func created(op *huma.Operation) {
 	op.DefaultStatus = http.StatusCreated
 	op.Errors = append(op.Errors, http.StatusConflict)
 }
+
+// conditional is for an operation that may find that the client has it already.
+func conditional(op *huma.Operation) {
+	op.Responses = map[string]*huma.Response{"304": {
+		Description: http.StatusText(http.StatusNotModified), Headers: map[string]*huma.Param{"ETag": {Schema: &huma.Schema{Type: huma.TypeString}}},
+	}}
+}
+
+// hashing is for an operation that waits for a password to be hashed.
+func hashing(op *huma.Operation) { op.Errors = append(op.Errors, http.StatusTooManyRequests) }
 
 func empty(op *huma.Operation)     { op.DefaultStatus = http.StatusNoContent }
 func one(op *huma.Operation)       { op.Errors = append(op.Errors, http.StatusNotFound) }

@@ -42,7 +42,7 @@ type changePassword struct {
 func (a *API) me() {
 	handle(a, operation("get-me", http.MethodGet, "/users/me", "me", "Who am I, and what may I do"), a.getMe)
 	handle(a, operation("update-me", http.MethodPatch, "/users/me", "me", "Change my profile", versioned), a.updateMe)
-	handle(a, operation("change-my-password", http.MethodPost, "/users/me/password", "me", "Change my password and end all that is signed in with it", empty), a.changePassword)
+	handle(a, operation("change-my-password", http.MethodPost, "/users/me/password", "me", "Change my password and end all that is signed in with it", empty, hashing), a.changePassword)
 }
 
 // person returns the account of the person who asks.

@@ -30,10 +30,14 @@ func showRole(r rbac.Role) Role {
 }
 
 type roleOut struct {
-	ETag     string `header:"ETag"`
-	Location string `header:"Location"`
-	Replayed string `header:"Idempotency-Replayed" doc:"true where an earlier request with the key had made it"`
-	Body     Role
+	ETag string `header:"ETag"`
+	Body Role
+}
+
+type roleMade struct {
+	Made
+	ETag string `header:"ETag"`
+	Body Role
 }
 
 func newRoleOut(r rbac.Role) *roleOut { return &roleOut{ETag: web.ETag(r.Version), Body: showRole(r)} }
@@ -90,7 +94,7 @@ type replaceRole struct {
 func (a *API) roles() {
 	handle(a, operation("list-roles", http.MethodGet, "/roles", "roles", "List roles"), a.listRoles)
 	handle(a, operation("create-role", http.MethodPost, "/roles", "roles", "Create a role", created), a.createRole)
-	handle(a, operation("get-role", http.MethodGet, "/roles/{name}", "roles", "Get a role", one), a.getRole)
+	handle(a, operation("get-role", http.MethodGet, "/roles/{name}", "roles", "Get a role", one, conditional), a.getRole)
 	handle(a, operation("replace-role", http.MethodPut, "/roles/{name}", "roles", "Give a role another content", one, versioned, clashing), a.replaceRole)
 	handle(a, operation("delete-role", http.MethodDelete, "/roles/{name}", "roles", "Delete a role and take it from everybody", one, versioned, empty, clashing), a.deleteRole)
 }
@@ -112,7 +116,7 @@ func (a *API) listRoles(_ context.Context, in *listRoles) (*rolePage, error) {
 	return page, nil
 }
 
-func (a *API) createRole(ctx context.Context, in *createRole) (*roleOut, error) {
+func (a *API) createRole(ctx context.Context, in *createRole) (*roleMade, error) {
 	by, err := a.once(ctx, in.IdempotencyKey, "POST /roles", in.RawBody)
 	if err != nil {
 		return nil, err
@@ -126,12 +130,7 @@ func (a *API) createRole(ctx context.Context, in *createRole) (*roleOut, error) 
 	if err != nil {
 		return nil, err
 	}
-	out := newRoleOut(r)
-	out.Location = a.URL + "/roles/" + r.Name
-	if replayed {
-		out.Replayed = "true"
-	}
-	return out, nil
+	return &roleMade{madeAt(a.URL+"/roles/"+r.Name, replayed), web.ETag(r.Version), showRole(r)}, nil
 }
 
 func (a *API) role(name string) (rbac.Role, error) {
@@ -195,11 +194,10 @@ func (a *API) showGrant(g rbac.Grant) Grant {
 	return Grant{ID: g.ID, Role: g.Role, Until: stamp(g.Until), Reason: g.Reason, GrantedBy: g.By, GrantedAt: stamp(g.At), Live: g.Live(a.Clock.Now())}
 }
 
-type grantOut struct {
-	ETag     string `header:"ETag"`
-	Location string `header:"Location"`
-	Replayed string `header:"Idempotency-Replayed" doc:"true where an earlier request with the key had made it"`
-	Body     Grant
+type grantMade struct {
+	Made
+	ETag string `header:"ETag"`
+	Body Grant
 }
 
 type grantPage struct {
@@ -251,7 +249,7 @@ func (a *API) listGrants(ctx context.Context, in *ByID) (*grantPage, error) {
 	return page, nil
 }
 
-func (a *API) giveRole(ctx context.Context, in *giveRole) (*grantOut, error) {
+func (a *API) giveRole(ctx context.Context, in *giveRole) (*grantMade, error) {
 	by, err := a.once(ctx, in.IdempotencyKey, "POST /users/"+in.ID+"/roles", in.RawBody)
 	if err != nil {
 		return nil, err
@@ -268,11 +266,8 @@ func (a *API) giveRole(ctx context.Context, in *giveRole) (*grantOut, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &grantOut{ETag: grantTag(g), Location: strings.Join([]string{a.URL, "users", in.ID, "roles", g.Role}, "/"), Body: a.showGrant(g)}
-	if replayed {
-		out.Replayed = "true"
-	}
-	return out, nil
+	location := strings.Join([]string{a.URL, "users", in.ID, "roles", g.Role}, "/")
+	return &grantMade{madeAt(location, replayed), grantTag(g), a.showGrant(g)}, nil
 }
 
 func (a *API) grant(ctx context.Context, user, role string) (rbac.Grant, error) {

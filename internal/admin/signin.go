@@ -27,6 +27,9 @@ func (a *API) describeSignIn() {
 		}
 		return r
 	}
+	tooLarge := answer("invalid_request: the body is over 16 KiB", oauthError)
+	otherType := answer("invalid_request: the body is of another type", oauthError)
+	away := answer("temporarily_unavailable: the database does not answer", oauthError)
 	doc := a.huma.OpenAPI()
 	doc.AddOperation(&huma.Operation{
 		OperationID: "login", Method: http.MethodPost, Path: "/auth/login", Tags: []string{"sign in"}, Summary: "Sign in with a password",
@@ -37,16 +40,20 @@ func (a *API) describeSignIn() {
 		Responses: map[string]*huma.Response{
 			"200": answer("Tokens", tokens), "400": answer("invalid_request, invalid_scope or invalid_target", oauthError),
 			"401": answer("invalid_grant: the username or the password is wrong", oauthError), "429": answer("temporarily_unavailable: see Retry-After", oauthError),
+			"413": tooLarge, "415": otherType, "503": away,
 		},
 	})
 	doc.AddOperation(&huma.Operation{
 		OperationID: "refresh", Method: http.MethodPost, Path: "/auth/refresh", Tags: []string{"sign in"}, Summary: "Spend a refresh token for the next pair",
 		RequestBody: body([]string{"refresh_token"}, map[string]*huma.Schema{"refresh_token": secretText, "scope": text, "client_id": text}),
-		Responses:   map[string]*huma.Response{"200": answer("Tokens", tokens), "400": answer("invalid_grant: the token is spent, expired or unknown", oauthError)},
+		Responses: map[string]*huma.Response{
+			"200": answer("Tokens", tokens), "400": answer("invalid_grant: the token is spent, expired or unknown", oauthError),
+			"401": answer("invalid_client", oauthError), "413": tooLarge, "415": otherType, "503": away,
+		},
 	})
 	doc.AddOperation(&huma.Operation{
 		OperationID: "logout", Method: http.MethodPost, Path: "/auth/logout", Tags: []string{"sign in"}, Summary: "End what was signed in",
 		RequestBody: body(nil, map[string]*huma.Schema{"refresh_token": secretText}),
-		Responses:   map[string]*huma.Response{"204": answer("Done, or there was nothing to do", nil)},
+		Responses:   map[string]*huma.Response{"204": answer("Done, or there was nothing to do", nil), "503": away},
 	})
 }

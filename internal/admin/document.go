@@ -1,0 +1,136 @@
+package admin
+
+import (
+	"encoding/json"
+	"maps"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+// Document returns the OpenAPI document. needs says which permission the site
+// map asks for an operation, "" for none but a token, and false for an
+// operation that is open to all.
+func (a *API) Document(needs func(operation string) (permission string, token bool)) ([]byte, error) {
+	doc := a.huma.OpenAPI()
+	for _, item := range doc.Paths {
+		for _, op := range operations(item) {
+			if op != nil {
+				correct(op)
+			}
+		}
+	}
+	a.describeSignIn()
+	for path, item := range doc.Paths {
+		for method, op := range operations(item) {
+			if op == nil {
+				continue
+			}
+			permission, token := needs(method + " " + path)
+			secure(doc, op, permission, token)
+		}
+	}
+	widen(doc)
+	return json.Marshal(doc)
+}
+
+func operations(i *huma.PathItem) map[string]*huma.Operation {
+	return map[string]*huma.Operation{
+		http.MethodGet: i.Get, http.MethodPost: i.Post, http.MethodPut: i.Put, http.MethodPatch: i.Patch, http.MethodDelete: i.Delete,
+	}
+}
+
+// correct makes what huma describes what is served: bodies are JSON alone, and what
+// it would tell as 422 is told as 400. Beside an operation's own errors there are
+// those that come before it.
+func correct(op *huma.Operation) {
+	problem := op.Responses["400"]
+	also := func(status int) {
+		r := *problem
+		r.Description = http.StatusText(status)
+		op.Responses[strconv.Itoa(status)] = &r
+	}
+	delete(op.Responses, "422")
+	also(http.StatusServiceUnavailable)
+	if op.RequestBody == nil {
+		return
+	}
+	also(http.StatusRequestEntityTooLarge)
+	also(http.StatusUnsupportedMediaType)
+	content := op.RequestBody.Content
+	delete(content, "application/octet-stream")
+	if op.Method == http.MethodPatch {
+		content[mergePatchType] = content["application/json"]
+	}
+}
+
+// secure says who may call an operation.
+func secure(doc *huma.OpenAPI, op *huma.Operation, permission string, token bool) {
+	if !token {
+		op.Security = []map[string][]string{}
+		return
+	}
+	scopes := []string{}
+	if permission != "" {
+		scopes = append(scopes, permission)
+		doc.Components.SecuritySchemes["password"].Flows.Password.Scopes[permission] = "The permission " + permission
+		op.Description = strings.TrimSpace(op.Description + "\n\nNeeds the permission `" + permission + "`.")
+	}
+	op.Security = []map[string][]string{{"password": scopes}, {"bearer": scopes}}
+}
+
+// widen lets answers have more fields than the document knows, since more may
+// come. A request with a field that is not known stays refused.
+func widen(doc *huma.OpenAPI) {
+	schemas := doc.Components.Schemas.Map()
+	var sent []string // by the caller
+	for _, item := range doc.Paths {
+		for _, op := range operations(item) {
+			if op == nil || op.RequestBody == nil {
+				continue
+			}
+			for _, media := range op.RequestBody.Content {
+				sent = append(sent, named(media.Schema)...)
+			}
+		}
+	}
+	for i := 0; i < len(sent); i++ {
+		for _, property := range schemas[sent[i]].Properties {
+			sent = append(sent, named(property)...)
+		}
+	}
+	for name := range maps.Keys(schemas) {
+		if !slices.Contains(sent, name) {
+			schemas[name].AdditionalProperties = nil
+		}
+	}
+}
+
+// named returns the name of the schema that a schema refers to, if it does.
+func named(s *huma.Schema) []string {
+	if name, ok := strings.CutPrefix(s.Ref, "#/components/schemas/"); ok {
+		return []string{name}
+	}
+	return nil
+}
+
+// jsonObject is a JSON object as it stands in a body.
+type jsonObject json.RawMessage
+
+// Schema describes it: an object of any fields, or null, which in a merge patch
+// takes it away.
+func (jsonObject) Schema(huma.Registry) *huma.Schema {
+	return &huma.Schema{Type: huma.TypeObject, Nullable: true, AdditionalProperties: true}
+}
+
+// MarshalJSON returns the object.
+func (o jsonObject) MarshalJSON() ([]byte, error) { return o, nil }
+
+// UnmarshalJSON keeps the object.
+func (o *jsonObject) UnmarshalJSON(text []byte) error {
+	*o = slices.Clone(text)
+	return nil
+}

@@ -1,0 +1,455 @@
+package server_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math"
+	"net/http"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/doorward/doorward/internal/servertest"
+)
+
+// unwritten are the routes that the document does not describe: what is not part of
+// the API, or has a document of its own.
+var unwritten = []string{
+	"GET /{$}", "GET /healthz", "GET /readyz", "GET /openapi.json", "GET /oauth2/jwks",
+	"GET /.well-known/oauth-authorization-server", "GET /.well-known/oauth-protected-resource",
+}
+
+// document is an OpenAPI document, read.
+type document struct {
+	t    *testing.T
+	root map[string]any
+}
+
+func readDocument(t *testing.T, s *servertest.Site) document {
+	t.Helper()
+	d := document{t: t}
+	s.Send(t, "GET", "/openapi.json", "", "").JSON(t, &d.root)
+	return d
+}
+
+// at returns what stands under keys, or fails the test.
+func (d document) at(from any, keys ...string) any {
+	d.t.Helper()
+	for _, k := range keys {
+		m, ok := from.(map[string]any)
+		if !ok || m[k] == nil {
+			d.t.Fatalf("nothing at %v", keys)
+		}
+		from = m[k]
+	}
+	return from
+}
+
+func (d document) object(from any, keys ...string) map[string]any {
+	d.t.Helper()
+	m, ok := d.at(from, keys...).(map[string]any)
+	if !ok {
+		d.t.Fatalf("no object at %v", keys)
+	}
+	return m
+}
+
+// operations returns the operations, by "METHOD /path".
+func (d document) operations() map[string]map[string]any {
+	d.t.Helper()
+	list := map[string]map[string]any{}
+	for path, item := range d.object(d.root, "paths") {
+		for method, op := range d.object(item) {
+			if !slices.Contains([]string{"get", "put", "post", "patch", "delete"}, method) {
+				d.t.Errorf("%s has %s, which is no method", path, method)
+				continue
+			}
+			list[strings.ToUpper(method)+" "+path] = d.object(op)
+		}
+	}
+	return list
+}
+
+// resolve follows a reference.
+func (d document) resolve(schema map[string]any) map[string]any {
+	d.t.Helper()
+	ref, ok := schema["$ref"].(string)
+	if !ok {
+		return schema
+	}
+	parts := strings.Split(ref, "/")
+	if parts[0] != "#" {
+		d.t.Fatalf("%s is not in this document", ref)
+	}
+	return d.object(d.root, parts[1:]...)
+}
+
+// wrong returns what is wrong with a value. A property that the schema does not name
+// is wrong even where the schema allows others: it is not documented.
+func (d document) wrong(schema map[string]any, v any, at string) (all []string) {
+	d.t.Helper()
+	schema = d.resolve(schema)
+	var types []string
+	switch ty := schema["type"].(type) {
+	case string:
+		types = []string{ty}
+	case []any:
+		for _, one := range ty {
+			types = append(types, fmt.Sprint(one))
+		}
+	default:
+		return []string{at + ": its schema has no type"}
+	}
+	if !slices.Contains(types, typeOf(v)) && (typeOf(v) != "integer" || !slices.Contains(types, "number")) {
+		return []string{fmt.Sprintf("%s is a %s, not one of %v", at, typeOf(v), types)}
+	}
+	if enum, ok := schema["enum"].([]any); ok && !slices.Contains(enum, v) {
+		all = append(all, fmt.Sprintf("%s is %v, not one of %v", at, v, enum))
+	}
+	switch v := v.(type) {
+	case map[string]any:
+		properties, _ := schema["properties"].(map[string]any)
+		required, _ := schema["required"].([]any)
+		for _, name := range required {
+			if _, ok := v[name.(string)]; !ok {
+				all = append(all, fmt.Sprintf("%s has no %s", at, name))
+			}
+		}
+		for name, value := range v {
+			if p, ok := properties[name].(map[string]any); ok {
+				all = append(all, d.wrong(p, value, at+"."+name)...)
+			} else if schema["additionalProperties"] != true { // true: whatever the caller likes
+				all = append(all, at+"."+name+" is not documented")
+			}
+		}
+	case []any:
+		items, ok := schema["items"].(map[string]any)
+		if !ok {
+			return append(all, at+": its schema has no items")
+		}
+		for i, value := range v {
+			all = append(all, d.wrong(items, value, at+"["+strconv.Itoa(i)+"]")...)
+		}
+	}
+	return all
+}
+
+func typeOf(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return "null"
+	case bool:
+		return "boolean"
+	case string:
+		return "string"
+	case float64:
+		if v == math.Trunc(v) {
+			return "integer"
+		}
+		return "number"
+	case []any:
+		return "array"
+	}
+	return "object"
+}
+
+// The document is one of OpenAPI 3.1 in which everything leads somewhere.
+func TestDocumentIsOpenAPI(t *testing.T) {
+	s := servertest.Start(t, servertest.Options{})
+	d := readDocument(t, s)
+	if v, _ := d.root["openapi"].(string); !strings.HasPrefix(v, "3.1.") {
+		t.Errorf("openapi %q", v)
+	}
+	for _, key := range []string{"title", "version"} {
+		if v, _ := d.at(d.root, "info", key).(string); v == "" {
+			t.Errorf("info has no %s", key)
+		}
+	}
+	text, err := json.Marshal(d.root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	refs := regexp.MustCompile(`"\$ref":"([^"]*)"`).FindAllStringSubmatch(string(text), -1)
+	if len(refs) < 10 {
+		t.Errorf("%d references", len(refs))
+	}
+	used := map[string]bool{}
+	for _, ref := range refs {
+		d.resolve(map[string]any{"$ref": ref[1]})
+		used[ref[1]] = true
+	}
+	for name, schema := range d.object(d.root, "components", "schemas") {
+		if !used["#/components/schemas/"+name] {
+			t.Errorf("nothing refers to the schema %s", name)
+		}
+		checkSchema(t, d.object(schema), name)
+	}
+	schemes := d.object(d.root, "components", "securitySchemes")
+	declared := d.object(schemes, "password", "flows", "password", "scopes")
+	ids := map[string]bool{}
+	for name, op := range d.operations() {
+		id, _ := op["operationId"].(string)
+		if id == "" || ids[id] || op["summary"] == "" || op["tags"] == nil {
+			t.Errorf("%s: operationId %q, summary %q", name, id, op["summary"])
+		}
+		ids[id] = true
+		checkParameters(t, d, name, op)
+		for status, r := range d.object(op, "responses") {
+			if description, _ := d.object(r)["description"].(string); description == "" || !regexp.MustCompile(`^[1-5]\d\d$`).MatchString(status) {
+				t.Errorf("%s: its response %s has no description", name, status)
+			}
+		}
+		security, ok := op["security"].([]any)
+		if !ok {
+			t.Errorf("%s does not say who may call it", name)
+		}
+		for _, requirement := range security {
+			for scheme, scopes := range d.object(requirement) {
+				if schemes[scheme] == nil {
+					t.Errorf("%s: there is no scheme %s", name, scheme)
+				}
+				for _, scope := range scopes.([]any) {
+					if declared[scope.(string)] == nil {
+						t.Errorf("%s: the scope %s is not declared", name, scope)
+					}
+				}
+			}
+		}
+	}
+}
+
+// checkParameters fails the test unless the parameters of an operation are those of
+// its path, and well formed.
+func checkParameters(t *testing.T, d document, name string, op map[string]any) {
+	t.Helper()
+	var inPath []string
+	parameters, _ := op["parameters"].([]any)
+	for _, p := range parameters {
+		parameter := d.object(p)
+		in := parameter["in"]
+		if in == "path" {
+			inPath = append(inPath, parameter["name"].(string))
+		}
+		if in == "path" && parameter["required"] != true || !slices.Contains([]any{"path", "query", "header"}, in) {
+			t.Errorf("%s: parameter %v", name, parameter)
+		}
+		checkSchema(t, d.object(parameter, "schema"), name+" "+fmt.Sprint(parameter["name"]))
+	}
+	var wanted []string
+	for _, m := range regexp.MustCompile(`\{(\w+)\}`).FindAllStringSubmatch(name, -1) {
+		wanted = append(wanted, m[1])
+	}
+	slices.Sort(inPath)
+	slices.Sort(wanted)
+	if !slices.Equal(inPath, wanted) {
+		t.Errorf("%s has the parameters %v", name, inPath)
+	}
+	if body, ok := op["requestBody"].(map[string]any); ok {
+		for mediaType, content := range d.object(body, "content") {
+			known := []string{"application/json", "application/merge-patch+json", "application/x-www-form-urlencoded"}
+			if !slices.Contains(known, mediaType) || (mediaType == "application/merge-patch+json") && !strings.HasPrefix(name, "PATCH ") {
+				t.Errorf("%s takes a body of the type %s", name, mediaType)
+			}
+			checkSchema(t, d.resolve(d.object(content, "schema")), name+" body")
+		}
+	}
+}
+
+// checkSchema fails the test unless a schema says what a value is.
+func checkSchema(t *testing.T, schema map[string]any, at string) {
+	t.Helper()
+	if _, ok := schema["$ref"]; ok {
+		return
+	}
+	if schema["type"] == nil {
+		t.Errorf("%s: the schema has no type", at)
+	}
+	properties, _ := schema["properties"].(map[string]any)
+	for name, p := range properties {
+		checkSchema(t, p.(map[string]any), at+"."+name)
+	}
+	required, _ := schema["required"].([]any)
+	for _, name := range required {
+		if properties[name.(string)] == nil {
+			t.Errorf("%s requires %s, which it does not have", at, name)
+		}
+	}
+	if items, ok := schema["items"].(map[string]any); ok {
+		checkSchema(t, items, at+"[]")
+	}
+}
+
+// The document and the site map tell of the same operations, and of the same
+// permissions.
+func TestDocumentIsTheSiteMap(t *testing.T) {
+	s := servertest.Start(t, servertest.Options{})
+	operations := readDocument(t, s).operations()
+	for _, line := range s.Server.SiteMap() {
+		op, ok := operations[line.Pattern]
+		if ok == slices.Contains(unwritten, line.Pattern) {
+			t.Errorf("%s is in the document: %t", line.Pattern, ok)
+			continue
+		}
+		delete(operations, line.Pattern)
+		if !ok {
+			continue
+		}
+		want := `[]`
+		if !line.Open {
+			scopes := `[]`
+			if line.Permission != "" {
+				scopes = `["` + line.Permission + `"]`
+			}
+			want = `[{"password":` + scopes + `},{"bearer":` + scopes + `}]`
+		}
+		if got, err := json.Marshal(op["security"]); err != nil || string(got) != want {
+			t.Errorf("%s: security %s, want %s", line.Pattern, got, want)
+		}
+	}
+	for name := range operations {
+		t.Errorf("%s is in the document, and not on the site map", name)
+	}
+}
+
+// What the server answers is what the document says: the status, the media type, the
+// fields and the headers.
+func TestAnswersFitTheDocument(t *testing.T) {
+	servertest.Each(t, func(t *testing.T, s *servertest.Site) {
+		d := readDocument(t, s)
+		operations := d.operations()
+		succeeded := map[string]bool{}
+		check := func(pattern string, a servertest.Answer) servertest.Answer {
+			t.Helper()
+			responses := d.object(operations[pattern], "responses")
+			r, ok := responses[strconv.Itoa(a.Status)].(map[string]any)
+			if !ok {
+				t.Errorf("%s answers %d, which is not documented: %s", pattern, a.Status, a.Body)
+				return a
+			}
+			succeeded[pattern] = succeeded[pattern] || a.Status < 300
+			headers, _ := r["headers"].(map[string]any)
+			for name := range headers {
+				if name != "Idempotency-Replayed" && a.Header.Get(name) == "" {
+					t.Errorf("%s answers %d without %s", pattern, a.Status, name)
+				}
+			}
+			for _, name := range []string{"ETag", "Location", "Retry-After", "Idempotency-Replayed"} {
+				if _, told := headers[name]; a.Status < 300 && a.Header.Get(name) != "" && !told {
+					t.Errorf("%s answers %d with %s, which is not documented", pattern, a.Status, name)
+				}
+			}
+			content, _ := r["content"].(map[string]any)
+			if a.Body == "" {
+				if len(content) > 0 && a.Status != http.StatusNotModified {
+					t.Errorf("%s answers %d without a body", pattern, a.Status)
+				}
+				return a
+			}
+			media, ok := content[a.Header.Get("Content-Type")].(map[string]any)
+			if !ok {
+				t.Errorf("%s answers %d as %s; documented is %v", pattern, a.Status, a.Header.Get("Content-Type"), slices.Sorted(maps.Keys(content)))
+				return a
+			}
+			var v any
+			a.JSON(t, &v)
+			for _, w := range d.wrong(d.object(media, "schema"), v, pattern+": "+strconv.Itoa(a.Status)) {
+				t.Error(w)
+			}
+			return a
+		}
+		converse(t, s, check)
+		for pattern := range operations {
+			if !succeeded[pattern] {
+				t.Errorf("%s: no good answer was tried", pattern)
+			}
+		}
+	})
+}
+
+// converse makes a call of each operation that succeeds, and some that do not.
+func converse(t *testing.T, s *servertest.Site, check func(string, servertest.Answer) servertest.Answer) {
+	t.Helper()
+	ann := s.User(t, "ann", "viewer")
+	login := func(name, password string) servertest.Answer {
+		return check("POST /auth/login", s.Form(t, "/auth/login", "username", name, "password", password))
+	}
+	tokens := pair(t, login(servertest.Admin, servertest.Password))
+	call := func(pattern, path string, body any, headers ...string) servertest.Answer {
+		t.Helper()
+		method, _, _ := strings.Cut(pattern, " ")
+		return check(pattern, s.Call(t, tokens.Access, method, path, body, headers...))
+	}
+	type m = map[string]any
+	login("nobody", "x")
+	login("", "")
+	check("POST /auth/login", s.Send(t, "POST", "/auth/login", "text/plain", "x"))
+	check("POST /auth/login", s.Send(t, "POST", "/auth/login", "application/json", strings.Repeat(" ", 17<<10)))
+	check("POST /auth/refresh", s.Refresh(t, "dwr_x"))
+	check("POST /auth/refresh", s.Refresh(t, tokens.Refresh, "client_id", "nosuch"))
+	check("POST /auth/refresh", s.Send(t, "POST", "/auth/refresh", "text/plain", "x"))
+	check("POST /auth/refresh", s.Send(t, "POST", "/auth/refresh", "application/json", strings.Repeat(" ", 17<<10)))
+	tokens = pair(t, check("POST /auth/refresh", s.Refresh(t, tokens.Refresh)))
+
+	call("GET /users/me", "/users/me", nil)
+	call("PATCH /users/me", "/users/me", m{"name": "Root", "profile": m{"given_name": "R"}})
+	call("PATCH /users/me", "/users/me", m{"name": "Root"}, "If-Match", `"v9"`)
+	call("PATCH /users/me", "/users/me", m{"bogus": 1})
+	call("GET /users", "/users?limit=1", nil)
+	call("GET /users", "/users?limit=0", nil)
+	call("POST /users", "/users", m{"username": "bob", "email": "bob@example.com", "attributes": m{"a": []int{1}}, "profile": m{"locale": "de"}}, "Idempotency-Key", "k")
+	call("POST /users", "/users", m{"username": "bob", "email": "bob@example.com", "attributes": m{"a": []int{1}}, "profile": m{"locale": "de"}}, "Idempotency-Key", "k")
+	call("POST /users", "/users", m{"username": "bob"})
+	call("POST /users", "/users", m{"username": "b b"})
+	call("POST /users", "/users", m{"username": strings.Repeat("b", 70<<10)})
+	check("POST /users", s.Send(t, "POST", "/users", "text/plain", "x", "Authorization", "Bearer "+tokens.Access))
+	call("GET /users/{id}", "/users/"+ann.ID, nil)
+	call("GET /users/{id}", "/users/nosuch", nil)
+	call("PATCH /users/{id}", "/users/"+ann.ID, m{"attributes": m{"b": nil, "c": 1}, "profile": nil, "email": nil})
+	call("PATCH /users/{id}", "/users/"+ann.ID, m{"attributes": nil})
+	call("PATCH /users/{id}", "/users/"+ann.ID, m{"username": "bob"})
+	call("PATCH /users/{id}", "/users/nosuch", m{})
+	call("PATCH /users/{id}", "/users/"+ann.ID, m{}, "If-Match", `"v99"`)
+
+	call("GET /roles", "/roles", nil)
+	call("POST /roles", "/roles", m{"name": "clerk", "permissions": []string{"orders:read"}, "inherits": []string{"viewer"}})
+	call("POST /roles", "/roles", m{"name": "clerk"})
+	call("POST /roles", "/roles", m{"name": "Clerk"})
+	call("GET /roles/{name}", "/roles/clerk", nil)
+	call("GET /roles/{name}", "/roles/clerk", nil, "If-None-Match", `"v1"`)
+	call("GET /roles/{name}", "/roles/nosuch", nil)
+	call("PUT /roles/{name}", "/roles/clerk", m{})
+	call("PUT /roles/{name}", "/roles/viewer", m{})
+	call("PUT /roles/{name}", "/roles/clerk", m{}, "If-Match", `"v1"`)
+	call("POST /users/{id}/roles", "/users/"+ann.ID+"/roles", m{"role": "clerk", "until": "2100-01-01T00:00:00Z", "reason": "because"})
+	call("POST /users/{id}/roles", "/users/"+ann.ID+"/roles", m{"role": "clerk"})
+	call("POST /users/{id}/roles", "/users/nosuch/roles", m{"role": "clerk"})
+	call("GET /users/{id}/roles", "/users/"+ann.ID+"/roles", nil)
+	call("GET /users/{id}/roles", "/users/nosuch/roles", nil)
+	call("DELETE /users/{id}/roles/{role}", "/users/"+ann.ID+"/roles/clerk", nil, "If-Match", `"x"`)
+	call("DELETE /users/{id}/roles/{role}", "/users/"+ann.ID+"/roles/clerk", nil)
+	call("DELETE /users/{id}/roles/{role}", "/users/"+ann.ID+"/roles/clerk", nil)
+	call("DELETE /users/{id}/roles/{role}", "/users/"+subject(t, s, tokens.Access)+"/roles/admin", nil)
+	call("DELETE /roles/{name}", "/roles/clerk", nil)
+	call("DELETE /roles/{name}", "/roles/clerk", nil)
+	call("DELETE /roles/{name}", "/roles/viewer", nil)
+	call("DELETE /users/{id}", "/users/"+subject(t, s, tokens.Access), nil)
+	call("DELETE /users/{id}", "/users/"+ann.ID, nil, "If-Match", `"v99"`)
+	call("DELETE /users/{id}", "/users/"+ann.ID, nil)
+	call("DELETE /users/{id}", "/users/"+ann.ID, nil)
+
+	s.User(t, "eve", "viewer")
+	admin := tokens
+	tokens = s.Login(t, "eve")
+	call("GET /users", "/users", nil)
+	call("DELETE /roles/{name}", "/roles/viewer", nil)
+	tokens = admin
+	call("POST /users/me/password", "/users/me/password", m{"current_password": "wrong", "new_password": "another one of mine"})
+	call("POST /users/me/password", "/users/me/password", m{"current_password": servertest.Password, "new_password": "x"})
+	call("POST /users/me/password", "/users/me/password", m{"current_password": servertest.Password, "new_password": "another one of mine"})
+	call("GET /users/me", "/users/me", nil)
+	call("GET /users", "/users?access_token=x", nil)
+	check("POST /auth/logout", s.Form(t, "/auth/logout", "refresh_token", tokens.Refresh))
+}
