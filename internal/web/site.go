@@ -139,7 +139,7 @@ func (s Site) contain(r *http.Request, a *answer, known *Request) {
 }
 
 // line writes the one log line of a request. Neither the query nor a body is in
-// it; the path is, only where no route has it.
+// it; the path is, only where no route has it, and without what is long in it.
 func (s Site) line(r *http.Request, a *answer, known *Request) {
 	level := slog.LevelInfo
 	if a.status >= 500 || known.panicked {
@@ -155,7 +155,7 @@ func (s Site) line(r *http.Request, a *answer, known *Request) {
 		slog.Int("status", a.status), slog.Int64("us", now.Sub(known.began).Microseconds()), slog.String("address", known.By.Origin.Address),
 	)
 	if known.Route == "" {
-		attrs = append(attrs, slog.String("path", bounded(r.URL.Path, 128)))
+		attrs = append(attrs, slog.String("path", shown(r.URL.Path)))
 	}
 	if known.By.ID != "" {
 		attrs = append(attrs, slog.String("by", known.By.String()))
@@ -174,6 +174,18 @@ func text(a netip.Addr) string {
 		return ""
 	}
 	return a.String()
+}
+
+// shown returns a path for the log. A segment longer than any of ours may be a
+// token that somebody put there.
+func shown(path string) string {
+	segments := strings.Split(bounded(path, 512), "/")
+	for i, s := range segments {
+		if len(s) > 40 {
+			segments[i] = "…"
+		}
+	}
+	return bounded(strings.Join(segments, "/"), 128)
 }
 
 func bounded(s string, n int) string {

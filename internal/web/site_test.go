@@ -221,6 +221,15 @@ func TestAttackDOS009PanicInTheMiddle(t *testing.T) {
 	}
 }
 
+// A token that was put into a path is not logged with it.
+func TestPathInTheLog(t *testing.T) {
+	token := "dwr_" + strings.Repeat("x", 71)
+	_, log := around(site, request("/auth/refresh/"+token+"/.well-known/oauth-authorization-server"), ok)
+	if strings.Contains(log, "xxx") || !strings.Contains(log, "/auth/refresh/…/.well-known/oauth-authorization-server") {
+		t.Error(log)
+	}
+}
+
 func TestAttackDOS006MediaTypes(t *testing.T) {
 	for _, tt := range []struct {
 		header http.Header
