@@ -135,8 +135,9 @@ func (s *sqliteDB) about(ctx context.Context) (Settings, error) {
 
 func (s *sqliteDB) close() error {
 	s.queue.close()
+	err := s.readers.Close()
 	<-s.done
-	return errors.Join(s.readers.Close(), s.writers.Close())
+	return errors.Join(err, s.writers.Close())
 }
 
 // sqliteWriter is the one goroutine that writes.
@@ -155,6 +156,9 @@ func (w *sqliteWriter) run(jobs <-chan *job) {
 		}
 	}
 	if w.conn != nil {
+		// The file alone then holds everything: whoever copies it once the program
+		// has ended has it all. Where another process reads, that one will do this.
+		_ = w.statement("PRAGMA wal_checkpoint(TRUNCATE)")
 		w.conn.Close()
 	}
 }
