@@ -22,6 +22,7 @@ type measure struct {
 	Errors int
 	CPU    time.Duration // of the process for a request
 	PG     time.Duration // of PostgreSQL for a request
+	All    time.Duration // of both and of the load for a request
 	Peak   int64         // the most memory of the process during the run, bytes
 	Others float64       // the part of the machine's processor time that other programs took
 	Note   string
@@ -60,7 +61,8 @@ func (w work) usage() (u usage, err error) {
 // answered.
 func (m *measure) used(from, to usage, n float64) {
 	if n > 0 {
-		m.CPU, m.PG = time.Duration(float64(to.own-from.own)/n), time.Duration(float64(to.pg-from.pg)/n)
+		each := func(d time.Duration) time.Duration { return time.Duration(float64(d) / n) }
+		m.CPU, m.PG, m.All = each(to.own-from.own), each(to.pg-from.pg), each(to.all-from.all)
 	}
 	whole := to.at.Sub(from.at) * time.Duration(runtime.NumCPU())
 	m.Others = max(0, float64(to.machine-from.machine-(to.all-from.all))/float64(whole))
@@ -142,6 +144,7 @@ func median(list []measure) measure {
 		P99:  middle(list, func(m measure) time.Duration { return m.P99 }),
 		CPU:  middle(list, func(m measure) time.Duration { return m.CPU }),
 		PG:   middle(list, func(m measure) time.Duration { return m.PG }),
+		All:  middle(list, func(m measure) time.Duration { return m.All }),
 		Peak: middle(list, func(m measure) int64 { return m.Peak }),
 		Note: list[len(list)-1].Note,
 	}
