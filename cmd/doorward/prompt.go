@@ -66,7 +66,8 @@ func (p *program) secretLine(what string) (secret.Text, error) {
 // typed reads what a person types without showing it. When ctx ends meanwhile,
 // the terminal is left as it was.
 func (p *program) typed(ctx context.Context, f *os.File, question string) (secret.Text, error) {
-	before, err := term.GetState(int(f.Fd()))
+	fd := int(f.Fd())
+	before, err := term.GetState(fd)
 	if err != nil {
 		return secret.Text{}, err
 	}
@@ -77,7 +78,7 @@ func (p *program) typed(ctx context.Context, f *os.File, question string) (secre
 	}
 	read := make(chan line, 1)
 	go func() {
-		text, err := term.ReadPassword(int(f.Fd()))
+		text, err := term.ReadPassword(fd)
 		read <- line{text, err}
 	}()
 	select {
@@ -89,7 +90,7 @@ func (p *program) typed(ctx context.Context, f *os.File, question string) (secre
 		return secret.From(string(l.text)), l.err
 	case <-ctx.Done(): // the reader is left behind; the program ends
 		fmt.Fprintln(p.stderr)
-		return secret.Text{}, errors.Join(errInterrupted, term.Restore(int(f.Fd()), before))
+		return secret.Text{}, errors.Join(errInterrupted, term.Restore(fd, before))
 	}
 }
 

@@ -35,9 +35,9 @@ func pty(t *testing.T) (person, terminal *os.File) {
 	return person, terminal
 }
 
-func echoes(t *testing.T, f *os.File) bool {
+func echoes(t *testing.T, fd int) bool {
 	t.Helper()
-	state, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
+	state, err := unix.IoctlGetTermios(fd, unix.TCGETS)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,20 +56,22 @@ func await(t *testing.T, what string, so func() bool) {
 
 // interview runs init at a terminal until it ends.
 type interview struct {
-	person, terminal *os.File
-	stderr           output
-	code             chan int
-	cancel           func()
+	person   *os.File
+	terminal int // file descriptor
+	stderr   output
+	code     chan int
+	cancel   func()
 }
 
 func interviewed(t *testing.T) *interview {
 	t.Helper()
 	i := &interview{code: make(chan int, 1)}
-	i.person, i.terminal = pty(t)
+	person, terminal := pty(t)
+	i.person, i.terminal = person, int(terminal.Fd())
 	dir := t.TempDir()
 	ctx, cancel := context.WithCancel(t.Context())
 	i.cancel = cancel
-	p := &program{env: cleanEnv(), stdin: i.terminal, stdout: &output{}, stderr: &i.stderr, began: time.Now(), tweaks: cheap}
+	p := &program{env: cleanEnv(), stdin: terminal, stdout: &output{}, stderr: &i.stderr, began: time.Now(), tweaks: cheap}
 	go func() {
 		i.code <- p.run(ctx, []string{
 			"init", "--issuer", "https://auth.example.com", "--config", filepath.Join(dir, "doorward.yaml"), "--database", "sqlite:" + filepath.Join(dir, "db"),
