@@ -27,6 +27,9 @@ func (s *Store) CreateUser(ctx context.Context, by principal.Principal, u accoun
 		if err := t.once(e); err != nil {
 			return err
 		}
+		if err := t.still(by); err != nil {
+			return err
+		}
 		_, err := t.exec(`INSERT INTO users (id, username, username_key, email, email_key, email_verified, status, name, profile,
 				attributes, password, created_at, updated_at, signed_in_at, version)
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?)`,
@@ -184,6 +187,11 @@ func (s *Store) DeleteUser(ctx context.Context, by principal.Principal, d accoun
 // administrator.
 func (t *tx) upon(by principal.Principal, id string, removes bool, change func() error) error {
 	own := by.Kind == principal.User && by.ID == id
+	if own {
+		if err := t.still(by); err != nil {
+			return err
+		}
+	}
 	if !removes && (own || by.Trusted()) {
 		return change()
 	}

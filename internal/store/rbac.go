@@ -138,6 +138,19 @@ func (t *tx) actor(by principal.Principal, some func([]rbac.Grant) []rbac.Grant)
 	return t.roles.Actor(t.roles.Effective(some(grants), "", t.now), by.Scopes), nil
 }
 
+// still refuses whoever lost the permission that let his request pass, where no
+// rule is held against his permissions.
+func (t *tx) still(by principal.Principal) error {
+	if by.Needs == "" {
+		return nil
+	}
+	if err := t.lockPolicy(); err != nil {
+		return err
+	}
+	_, err := t.toucher(by)
+	return err
+}
+
 // mayTouch holds the rule of who may act on whom.
 func (t *tx) mayTouch(by principal.Principal, id string) error {
 	if !text(id) {

@@ -1,0 +1,143 @@
+package store_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/doorward/doorward/internal/account"
+	"github.com/doorward/doorward/internal/clock"
+	"github.com/doorward/doorward/internal/fault"
+	"github.com/doorward/doorward/internal/principal"
+	"github.com/doorward/doorward/internal/rbac"
+	"github.com/doorward/doorward/internal/store"
+	"github.com/doorward/doorward/internal/store/storetest"
+)
+
+// act is a verb that needs a permission.
+type act struct {
+	name, needs string
+	do          func(ctx context.Context, by principal.Principal) error
+}
+
+// acts are the verbs of the management API, upon things that hold nothing: of the
+// rules only that the permission is still held stands in the way. They can be done
+// once, in this order.
+func acts(v *storetest.Services, me, other account.User) []act {
+	name := "renamed"
+	change := account.Change{Name: &name}
+	return []act{
+		{"create an account", "users:write", func(ctx context.Context, by principal.Principal) error {
+			_, err := v.Accounts.Create(ctx, by, account.Draft{Username: "made"})
+			return err
+		}},
+		{"change another's account", "users:write", func(ctx context.Context, by principal.Principal) error {
+			_, err := v.Accounts.Update(ctx, by, other.ID, change)
+			return err
+		}},
+		{"change one's own account", "users:write", func(ctx context.Context, by principal.Principal) error {
+			_, err := v.Accounts.Update(ctx, by, me.ID, change)
+			return err
+		}},
+		{"create a role", "roles:write", func(ctx context.Context, by principal.Principal) error {
+			_, err := v.Roles.CreateRole(ctx, by, rbac.Role{Name: "made"})
+			return err
+		}},
+		{"change a role", "roles:write", func(ctx context.Context, by principal.Principal) error {
+			_, err := v.Roles.ReplaceRole(ctx, by, rbac.Role{Name: "empty", Description: "changed"})
+			return err
+		}},
+		{"give a role", "roles:grant", func(ctx context.Context, by principal.Principal) error {
+			_, err := v.Roles.Give(ctx, by, other.ID, "empty", time.Time{}, "")
+			return err
+		}},
+		{"take a role", "roles:grant", func(ctx context.Context, by principal.Principal) error {
+			return v.Roles.Take(ctx, by, other.ID, "held")
+		}},
+		{"delete a role", "roles:write", func(ctx context.Context, by principal.Principal) error {
+			return v.Roles.DeleteRole(ctx, by, "empty", 0)
+		}},
+		{"delete another's account", "users:write", func(ctx context.Context, by principal.Principal) error {
+			return v.Accounts.Delete(ctx, by, other.ID, 0, false)
+		}},
+		{"delete one's own account", "users:write", func(ctx context.Context, by principal.Principal) error {
+			return v.Accounts.Delete(ctx, by, me.ID, 0, false)
+		}},
+	}
+}
+
+// A request was let in, and was on its way for a while. Who has lost the permission
+// that let it in, by a grant that was taken away or has ended, by a role that lost
+// it, or with his account, is refused by the transaction; and nothing happened.
+func TestAttackPermissionLostOnTheWay(t *testing.T) {
+	storetest.EachDSN(t, func(t *testing.T, dsn string) {
+		t.Parallel()
+		now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+		still := clock.Func(func() time.Time { return now })
+		v := storetest.NewServices(t, storetest.Open(t, dsn, store.Options{Clock: still}), storetest.Parts{Clock: still})
+		w := storetest.NewWitness(t, dsn)
+		manager := rbac.Role{Name: "manager", Permissions: []string{"users:write", "roles:write", "roles:grant"}}
+		for _, r := range []rbac.Role{manager, {Name: "empty"}, {Name: "held"}} {
+			if _, err := v.Roles.CreateRole(t.Context(), storetest.Operator, r); err != nil {
+				t.Fatal(err)
+			}
+		}
+		me, other := v.User(t, "me", "manager"), v.User(t, "other", "held")
+		by := principal.Principal{Kind: principal.User, ID: me.ID, Scopes: manager.Permissions}
+		give := func(until time.Time) error {
+			_, err := v.Roles.Give(t.Context(), storetest.Operator, me.ID, "manager", until, "")
+			return err
+		}
+		take := func() error { return v.Roles.Take(t.Context(), storetest.Operator, me.ID, "manager") }
+		set := func(s account.Status) func() error {
+			return func() error {
+				_, err := v.Accounts.Update(t.Context(), storetest.Operator, me.ID, account.Change{Status: &s})
+				return err
+			}
+		}
+		for _, lost := range []struct {
+			how        string
+			lose, back func() error
+		}{
+			{"by the grant", take, func() error { return give(time.Time{}) }},
+			{"by the role", func() error {
+				_, err := v.Roles.ReplaceRole(t.Context(), storetest.Operator, rbac.Role{Name: "manager", Permissions: []string{"roles:read"}})
+				return err
+			}, func() error {
+				_, err := v.Roles.ReplaceRole(t.Context(), storetest.Operator, manager)
+				return err
+			}},
+			{"by the time", func() error {
+				if err := take(); err != nil {
+					return err
+				}
+				defer func() { now = now.Add(time.Minute) }()
+				return give(now.Add(time.Minute))
+			}, func() error { return give(time.Time{}) }},
+			{"with the account", set(account.Disabled), set(account.Active)},
+		} {
+			if err := lost.lose(); err != nil {
+				t.Fatalf("%s: losing it: %v", lost.how, err)
+			}
+			before := w.Dump(t)
+			for _, a := range acts(v, me, other) {
+				by.Needs = a.needs
+				if err := a.do(t.Context(), by); fault.KindOf(err) != fault.Denied {
+					t.Errorf("lost %s: %s: %v, want a Denied fault", lost.how, a.name, err)
+				}
+			}
+			if done := w.Dump(t).Since(before); len(done) > 0 {
+				t.Fatalf("lost %s, and something was done: %q", lost.how, done)
+			}
+			if err := lost.back(); err != nil {
+				t.Fatalf("%s: getting it back: %v", lost.how, err)
+			}
+		}
+		for _, a := range acts(v, me, other) {
+			by.Needs = a.needs
+			if err := a.do(t.Context(), by); err != nil {
+				t.Errorf("who holds it still: %s: %v", a.name, err)
+			}
+		}
+	})
+}
