@@ -40,17 +40,30 @@ func (r *Revoked) Apply(c feed.Change) {
 	defer r.mu.Unlock()
 	switch c.Topic {
 	case feed.FamilyEnded:
-		r.families[c.Key] = until
+		r.families[c.Key] = later(r.families[c.Key], until)
 	case feed.GrantLost:
-		r.accounts[c.Key] = narrowed{max(r.accounts[c.Key].version, c.Version), until}
+		r.accounts[c.Key] = r.accounts[c.Key].and(c.Version, until)
 	case feed.RoleNarrows:
-		r.roles[c.Key] = narrowed{max(r.roles[c.Key].version, c.Version), until}
+		r.roles[c.Key] = r.roles[c.Key].and(c.Version, until)
 	default:
 		return
 	}
 	if now.Sub(r.swept) > time.Minute {
 		r.sweep(now)
 	}
+}
+
+// and returns what n and another change together make void: that which is kept for
+// less takes nothing away from the other.
+func (n narrowed) and(version int64, until time.Time) narrowed {
+	return narrowed{max(n.version, version), later(n.until, until)}
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 func (r *Revoked) sweep(now time.Time) {
