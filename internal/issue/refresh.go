@@ -59,6 +59,7 @@ func (s *Service) Refresh(ctx context.Context, by principal.Principal, r Renewal
 		if fault.KindOf(err) != fault.Conflict {
 			return tokens, err
 		}
+		ctx = context.WithoutCancel(ctx) // it was used beside this: what follows from that follows though the client hangs up
 	}
 	return Tokens{}, errDead
 }
@@ -70,7 +71,7 @@ func (s *Service) turn(ctx context.Context, by principal.Principal, f grant.Fami
 		return s.next(ctx, by, f, token, r, now)
 	case grant.Reused:
 		e := audit.Now(by, now, audit.TokenReused, f.Target()).Because(audit.Failure, "spent-token")
-		// The thief must not be spared by hanging up.
+		// Nobody is spared by hanging up.
 		if err := s.store.EndFamily(context.WithoutCancel(ctx), f.ID, "reused", now, e); err != nil {
 			return Tokens{}, err
 		}
