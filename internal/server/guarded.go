@@ -131,11 +131,14 @@ func (s *Server) revoked(_ context.Context, p *guard.Principal) error {
 }
 
 // bearer returns whose good access token a request brings, or nobody's. The error
-// says that it could not be judged.
+// says that it could not be judged, or which of two was meant.
 func (s *Server) bearer(r *http.Request) (family, user string, err error) {
 	given := r.Header.Values("Authorization")
-	if len(given) != 1 {
+	switch {
+	case len(given) == 0:
 		return "", "", nil
+	case len(given) > 1:
+		return "", "", &web.Refused{Status: http.StatusBadRequest, Message: "the request carries more than one credential"}
 	}
 	scheme, token, ok := strings.Cut(given[0], " ")
 	if !ok || !strings.EqualFold(scheme, "Bearer") {
