@@ -12,7 +12,6 @@ import (
 	"log/slog"
 	"net/netip"
 	"net/url"
-	"runtime"
 	"time"
 
 	"github.com/doorward/doorward/internal/secret"
@@ -92,7 +91,7 @@ type Signing struct{ PublishAhead time.Duration }
 type Passwords struct {
 	Hash      string // "bcrypt" or "argon2id"
 	MinLength int    // characters
-	Workers   int    // at least 1
+	Workers   int    // 0 is one for each core
 }
 
 // Lockout says how many failures lock an account's bucket, and for how long the
@@ -217,8 +216,5 @@ func (c *Config) derive(mode Mode, m *mistakes) {
 	}
 	if c.Issuer != nil && c.Tokens.Audience == "" {
 		c.Tokens.Audience = c.Issuer.String()
-	}
-	if c.Passwords.Workers == 0 {
-		c.Passwords.Workers = runtime.GOMAXPROCS(0)
 	}
 }

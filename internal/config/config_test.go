@@ -72,7 +72,7 @@ func TestDefaults(t *testing.T) {
 		{"ahead", c.Signing.PublishAhead, 24 * time.Hour},
 		{"hash", c.Passwords.Hash, "bcrypt"},
 		{"length", c.Passwords.MinLength, 8},
-		{"workers", c.Passwords.Workers > 0, true},
+		{"workers", c.Passwords.Workers, 0}, // whoever hashes knows how many cores are his
 		{"level", c.Log.Level, slog.LevelInfo},
 		{"format", c.Log.Format, "auto"},
 		{"lockout", c.Lockout, Lockout{5, []time.Duration{time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour}}},
