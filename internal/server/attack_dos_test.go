@@ -269,6 +269,7 @@ func TestAttackDOS009PanicIsolation(t *testing.T) {
 			}})
 			ann := s.User(t, "ann", "viewer")
 			root := s.Login(t, servertest.Admin)
+			another := ann // who has not the role yet
 			fine := map[string]int{"login": 200, "wrong": 401, "refresh": 200, "logout": 204, "read": 200, "create": 201, "change": 200, "grant": 201}
 			for name, do := range map[string]func() servertest.Answer{
 				"login":   func() servertest.Answer { return login(t, s, "ann", servertest.Password) },
@@ -283,11 +284,12 @@ func TestAttackDOS009PanicIsolation(t *testing.T) {
 					return s.Call(t, root.Access, "PATCH", "/users/"+ann.ID, map[string]any{"name": "Ann"})
 				},
 				"grant": func() servertest.Answer {
-					return s.Call(t, root.Access, "POST", "/users/"+ann.ID+"/roles", map[string]any{"role": "editor"})
+					return s.Call(t, root.Access, "POST", "/users/"+another.ID+"/roles", map[string]any{"role": "editor"})
 				},
 			} {
 				for at := int64(1); ; at++ {
 					root = s.Login(t, servertest.Admin)
+					another = s.User(t, fmt.Sprintf("%s%d", name, at))
 					countdown.Store(at)
 					a := do()
 					if countdown.Swap(0) > 0 { // it came through without that many calls

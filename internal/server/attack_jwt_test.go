@@ -94,7 +94,8 @@ func TestAttackJWT015Issuers(t *testing.T) {
 	port := good[strings.LastIndex(good, ":"):]
 	for _, iss := range []any{
 		good + "/", strings.Replace(good, "http", "https", 1), strings.Replace(good, "http", "HTTP", 1), "http://localhost" + port, good + "/evil", good[:len(good)-1],
-		[]string{good}, nil, "", 7, "https://other.example", good + "\u0000", " " + good,
+		[]string{good},
+		nil, "", 7, "https://other.example", good + "\u0000", " " + good,
 	} {
 		c["iss"] = iss
 		unauthorized(t, "iss", s.Call(t, signed(t, s, "at+jwt", c), "GET", "/users/me", nil))

@@ -243,10 +243,10 @@ func TestAttackLOG015LookAlikes(t *testing.T) {
 		for _, name := range []string{"Alice", "ALICE"} {
 			refusedAs(t, "username "+name, create("username", name), 409, "body.username")
 		}
-		for _, email := range []string{"Alice@example.com", "alice@EXAMPLE.COM", "\uff41lice@example.com", "alice@ex\uff41mple.com", "alice@example\u3002com", "alice@example.com\u200b"} {
+		for _, email := range []string{"Alice@example.com", "alice@EXAMPLE.COM", "\uff41lice@example.com", "alice@ex\uff41mple.com", "alice@example\u3002com"} {
 			refusedAs(t, "email "+email, create("email", email), 409, "body.email")
 		}
-		for _, email := range []string{"alice\u200b@example.com", "al ice@example.com", "alice@@example.com", "a@b@example.com", "alice@[127.0.0.1]", "alice@-x.com", "alice@example..com", "alice@.com", "<alice@example.com>", "alice@example.com,bob@example.com"} {
+		for _, email := range []string{"alice\u200b@example.com", "alice@example.com\u200b", "al ice@example.com", "alice@@example.com", "a@b@example.com", "alice@[127.0.0.1]", "alice@-x.com", "alice@example..com", "alice@.com", "<alice@example.com>", "alice@example.com,bob@example.com"} {
 			refusedAs(t, "email "+email, create("email", email), 400, "body.email")
 		}
 	})

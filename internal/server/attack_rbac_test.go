@@ -248,9 +248,30 @@ func TestAttackRBAC009MethodsAndPaths(t *testing.T) {
 	token := s.Login(t, "ann").Access // may not read accounts
 	root := s.Login(t, servertest.Admin).Access
 	for _, tt := range []struct{ method, path string }{
-		{"HEAD", "/users"}, {"OPTIONS", "/users"}, {"TRACE", "/users"}, {"PATCH", "/users"}, {"DELETE", "/users"}, {"PUT", "/users"}, {"get", "/users"}, {"FOO", "/users"},
-		{"GET", "/Users"}, {"GET", "/USERS"}, {"GET", "/users/"}, {"GET", "//users"}, {"GET", "/users;x"}, {"GET", "/%75sers"}, {"GET", "/x/..%2fusers"}, {"GET", "/users%2f"}, {"GET", "/./users"},
-		{"GET", "/users/me/../../users"}, {"GET", "/users/me/.."}, {"GET", `/\users`}, {"GET", "/users%00"}, {"GET", "/users/%6de"}, {"GET", "/.well-known/../users"}, {"GET", "/users/me%2f..%2f..%2fusers"},
+		{"HEAD", "/users"},
+		{"OPTIONS", "/users"},
+		{"TRACE", "/users"},
+		{"PATCH", "/users"},
+		{"DELETE", "/users"},
+		{"PUT", "/users"},
+		{"get", "/users"},
+		{"FOO", "/users"},
+		{"GET", "/Users"},
+		{"GET", "/USERS"},
+		{"GET", "/users/"},
+		{"GET", "//users"},
+		{"GET", "/users;x"},
+		{"GET", "/%75sers"},
+		{"GET", "/x/..%2fusers"},
+		{"GET", "/users%2f"},
+		{"GET", "/./users"},
+		{"GET", "/users/me/../../users"},
+		{"GET", "/users/me/.."},
+		{"GET", `/\users`},
+		{"GET", "/users%00"},
+		{"GET", "/users/%6de"},
+		{"GET", "/.well-known/../users"},
+		{"GET", "/users/me%2f..%2f..%2fusers"},
 	} {
 		request := tt.method + " " + tt.path + " HTTP/1.1\r\nHost: HOST\r\nConnection: close\r\nAuthorization: Bearer " + token + "\r\n\r\n"
 		got := answers(raw(t, s, request))
