@@ -14,6 +14,7 @@ import (
 	"github.com/doorward/doorward/internal/clock"
 	"github.com/doorward/doorward/internal/fault"
 	"github.com/doorward/doorward/internal/keyring"
+	"github.com/doorward/doorward/internal/principal"
 	"github.com/doorward/doorward/internal/store"
 	"github.com/doorward/doorward/internal/store/storetest"
 )
@@ -64,25 +65,27 @@ func TestAttackFLT002EveryStatementOfAGroupFails(t *testing.T) {
 // already, one whose caller has gone, and a job that panics.
 func mixed(t *testing.T, s *store.Store, name string) []work {
 	accounts := account.NewService(s, clock.Wall())
+	by := storetest.Operator
 	create := func(ctx context.Context, name string) func() error {
+		by := by
 		return func() error {
-			_, err := accounts.Create(ctx, storetest.Operator, account.Draft{Username: name})
+			_, err := accounts.Create(ctx, by, account.Draft{Username: name})
 			return err
 		}
 	}
 	gone, leave := context.WithCancel(t.Context())
 	leave()
-	list := events(t, s, name)[:2]
+	list := []work{{name + "-panic", func() error { // first: the others are in a group without it
+		_, err := s.Reseal(t.Context(), func(string, []byte) ([]byte, error) { panic("a bug") }, audit.Now(storetest.Operator, time.Now(), audit.MasterKeyRotated, name+"-panic"))
+		return err
+	}, -1}}
+	list = append(list, events(t, s, name)[:2]...)
 	for i := range 3 {
 		list = append(list, work{fmt.Sprintf("%s-%d", name, i), create(t.Context(), fmt.Sprintf("%s-%d", name, i)), 0})
 	}
 	list = append(list, work{name + "-gone", create(gone, name+"-gone"), -1})
-	return append(list,
-		work{name + "-holder", create(t.Context(), name+"-holder"), fault.Conflict},
-		work{name + "-panic", func() error {
-			_, err := s.Reseal(t.Context(), func(string, []byte) ([]byte, error) { panic("a bug") }, audit.Now(storetest.Operator, time.Now(), audit.MasterKeyRotated, name+"-panic"))
-			return err
-		}, -1})
+	by.Origin.Once = principal.Once{Key: "refused", Request: "body"} // what is written before it is refused
+	return append(list, work{name + "-holder", create(t.Context(), name+"-holder"), fault.Conflict})
 }
 
 func events(t *testing.T, s *store.Store, name string) []work {
@@ -165,6 +168,9 @@ func (g *group) judge(t *testing.T, jobs []work, told []error, step storetest.St
 	t.Helper()
 	d := g.Dump(t)
 	d.Check(t)
+	if len(d["once"]) > 0 {
+		t.Errorf("what was refused left %v", d["once"])
+	}
 	made := map[string]int{} // effects by name: an account, and an event by its target
 	for _, r := range d["users"] {
 		made[r["username"]]++
