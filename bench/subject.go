@@ -40,8 +40,10 @@ type target struct {
 var subjects = []subject{
 	{name: "constant", isFloor: true, title: "bare net/http: GET, constant JSON", prepare: onFloor(floor.Constant, getting)},
 	{name: "jwks", title: "GET /oauth2/jwks", floor: "constant", target: target{rate: 0.8}, prepare: onServer(fetching("/oauth2/jwks"))},
-	{name: "metadata", title: "GET /.well-known/oauth-authorization-server", floor: "constant", target: target{rate: 0.8},
-		prepare: onServer(fetching("/.well-known/oauth-authorization-server"))},
+	{
+		name: "metadata", title: "GET /.well-known/oauth-authorization-server", floor: "constant", target: target{rate: 0.8},
+		prepare: onServer(fetching("/.well-known/oauth-authorization-server")),
+	},
 	{name: "guarded", title: "constant handler behind guard, repeated tokens", floor: "constant", target: target{rate: 0.7}, prepare: behindGuard(10_000, 1)},
 	{name: "me", title: "GET /users/me, repeated tokens", floor: "constant", each: true, prepare: onServer(me(1))},
 	{name: "me-spread", title: "GET /users/me, tokens of all that are active in turn", floor: "constant", grows: true, prepare: onServer(me(all))},
@@ -54,8 +56,10 @@ var subjects = []subject{
 	{name: "insert", isFloor: true, title: "one insert in a durable transaction of its own, without HTTP", each: true, prepare: loop(floor.Insert)},
 	{name: "turn", isFloor: true, title: "one durable rotation and its event, without HTTP", each: true, prepare: loop(floor.Turn)},
 	{name: "rotate", isFloor: true, title: "bare net/http: POST, the durable rotation, one ES256 signature made", each: true, prepare: onFloor(floor.Rotate, rotating)},
-	{name: "refresh", title: "POST /auth/refresh, a chain for each connection", floor: "rotate", target: target{rate: 0.7, cpu: 200 * time.Microsecond},
-		each: true, prepare: onServer(refreshing(1))},
+	{
+		name: "refresh", title: "POST /auth/refresh, a chain for each connection", floor: "rotate", target: target{rate: 0.7, cpu: 200 * time.Microsecond},
+		each: true, prepare: onServer(refreshing(1)),
+	},
 	{name: "refresh-spread", title: "POST /auth/refresh, chains of all that are active in turn", floor: "rotate", grows: true, prepare: onServer(refreshing(all))},
 
 	{name: "bcrypt", isFloor: true, title: "bcrypt with cost 12, a loop for each core", prepare: loop(floor.Bcrypt)},

@@ -48,7 +48,7 @@ func Name(n int) string { return fmt.Sprintf("load-%08d", n) }
 
 // Seed writes the accounts and returns the active ones.
 func Seed(ctx context.Context, o Options) ([]Active, error) {
-	db, settle, err := open(o.DSN)
+	db, settle, place, err := open(o.DSN)
 	if err != nil {
 		return nil, err
 	}
@@ -66,8 +66,9 @@ func Seed(ctx context.Context, o Options) ([]Active, error) {
 		users:    table{into: "users (id, username, username_key, email, email_key, email_verified, status, name, profile, attributes, password, created_at, updated_at, signed_in_at, version)", columns: 15},
 		grants:   table{into: "grants (id, principal, role, organization, until, granted_by, reason, granted_at)", columns: 8},
 		families: table{into: "token_families (id, handle, user_id, client_id, scope, audience, amr, auth_time, secret, generation, grace_pepper, grace_until, created_at, used_at, idle_until, expires_at, ended_at, ended_why)", columns: 18},
-		hash:     string(hash), now: time.Now().UTC().Truncate(time.Microsecond), audience: o.Audience,
+		place:    place, hash: string(hash), now: time.Now().UTC().Truncate(time.Microsecond), audience: o.Audience,
 	}
+	w.began = w.now.Add(-time.Duration(o.Users) * time.Millisecond)
 	var active []Active
 	chosen := choose(o.Users, o.Active)
 	for n := range o.Users {
@@ -90,18 +91,19 @@ func Seed(ctx context.Context, o Options) ([]Active, error) {
 	return active, nil
 }
 
-// open returns the database, and what it would do itself in time after so much
-// was written.
-func open(dsn string) (*sql.DB, []string, error) {
+// open returns the database, what it would do itself in time after so much was
+// written, and how it writes the place of a value. SQLite looks for those that
+// have a name, one after the other, for each of them.
+func open(dsn string) (db *sql.DB, settle []string, place func(n int) string, err error) {
 	if path, ok := strings.CutPrefix(dsn, "sqlite:"); ok {
-		db, err := sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(10000)&_pragma=cache_size(-200000)")
+		db, err := sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(10000)&_pragma=cache_size(-200000)&_pragma=temp_store(MEMORY)")
 		if err == nil {
 			db.SetMaxOpenConns(1)
 		}
-		return db, []string{"PRAGMA wal_checkpoint(TRUNCATE)"}, err
+		return db, []string{"PRAGMA wal_checkpoint(TRUNCATE)"}, func(int) string { return "?" }, err
 	}
-	db, err := sql.Open("pgx", dsn)
-	return db, []string{"VACUUM ANALYZE", "CHECKPOINT"}, err
+	db, err = sql.Open("pgx", dsn)
+	return db, []string{"VACUUM ANALYZE", "CHECKPOINT"}, func(n int) string { return "$" + strconv.Itoa(n) }, err
 }
 
 // choose picks some of n at random, spread over all of them.
@@ -119,16 +121,20 @@ func choose(n, some int) map[int]bool {
 // writer gathers rows.
 type writer struct {
 	users, grants, families table
+	place                   func(n int) string
 	hash                    string
-	now                     time.Time
+	began, now              time.Time
 	audience                string
 }
 
+// user writes account n. An id begins with its time: accounts that were made one
+// after the other stand so in every index.
 func (w *writer) user(n int) string {
-	name, user, at := Name(n), id.New(w.now), clock.Micro(w.now)
+	made := w.began.Add(time.Duration(n) * time.Millisecond)
+	name, user, at := Name(n), id.New(made), clock.Micro(made)
 	email := name + "@example.com"
 	w.users.add(user, name, []byte(name), email, []byte(email), true, "active", "Somebody "+strconv.Itoa(n), "{}", "{}", w.hash, at, at, 0, 1)
-	w.grants.add(id.New(w.now), user, "editor", "", 0, "cli:bench", "", at)
+	w.grants.add(id.New(made), user, "editor", "", 0, "cli:bench", "", at)
 	return user
 }
 
@@ -141,7 +147,7 @@ func (w *writer) family(n int, user string) Active {
 
 func (w *writer) flush(ctx context.Context, t *sql.Tx, all bool) error {
 	for _, table := range []*table{&w.users, &w.grants, &w.families} {
-		if err := table.flush(ctx, t, all); err != nil {
+		if err := table.flush(ctx, t, w.place, all); err != nil {
 			return err
 		}
 	}
@@ -157,22 +163,22 @@ type table struct {
 }
 
 // together is how many rows one statement writes.
-const together = 500
+const together = 200
 
 func (t *table) add(values ...any) { t.values = append(t.values, values...) }
 
-func (t *table) flush(ctx context.Context, tx *sql.Tx, all bool) (err error) {
+func (t *table) flush(ctx context.Context, tx *sql.Tx, place func(int) string, all bool) (err error) {
 	rows := len(t.values) / t.columns
 	switch {
 	case rows == together:
 		if t.full == nil {
-			if t.full, err = tx.PrepareContext(ctx, t.statement(rows)); err != nil {
+			if t.full, err = tx.PrepareContext(ctx, t.statement(rows, place)); err != nil {
 				return err
 			}
 		}
 		_, err = t.full.ExecContext(ctx, t.values...)
 	case all && rows > 0:
-		_, err = tx.ExecContext(ctx, t.statement(rows), t.values...)
+		_, err = tx.ExecContext(ctx, t.statement(rows, place), t.values...)
 	default:
 		return nil
 	}
@@ -180,7 +186,7 @@ func (t *table) flush(ctx context.Context, tx *sql.Tx, all bool) (err error) {
 	return err
 }
 
-func (t *table) statement(rows int) string {
+func (t *table) statement(rows int, place func(int) string) string {
 	var b strings.Builder
 	b.WriteString("INSERT INTO " + t.into + " VALUES ")
 	for n := 1; n <= rows*t.columns; n++ {
@@ -192,7 +198,7 @@ func (t *table) statement(rows int) string {
 		default:
 			b.WriteString(", ")
 		}
-		b.WriteString("$" + strconv.Itoa(n))
+		b.WriteString(place(n))
 	}
 	return b.String() + ")"
 }
