@@ -48,8 +48,14 @@ func TestAttackJWT013Times(t *testing.T) {
 		})
 	}
 	for _, claim := range []map[string]any{
-		{"exp": sec - 29}, {"nbf": sec + 30}, {"iat": sec + 30}, {"exp": 1 << 40}, {"exp": float64(sec) + 0.5},
-		{"exp": json.RawMessage(fmt.Sprintf("%d.0e0", sec+60))}, {"nbf": 0}, {"iat": 0},
+		{"exp": sec - 29},
+		{"nbf": sec + 30},
+		{"iat": sec + 30},
+		{"exp": 1 << 40},
+		{"exp": float64(sec) + 0.5},
+		{"exp": json.RawMessage(fmt.Sprintf("%d.0e0", sec+60))},
+		{"nbf": 0},
+		{"iat": 0},
 	} {
 		if _, err := g.Verify(t.Context(), es().token(claim)); err != nil {
 			t.Errorf("%v: %v", claim, err)
@@ -61,7 +67,11 @@ func TestAttackJWT014Audience(t *testing.T) {
 	g := newGuard(t)
 	for _, aud := range []any{
 		"https://other.example", testAudience + "/", strings.ToUpper(testAudience), "http://api.example", testAudience + ".evil.example",
-		"*", []string{"a", "b"}, []string{testAudience + "x"}, testAudience + " https://other.example", "api.example", []string{testIssuer},
+		"*",
+		[]string{"a", "b"},
+		[]string{testAudience + "x"},
+		testAudience + " https://other.example", "api.example",
+		[]string{testIssuer},
 	} {
 		refused(t, g, es().token(map[string]any{"aud": aud}), ErrAudience)
 	}

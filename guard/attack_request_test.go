@@ -117,12 +117,24 @@ func TestAttackJWT028Challenges(t *testing.T) {
 		want    string
 	}{
 		{"none", nil, 401, `Bearer realm="https://api.example", scope="orders:write read"` + tail},
-		{"bad", []string{"Authorization", "Bearer x.y.z"}, 401,
-			`Bearer realm="https://api.example", error="invalid_token", error_description="the access token is not a well-formed JWT", scope="orders:write read"` + tail},
-		{"scope", []string{"Authorization", "Bearer " + es().token(nil)}, 403,
-			`Bearer realm="https://api.example", error="insufficient_scope", error_description="the access token lacks a permission", scope="orders:write read"` + tail},
-		{"two", []string{"Authorization", "Bearer x", "X-API-Key", "y"}, 400,
-			`Bearer realm="https://api.example", error="invalid_request", error_description="the request carries more than one credential", scope="orders:write read"` + tail},
+		{
+			"bad",
+			[]string{"Authorization", "Bearer x.y.z"},
+			401,
+			`Bearer realm="https://api.example", error="invalid_token", error_description="the access token is not a well-formed JWT", scope="orders:write read"` + tail,
+		},
+		{
+			"scope",
+			[]string{"Authorization", "Bearer " + es().token(nil)},
+			403,
+			`Bearer realm="https://api.example", error="insufficient_scope", error_description="the access token lacks a permission", scope="orders:write read"` + tail,
+		},
+		{
+			"two",
+			[]string{"Authorization", "Bearer x", "X-API-Key", "y"},
+			400,
+			`Bearer realm="https://api.example", error="invalid_request", error_description="the request carries more than one credential", scope="orders:write read"` + tail,
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w, _ := call(t, g, "/", c.headers, Permission("orders:write"), AnyOf("read", "admin"))

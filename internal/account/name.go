@@ -182,10 +182,17 @@ const (
 func (u User) check() error {
 	p := u.Profile
 	for _, f := range []struct{ field, text string }{
-		{"name", u.Name}, {"profile.given_name", p.GivenName}, {"profile.family_name", p.FamilyName},
-		{"profile.middle_name", p.MiddleName}, {"profile.nickname", p.Nickname}, {"profile.website", p.Website},
-		{"profile.picture", p.Picture}, {"profile.gender", p.Gender}, {"profile.birthdate", p.Birthdate},
-		{"profile.zoneinfo", p.Zoneinfo}, {"profile.locale", p.Locale},
+		{"name", u.Name},
+		{"profile.given_name", p.GivenName},
+		{"profile.family_name", p.FamilyName},
+		{"profile.middle_name", p.MiddleName},
+		{"profile.nickname", p.Nickname},
+		{"profile.website", p.Website},
+		{"profile.picture", p.Picture},
+		{"profile.gender", p.Gender},
+		{"profile.birthdate", p.Birthdate},
+		{"profile.zoneinfo", p.Zoneinfo},
+		{"profile.locale", p.Locale},
 	} {
 		if len(f.text) > longestText || !utf8.ValidString(f.text) || strings.ContainsFunc(f.text, unicode.IsControl) {
 			return fault.At(f.field, "it has at most %d bytes of text, without control characters", longestText)

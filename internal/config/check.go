@@ -43,31 +43,44 @@ const seen = "every user of this machine can see the arguments of a program; "
 
 // rules are the safety rules, all in one place.
 var rules = []rule{
-	{[]string{"issuer"}, "`serve` needs an issuer.",
+	{
+		[]string{"issuer"},
+		"`serve` needs an issuer.",
 		func(c *Config, mode Mode) string {
 			if mode == Serve && c.Issuer == nil {
 				return "is required: the URL by which clients know this server, like https://auth.example.com"
 			}
 			return ""
-		}},
-	{[]string{"issuer"}, "The issuer is `https`, unless its host is loopback (`localhost`, `127.0.0.0/8`, `[::1]`).",
+		},
+	},
+	{
+		[]string{"issuer"},
+		"The issuer is `https`, unless its host is loopback (`localhost`, `127.0.0.0/8`, `[::1]`).",
 		func(c *Config, _ Mode) string {
 			if c.Issuer != nil && c.Issuer.Scheme == "http" && !loopback(c.Issuer.Hostname()) {
 				return "is http: passwords and tokens would be read on their way, and clients refuse it; write https://" + c.Issuer.Host + c.Issuer.Path
 			}
 			return ""
-		}},
-	{[]string{"issuer", "tls.cert"}, "With a certificate, the issuer is `https`.",
+		},
+	},
+	{
+		[]string{"issuer", "tls.cert"},
+		"With a certificate, the issuer is `https`.",
 		func(c *Config, _ Mode) string {
 			if c.Issuer != nil && c.Issuer.Scheme == "http" && c.TLS.Cert != "" {
 				return "is http, but the server has a certificate; write https:// and a host that the certificate names"
 			}
 			return ""
-		}},
-	{[]string{"listen", "issuer", "tls.cert", "tls.key", "tls.acme", "trusted_proxies"},
+		},
+	},
+	{
+		[]string{"listen", "issuer", "tls.cert", "tls.key", "tls.acme", "trusted_proxies"},
 		"`serve` listens beyond loopback only with a certificate, or behind `trusted_proxies` that speak TLS; never with an `http` issuer.",
-		exposed},
-	{[]string{"listen"}, "`dev` listens on loopback only, on a port that is not 0 unless the issuer is given.",
+		exposed,
+	},
+	{
+		[]string{"listen"},
+		"`dev` listens on loopback only, on a port that is not 0 unless the issuer is given.",
 		func(c *Config, mode Mode) string {
 			switch {
 			case mode == Dev && !c.Listen.Loopback():
@@ -76,105 +89,148 @@ var rules = []rule{
 				return "dev makes the issuer from the port, and port 0 is none; choose one"
 			}
 			return ""
-		}},
-	{[]string{"tls.cert", "tls.key"}, "`tls.cert` and `tls.key` go together.",
+		},
+	},
+	{
+		[]string{"tls.cert", "tls.key"},
+		"`tls.cert` and `tls.key` go together.",
 		func(c *Config, _ Mode) string {
 			if c.TLS.Cert != "" && c.TLS.Key == "" {
 				return "needs tls.key, the file of its private key"
 			}
 			return ""
-		}},
-	{[]string{"tls.key", "tls.cert"}, "",
+		},
+	},
+	{
+		[]string{"tls.key", "tls.cert"},
+		"",
 		func(c *Config, _ Mode) string {
 			if c.TLS.Key != "" && c.TLS.Cert == "" {
 				return "needs tls.cert, the file of its certificate"
 			}
 			return ""
-		}},
-	{[]string{"tls.acme", "tls.cert"}, "Certificates come from files or from `tls.acme`, not from both.",
+		},
+	},
+	{
+		[]string{"tls.acme", "tls.cert"},
+		"Certificates come from files or from `tls.acme`, not from both.",
 		func(c *Config, _ Mode) string {
 			if c.TLS.ACME && c.TLS.Cert != "" {
 				return "and tls.cert exclude each other; remove one"
 			}
 			return ""
-		}},
-	{[]string{"hosts", "issuer"}, "`hosts` holds the issuer's host.",
+		},
+	},
+	{
+		[]string{"hosts", "issuer"},
+		"`hosts` holds the issuer's host.",
 		func(c *Config, _ Mode) string {
 			if c.Issuer != nil && !slices.Contains(c.Hosts, hostOf(c.Issuer)) {
 				return "lacks the issuer's host, whose requests would be refused; add " + hostOf(c.Issuer)
 			}
 			return ""
-		}},
-	{[]string{"database"}, "`serve` is told by `sslmode` how it speaks to a PostgreSQL on another machine: it does not fall back to plain text by itself.",
+		},
+	},
+	{
+		[]string{"database"},
+		"`serve` is told by `sslmode` how it speaks to a PostgreSQL on another machine: it does not fall back to plain text by itself.",
 		func(c *Config, mode Mode) string {
 			if mode == Serve && c.Database.fallsBack() {
 				return "says nothing certain of TLS, so that an attacker could have it left out; add sslmode=verify-full, or sslmode=disable on a network that you trust"
 			}
 			return ""
-		}},
-	{[]string{"master_key"}, "`serve` needs a master key.",
+		},
+	},
+	{
+		[]string{"master_key"},
+		"`serve` needs a master key.",
 		func(c *Config, mode Mode) string {
 			if mode == Serve && c.MasterKey.IsZero() {
 				return "is required: openssl rand -base64 32 makes one; put it in a file of mode 600 and name the file here"
 			}
 			return ""
-		}},
-	{[]string{"database"}, "An argument holds no database password, except for `dev`.",
+		},
+	},
+	{
+		[]string{"database"},
+		"An argument holds no database password, except for `dev`.",
 		func(c *Config, mode Mode) string {
 			if mode != Dev && c.Database.password && c.argument("database") {
 				return "holds a password, and " + seen + "use DOORWARD_DATABASE, DOORWARD_DATABASE_FILE, the configuration file or PGPASSFILE"
 			}
 			return ""
-		}},
-	{[]string{"counters"}, "",
+		},
+	},
+	{
+		[]string{"counters"},
+		"",
 		func(c *Config, mode Mode) string {
 			if c.Counters.password && c.argument("counters") {
 				return "holds a password, and " + seen + "use DOORWARD_COUNTERS, DOORWARD_COUNTERS_FILE or the configuration file"
 			}
 			return ""
-		}},
-	{[]string{"mail.password"}, "An argument holds no other password either.",
+		},
+	},
+	{
+		[]string{"mail.password"},
+		"An argument holds no other password either.",
 		func(c *Config, _ Mode) string {
 			if c.argument("mail.password") {
 				return seen + "use DOORWARD_MAIL_PASSWORD, DOORWARD_MAIL_PASSWORD_FILE or the configuration file"
 			}
 			return ""
-		}},
-	{[]string{"tokens.refresh_idle", "tokens.refresh_ttl"}, "`tokens.refresh_idle` is at most `tokens.refresh_ttl`.",
+		},
+	},
+	{
+		[]string{"tokens.refresh_idle", "tokens.refresh_ttl"},
+		"`tokens.refresh_idle` is at most `tokens.refresh_ttl`.",
 		func(c *Config, _ Mode) string {
 			if c.Tokens.RefreshIdle > c.Tokens.RefreshTTL {
 				return short(c.Tokens.RefreshIdle) + " is more than tokens.refresh_ttl, " + short(c.Tokens.RefreshTTL) + ", and would never come; write that or less"
 			}
 			return ""
-		}},
-	{[]string{"tokens.access_ttl", "tokens.refresh_idle"}, "`tokens.access_ttl` is at most `tokens.refresh_idle`.",
+		},
+	},
+	{
+		[]string{"tokens.access_ttl", "tokens.refresh_idle"},
+		"`tokens.access_ttl` is at most `tokens.refresh_idle`.",
 		func(c *Config, _ Mode) string {
 			if c.Tokens.AccessTTL > c.Tokens.RefreshIdle {
 				return short(c.Tokens.AccessTTL) + " is more than tokens.refresh_idle, " + short(c.Tokens.RefreshIdle) + ": no token could be refreshed in time; write that or less"
 			}
 			return ""
-		}},
-	{[]string{"sessions.idle", "sessions.absolute"}, "`sessions.idle` is at most `sessions.absolute`.",
+		},
+	},
+	{
+		[]string{"sessions.idle", "sessions.absolute"},
+		"`sessions.idle` is at most `sessions.absolute`.",
 		func(c *Config, _ Mode) string {
 			if c.Sessions.Idle > c.Sessions.Absolute {
 				return short(c.Sessions.Idle) + " is more than sessions.absolute, " + short(c.Sessions.Absolute) + ", and would never come; write that or less"
 			}
 			return ""
-		}},
-	{[]string{"mail.tls", "mail.host"}, "`mail.tls` is `none` only if `mail.host` is loopback.",
+		},
+	},
+	{
+		[]string{"mail.tls", "mail.host"},
+		"`mail.tls` is `none` only if `mail.host` is loopback.",
 		func(c *Config, _ Mode) string {
 			if c.Mail.TLS == "none" && c.Mail.Host != "" && !loopback(strings.Trim(c.Mail.Host, "[]")) {
 				return "is none: letters with links that set passwords would be read on their way; write starttls or implicit"
 			}
 			return ""
-		}},
-	{[]string{"mail.host", "mail.from"}, "`mail.host` needs `mail.from`.",
+		},
+	},
+	{
+		[]string{"mail.host", "mail.from"},
+		"`mail.host` needs `mail.from`.",
 		func(c *Config, _ Mode) string {
 			if c.Mail.Host != "" && c.Mail.From == "" {
 				return "needs mail.from, the address that letters come from"
 			}
 			return ""
-		}},
+		},
+	},
 }
 
 // has reports whether somebody gave the setting.

@@ -102,9 +102,11 @@ func TestDefaultDev(t *testing.T) {
 }
 
 func TestDev(t *testing.T) {
-	c, err := Read(Sources{Mode: Dev,
+	c, err := Read(Sources{
+		Mode:     Dev,
 		Flags:    map[string]string{"--listen": "[::1]:9000", "--database": "postgres://ann:hunter2@localhost/doorward"},
-		Defaults: map[string]string{"master_key": ".doorward/master.key", "database": "sqlite:.doorward/doorward.db"}})
+		Defaults: map[string]string{"master_key": ".doorward/master.key", "database": "sqlite:.doorward/doorward.db"},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,7 +164,8 @@ func TestPrecedence(t *testing.T) {
 
 func TestAllMistakesAtOnce(t *testing.T) {
 	yaml := "isuer: https://auth.example.com\ntokens:\n  access_ttl: 15x\npasswords: {min_length: 7, hash: md5}\nlisten: 127.0.0.1:80\n"
-	_, err := Read(Sources{Mode: Serve,
+	_, err := Read(Sources{
+		Mode: Serve,
 		File: "doorward.yaml", FileData: []byte(yaml),
 		Environ: []string{"DOORWARD_TOKNES_ACCESS_TTL=15m", "DOORWARD_LOG_LEVEL=loud"},
 		Flags:   map[string]string{"--listen": "example.com:80", "--set hosts": "a,https://b"},

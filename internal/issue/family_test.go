@@ -59,7 +59,6 @@ type chain struct {
 
 	user   account.User
 	tokens []secret.Text // of each generation; a zero one was never received
-	past   []secret.Text // successors that were given for the token before
 	ended  bool
 	idle   time.Time
 	until  time.Time // of the whole family

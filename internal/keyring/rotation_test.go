@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
-	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -309,7 +308,7 @@ func TestStartMakesWhatIsMissing(t *testing.T) {
 	}
 	seen := map[string]bool{}
 	for _, p := range third.loaded.Load().peppers {
-		seen[fmt.Sprint(p[0].Key)] = true
+		seen[string(p[0].Key)] = true
 	}
 	if len(seen) != len(purposes) {
 		t.Error("two purposes have one pepper")

@@ -30,7 +30,11 @@ func TestKeptUntilItChanges(t *testing.T) {
 		do   func()
 		want int
 	}{
-		{func() {}, 1}, {func() {}, 1}, {func() { m.Drop("key") }, 2}, {func() {}, 2}, {m.Clear, 3},
+		{func() {}, 1},
+		{func() {}, 1},
+		{func() { m.Drop("key") }, 2},
+		{func() {}, 2},
+		{m.Clear, 3},
 		{func() { m.Drop("another of another shard or not") }, 3},
 	} {
 		step.do()

@@ -48,8 +48,13 @@ func TestTextCompares(t *testing.T) {
 		a, b  Text
 		equal bool
 	}{
-		{From("a"), From("a"), true}, {From("a"), From("b"), false}, {From("a"), From("aa"), false}, {From(""), From("a"), false},
-		{none, From(""), true}, {none, none, true}, {none, From("a"), false},
+		{From("a"), From("a"), true},
+		{From("a"), From("b"), false},
+		{From("a"), From("aa"), false},
+		{From(""), From("a"), false},
+		{none, From(""), true},
+		{none, none, true},
+		{none, From("a"), false},
 	} {
 		if c.a.Equal(c.b) != c.equal || c.b.Equal(c.a) != c.equal {
 			t.Errorf("%q and %q", c.a.Reveal(), c.b.Reveal())

@@ -150,7 +150,7 @@ func TestAttackLOG013LoginJSONAbuse(t *testing.T) {
 		s.User(t, "ann", "viewer")
 		good := `"username":"ann","password":"` + servertest.Password + `"`
 		db := database(t, s)
-		before := number(t, db, "SELECT COUNT(*) FROM audit_events")
+		before := number(t, db, "SELECT COUNT(*) FROM audit_events WHERE actor NOT LIKE 'system:%'")
 		for name, body := range map[string]string{
 			"an array of names":      `{"username":["ann","bob"],"password":"` + servertest.Password + `"}`,
 			"an array of one":        `{"username":["ann"],"password":"` + servertest.Password + `"}`,
@@ -195,7 +195,7 @@ func TestAttackLOG013LoginJSONAbuse(t *testing.T) {
 				t.Errorf("%s: %d", name, a.Status)
 			}
 		}
-		if after := number(t, db, "SELECT COUNT(*) FROM audit_events"); after != before {
+		if after := number(t, db, "SELECT COUNT(*) FROM audit_events WHERE actor NOT LIKE 'system:%'"); after != before {
 			t.Errorf("%d sign-ins were tried", after-before)
 		}
 		if a := s.Send(t, "POST", "/auth/login", "application/json; charset=utf-8", ` {`+good+`,"grant_type":"password"} `); a.Status != http.StatusOK {

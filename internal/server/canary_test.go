@@ -113,7 +113,7 @@ func TestAttackAUD002Canaries(t *testing.T) {
 		for _, secret := range planted {
 			encoded := base64.StdEncoding.EncodeToString([]byte("ann:" + secret))
 			for where, text := range map[string]string{"the log": log, "a table": strings.Join(rows, "\n"), "the private audit log": strings.Join(private, "\n"), "an answer": answers.String()} {
-				if strings.Contains(text, secret) && !(where == "an answer" && !strings.HasPrefix(secret, "canary-")) || strings.Contains(text, encoded) {
+				if strings.Contains(text, secret) && (where != "an answer" || strings.HasPrefix(secret, "canary-")) || strings.Contains(text, encoded) {
 					what := "a token"
 					for w, s := range secrets {
 						if s == secret {

@@ -57,8 +57,8 @@ func Each(t *testing.T, f func(t *testing.T, s *Site)) {
 	storetest.EachDSN(t, func(t *testing.T, dsn string) { f(t, Start(t, Options{DSN: dsn})) })
 }
 
-// Start runs a site, with its administrator, until the test ends.
-func Start(t testing.TB, o Options) *Site {
+// config returns the configuration of a site that listens at an address.
+func (o Options) config(t testing.TB, address string) config.Config {
 	t.Helper()
 	if o.DSN == "" {
 		o.DSN = storetest.SQLite(t)
@@ -66,24 +66,31 @@ func Start(t testing.TB, o Options) *Site {
 	if o.Master.IsZero() {
 		o.Master = secret.NewMaster()
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	flags := map[string]string{"--listen": listener.Addr().String()}
+	flags := map[string]string{"--listen": address}
 	for name, value := range o.Set {
 		flags["--set "+name] = value
 	}
 	c, err := config.Read(config.Sources{
 		Mode: config.Dev, Flags: flags,
 		Environ: []string{
-			"DOORWARD_ISSUER=http://" + listener.Addr().String(), "DOORWARD_LOG_FORMAT=json", "DOORWARD_LOG_LEVEL=debug",
+			"DOORWARD_ISSUER=http://" + address, "DOORWARD_LOG_FORMAT=json", "DOORWARD_LOG_LEVEL=debug",
 			"DOORWARD_DATABASE=" + o.DSN, "DOORWARD_MASTER_KEY=" + o.Master.Reveal(),
 		},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
+	return c
+}
+
+// Start runs a site, with its administrator, until the test ends.
+func Start(t testing.TB, o Options) *Site {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := o.config(t, listener.Addr().String())
 	log, flush := server.NewLog(c.Log, logFile(t))
 	core, err := server.NewCore(t.Context(), c, log, func(options *server.Options) {
 		options.Hasher.InsecureCost = 4

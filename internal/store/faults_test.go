@@ -179,7 +179,7 @@ func (p *prover) try(t *testing.T, f storetest.Fault, failed map[string]bool) (s
 		t.Error("a success was told that was none")
 	case err == nil && f.Done && commits:
 		t.Error("a success was told that nobody could know")
-	case err != nil && happened && !(f.Done && commits):
+	case err != nil && happened && (!f.Done || !commits):
 		t.Errorf("it was done, and a failure was told: %v", err)
 	case err != nil && step.Kind == "":
 		t.Errorf("without a fault: %v", err)

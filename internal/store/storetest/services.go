@@ -135,3 +135,13 @@ func (v *Services) Family(t testing.TB, u account.User, scope ...string) secret.
 	}
 	return token.Text()
 }
+
+// SignIn signs in with Password.
+func (v *Services) SignIn(t testing.TB, name string) issue.Tokens {
+	t.Helper()
+	tokens, err := v.Issuer.SignIn(t.Context(), Browser, issue.Password{Name: name, Password: secret.From(Password), Client: client.Builtin})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tokens
+}
