@@ -34,9 +34,17 @@ func TestSignInTellsNothing(t *testing.T) {
 	w := storetest.NewWitness(t, dsn)
 	var first error
 	for _, c := range []struct{ name, password, reason string }{
-		{"ann", "wrong", "wrong-password"}, {"gone", storetest.Password, "disabled"}, {"gone", "wrong", "wrong-password"}, {"passkeys-only", "", "wrong-password"},
-		{"nobody", storetest.Password, "unknown-name"}, {"my secret password!", "x", "unknown-name"}, {"", "", "unknown-name"}, {"ann\x00", storetest.Password, "unknown-name"},
-		{"unproved@example.com", storetest.Password, "unknown-name"}, {strings.Repeat("x", 1<<20), "x", "unknown-name"}, {"ann@example.com ", storetest.Password, "unknown-name"},
+		{"ann", "wrong", "wrong-password"},
+		{"gone", storetest.Password, "disabled"},
+		{"gone", "wrong", "wrong-password"},
+		{"passkeys-only", "", "wrong-password"},
+		{"nobody", storetest.Password, "unknown-name"},
+		{"my secret password!", "x", "unknown-name"},
+		{"", "", "unknown-name"},
+		{"ann\x00", storetest.Password, "unknown-name"},
+		{"unproved@example.com", storetest.Password, "unknown-name"},
+		{strings.Repeat("x", 1<<20), "x", "unknown-name"},
+		{"ann@example.com ", storetest.Password, "unknown-name"},
 	} {
 		before := len(w.Dump(t)["audit_events"])
 		_, err := v.Issuer.SignIn(t.Context(), storetest.Browser, issue.Password{Name: c.name, Password: secret.From(c.password), Client: client.Builtin})
