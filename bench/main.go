@@ -27,6 +27,9 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := command(ctx, os.Args[1:], os.Stdin, os.Stdout)
+	if cause := context.Cause(ctx); cause != nil {
+		err = errors.Join(err, cause) // which signal it was
+	}
 	stop()
 	if errors.Is(err, flag.ErrHelp) {
 		return
