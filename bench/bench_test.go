@@ -206,7 +206,7 @@ func TestMedian(t *testing.T) {
 	if m.Rate != 20 || m.P99 != 20 || m.Errors != 3 {
 		t.Errorf("%+v", m)
 	}
-	if m := median(rounds(1, 2, 3, 4)); m.Rate != 2 {
+	if m := median(rounds(4, 2, 3, 1)); m.Rate != 2.5 {
 		t.Errorf("of four: %+v", m)
 	}
 	if m := median(nil); m != (measure{}) {

@@ -154,15 +154,16 @@ func median(list []measure) measure {
 	return m
 }
 
-// middle returns the median of a field; of an even number, the lower one of the
-// two.
+// middle returns the median of a field; of an even number, the mean of the two
+// in the middle.
 func middle[M any, V int64 | float64 | time.Duration](list []M, field func(M) V) V {
 	values := make([]V, len(list))
 	for i, m := range list {
 		values[i] = field(m)
 	}
 	slices.Sort(values)
-	return values[(len(values)-1)/2]
+	n := len(values)
+	return (values[(n-1)/2] + values[n/2]) / 2
 }
 
 // ratio returns the median of a field's ratios to the floor's, run by run: what
