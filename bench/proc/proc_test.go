@@ -63,12 +63,15 @@ func TestThisProcess(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for start := time.Now(); time.Since(start) < 150*time.Millisecond; {
+	after := before
+	for start := time.Now(); after-before < 50*time.Millisecond && time.Since(start) < 30*time.Second; { // others may have the processors
 		_ = make([]byte, 1024)
+		if after, err = CPU(os.Getpid()); err != nil {
+			t.Fatal(err)
+		}
 	}
-	after, err := CPU(os.Getpid())
-	if err != nil || after-before < 50*time.Millisecond || after-before > 10*time.Second {
-		t.Errorf("%v were used: %v", after-before, err)
+	if after-before < 50*time.Millisecond || after-before > 10*time.Second {
+		t.Errorf("%v were used", after-before)
 	}
 	if machine, err := MachineCPU(); err != nil || machine < after {
 		t.Errorf("the machine used %v, this process alone %v: %v", machine, after, err)
