@@ -111,7 +111,7 @@ func (b *bench) setUp(ctx context.Context) error {
 	}
 	for _, s := range b.sites {
 		b.say("%v: starting the server", s)
-		if err := s.starting(ctx); err != nil {
+		if err := s.starting(ctx, b.starts); err != nil {
 			return err
 		}
 	}
@@ -148,18 +148,15 @@ func (b *bench) build(ctx context.Context) error {
 	return nil
 }
 
-// starts is how often a server is started to see how long it takes.
-const starts = 10
-
-// starting starts a server ten times, and lets the last one run.
-func (s *site) starting(ctx context.Context) error {
-	for n := range starts {
+// starting starts a server several times, and lets the last one run.
+func (s *site) starting(ctx context.Context, times int) error {
+	for n := range times {
 		took, err := s.start(ctx)
 		if err != nil {
 			return err
 		}
 		s.starts = append(s.starts, took)
-		if n < starts-1 {
+		if n < times-1 {
 			if err := s.stop(); err != nil {
 				return err
 			}

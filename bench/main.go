@@ -73,11 +73,12 @@ type options struct {
 	markdown    string
 	limit       time.Duration
 	idle        time.Duration // until an idle server is looked at
+	starts      int           // how often a server is started to see how long that takes
 	command     string        // as it was typed, for the document
 }
 
 func parse(args []string) (options, error) {
-	o := options{idle: 5 * time.Second}
+	o := options{idle: 5 * time.Second, starts: 10}
 	var database, paths string
 	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
 	fs.StringVar(&database, "db", "both", "the databases: sqlite, postgres or both")

@@ -37,10 +37,8 @@ func TestSeed(t *testing.T) {
 				t.Errorf("%s is shown as %+v", a.Username, me)
 			}
 		}
-		for _, n := range []int{0, 500, 1002} {
-			if answer := s.Form(t, "/auth/login", "username", Name(n), "password", Password); answer.Status != 200 {
-				t.Errorf("signing in as %s: %d %s", Name(n), answer.Status, answer.Body)
-			}
+		if answer := s.Form(t, "/auth/login", "username", Name(1002), "password", Password); answer.Status != 200 {
+			t.Errorf("signing in as the last: %d %s", answer.Status, answer.Body)
 		}
 		if answer := s.Form(t, "/auth/login", "username", Name(1003), "password", Password); answer.Status != 401 {
 			t.Errorf("one too many can sign in: %d", answer.Status)
