@@ -141,6 +141,7 @@ func paths(s *servertest.Site) (list []string) {
 // While keys are rotated, every token verifies at every server, and each key is
 // published everywhere before it signs.
 func TestAttackKM002RotationUnderLoad(t *testing.T) {
+	t.Parallel()
 	storetest.EachDSN(t, func(t *testing.T, dsn string) {
 		sites := twoReplicas(t, dsn, nil)
 		sites[0].User(t, "ann", "viewer")

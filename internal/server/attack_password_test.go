@@ -194,6 +194,7 @@ func TestAttackPW006WithoutTheCurrentPassword(t *testing.T) {
 // Of parallel good sign-ins with an outdated hash each is let in, and one renews
 // the hash.
 func TestAttackPW016RehashRace(t *testing.T) {
+	t.Parallel()
 	storetest.EachDSN(t, func(t *testing.T, dsn string) {
 		s := servertest.Start(t, servertest.Options{DSN: dsn, Tweak: func(o *server.Options) { o.Hasher.InsecureCost = 5 }})
 		for round := range 1 {
@@ -221,6 +222,7 @@ func TestAttackPW016RehashRace(t *testing.T) {
 
 // A change of the password that meets the renewal of a hash is not undone by it.
 func TestAttackPW016RehashAgainstChange(t *testing.T) {
+	t.Parallel()
 	storetest.EachDSN(t, func(t *testing.T, dsn string) {
 		s := servertest.Start(t, servertest.Options{DSN: dsn, Tweak: func(o *server.Options) { o.Hasher.InsecureCost = 5 }})
 		const old, next = "a password of hers", "another password of hers"

@@ -149,6 +149,7 @@ func TestAttackRBAC004CyclesAndDepth(t *testing.T) {
 
 // However administrators turn on one another, one stays.
 func TestAttackRBAC006LastAdministrator(t *testing.T) {
+	t.Parallel()
 	storetest.EachDSN(t, func(t *testing.T, dsn string) {
 		sites := twoReplicas(t, dsn, nil)
 		s, other := sites[0], sites[len(sites)-1]

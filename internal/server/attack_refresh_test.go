@@ -494,6 +494,7 @@ func TestAttackRT017NothingIsStored(t *testing.T) {
 
 // One user cannot fill the table: the oldest family makes way for the newest.
 func TestAttackRT018FamiliesAreBounded(t *testing.T) {
+	t.Parallel()
 	servertest.Each(t, func(t *testing.T, s *servertest.Site) {
 		s.User(t, "ann", "viewer")
 		s.User(t, "bob", "viewer")

@@ -30,6 +30,7 @@ var update = flag.Bool("update", false, "write the answers of the exchanges in t
 // the same value: <refresh_token.1> in a request is the first one that was given.
 // ann is a viewer, <ann> is her id, and <admin> the administrator's.
 func TestExchanges(t *testing.T) {
+	t.Parallel()
 	files, err := filepath.Glob(filepath.Join("testdata", "*.txtar"))
 	if err != nil || len(files) < 8 {
 		t.Fatalf("%v, %v", files, err)

@@ -181,6 +181,7 @@ var matrix = map[string]row{
 }
 
 func TestAttackRBAC008Matrix(t *testing.T) {
+	t.Parallel()
 	servertest.Each(t, func(t *testing.T, s *servertest.Site) {
 		root := s.Login(t, servertest.Admin).Access
 		made(t, s, root, "delegate", []string{"roles:grant"}, nil)
