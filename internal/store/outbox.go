@@ -1,0 +1,114 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/doorward/doorward/internal/clock"
+	"github.com/doorward/doorward/internal/outbox"
+)
+
+var _ outbox.Store = (*Store)(nil)
+
+// post posts letters with the transaction's change.
+func (t *tx) post(letters ...outbox.Letter) error {
+	for _, l := range letters {
+		data, err := json.Marshal(l.Data)
+		if err != nil {
+			return err
+		}
+		at := clock.Micro(l.At)
+		if _, err := t.exec(`INSERT INTO outbox (id, user_id, kind, data, at, due, tries) VALUES (?, ?, ?, ?, ?, ?, 0)`,
+			l.ID, l.User, string(l.Kind), string(data), at, clock.Micro(t.now)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unpost deletes what a person was to be told, and what dev's inbox holds of it.
+func (t *tx) unpost(user string) error {
+	if _, err := t.exec(`DELETE FROM outbox WHERE user_id = ?`, user); err != nil {
+		return err
+	}
+	_, err := t.exec(`DELETE FROM inbox WHERE user_id = ?`, user)
+	return err
+}
+
+// Post posts letters that have no other change.
+func (s *Store) Post(ctx context.Context, letters ...outbox.Letter) error {
+	return s.write(ctx, func(t *tx) error { return t.post(letters...) })
+}
+
+// ClaimLetters takes letters that are due. Of several processes that want one,
+// the first moves its due on, and the guard lets the others' statements pass it
+// by.
+func (s *Store) ClaimLetters(ctx context.Context, n int, lease time.Duration) ([]outbox.Claim, error) {
+	now := clock.Micro(s.clock.Now())
+	waiting := 0
+	if err := s.one(ctx, `SELECT COUNT(*) FROM (SELECT 1 AS one FROM outbox WHERE due <= ? LIMIT 1) AS due`, now).scan(&waiting); err != nil || waiting == 0 {
+		return nil, err
+	}
+	var list []outbox.Claim
+	err := s.write(ctx, func(t *tx) error {
+		list = nil
+		return t.all(func(r scanner) error {
+			c, err := readClaim(r)
+			list = append(list, c)
+			return err
+		}, `UPDATE outbox SET due = ?, tries = tries + 1
+			WHERE id IN (SELECT id FROM outbox WHERE due <= ? ORDER BY due, id LIMIT ?) AND due <= ?
+			RETURNING id, user_id, kind, data, at, tries`, now+lease.Microseconds(), now, n, now)
+	})
+	return list, err
+}
+
+func readClaim(r scanner) (outbox.Claim, error) {
+	var c outbox.Claim
+	var kind, data string
+	var at int64
+	if err := r.Scan(&c.ID, &c.User, &kind, &data, &at, &c.Try); err != nil {
+		return c, err
+	}
+	c.Kind, c.At = outbox.Kind(kind), clock.FromMicro(at)
+	return c, json.Unmarshal([]byte(data), &c.Data)
+}
+
+// Recipient returns where a user's letters go now.
+func (s *Store) Recipient(ctx context.Context, user string) (outbox.Recipient, error) {
+	var r outbox.Recipient
+	err := s.one(ctx, `SELECT username, email, email_verified FROM users WHERE id = ?`, user).scan(&r.Username, &r.Address, &r.Proved)
+	return r, absent(err, "user")
+}
+
+// PostponeLetter gives a letter back, unless its lease ended and another has it.
+func (s *Store) PostponeLetter(ctx context.Context, c outbox.Claim, due time.Time) error {
+	return s.write(ctx, func(t *tx) error {
+		_, err := t.exec(`UPDATE outbox SET due = ? WHERE id = ? AND tries = ?`, clock.Micro(due), c.ID, c.Try)
+		return err
+	})
+}
+
+// DeleteLetter deletes a letter.
+func (s *Store) DeleteLetter(ctx context.Context, id string) error {
+	return s.write(ctx, func(t *tx) error {
+		_, err := t.exec(`DELETE FROM outbox WHERE id = ?`, id)
+		return err
+	})
+}
+
+// DropLetters deletes a batch of the letters that are due.
+func (s *Store) DropLetters(ctx context.Context) (int, error) {
+	now := clock.Micro(s.clock.Now())
+	waiting := 0
+	if err := s.one(ctx, `SELECT COUNT(*) FROM (SELECT 1 AS one FROM outbox WHERE due <= ? LIMIT 1) AS due`, now).scan(&waiting); err != nil || waiting == 0 {
+		return 0, err
+	}
+	var n int64
+	err := s.write(ctx, func(t *tx) (err error) {
+		n, err = t.exec(`DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE due <= ? ORDER BY due LIMIT ?)`, now, purgeBatch)
+		return err
+	})
+	return int(n), err
+}
