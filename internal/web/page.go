@@ -93,7 +93,7 @@ var notApplications = regexp.MustCompile(`^(https?|wss?|ftp|data|blob|filesystem
 var (
 	html        = []string{"text/html; charset=utf-8"}
 	permissions = []string{denied(
-		"accelerometer", "autoplay", "bluetooth", "camera", "display-capture", "encrypted-media", "fullscreen", "gamepad", "geolocation", "gyroscope",
+		"accelerometer", "autoplay", "camera", "display-capture", "encrypted-media", "fullscreen", "gamepad", "geolocation", "gyroscope",
 		"hid", "idle-detection", "local-fonts", "magnetometer", "microphone", "midi", "payment", "picture-in-picture", "screen-wake-lock",
 		"serial", "storage-access", "usb", "window-management", "xr-spatial-tracking",
 	) + ", publickey-credentials-create=(self), publickey-credentials-get=(self)"}
