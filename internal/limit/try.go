@@ -1,0 +1,110 @@
+package limit
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"time"
+)
+
+// Try is an attempt that was reserved.
+type Try struct {
+	service *Service
+	key     Key
+	bucket  Bucket // as it was written with this attempt
+	meter   Name   // that of the network; zero if it is not counted
+	flood   bool
+	leave   func()
+	settled atomic.Bool
+}
+
+// Verdict is what a failure led to.
+type Verdict struct {
+	Locked bool      // this failure closed the bucket
+	Until  time.Time // when the lock ends
+	Locks  int       // which one it is since the last success
+	Hard   bool      // strangers stay out until a success, an unlock, or Keep after the last failure
+	Flood  bool      // the alarm over all failures began with this one
+}
+
+// settle lets one of a Try's endings happen, the first. It is done whatever
+// became of the caller, in a time of its own: a guess that was judged counts.
+func (t *Try) settle(ctx context.Context, f func(context.Context) error) error {
+	if t.settled.Swap(true) {
+		return nil
+	}
+	defer t.leave()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), t.service.options.Patience)
+	defer cancel()
+	if err := f(ctx); err != nil {
+		return t.service.told(context.WithoutCancel(ctx), err)
+	}
+	return nil
+}
+
+// Failed says that the guess was wrong. After an error it is counted all the
+// same, in its bucket.
+func (t *Try) Failed(ctx context.Context) (v Verdict, err error) {
+	err = t.settle(ctx, func(ctx context.Context) error {
+		var err error
+		v, err = t.fail(ctx)
+		if t.meter != (Name{}) {
+			began, failed := t.service.strike(ctx, t)
+			v.Flood = began
+			err = errors.Join(err, failed)
+		}
+		return err
+	})
+	return v, err
+}
+
+func (t *Try) fail(ctx context.Context) (v Verdict, err error) {
+	fresh := random()
+	err = t.change(ctx, func(b Bucket) Bucket {
+		now := t.service.clock.Now()
+		next, locked := t.service.rule.fail(b, now, t.bucket.Round, fresh)
+		v = Verdict{}
+		if locked {
+			v = Verdict{Locked: true, Until: next.Until, Locks: next.Locks, Hard: next.Total >= t.service.options.Hard}
+		}
+		return next
+	})
+	if err != nil {
+		return Verdict{}, err
+	}
+	return v, nil
+}
+
+// Succeeded says that the guess was right: its bucket is empty again.
+func (t *Try) Succeeded(ctx context.Context) error {
+	return t.settle(ctx, func(ctx context.Context) error { return t.service.store.ClearBucket(ctx, t.key) })
+}
+
+// Abandon says that the guess was not judged: it is as if it had not been made.
+// After Failed and Succeeded it does nothing.
+func (t *Try) Abandon(ctx context.Context) {
+	_ = t.settle(ctx, func(ctx context.Context) error { // where it cannot be taken back, it stays counted
+		return t.change(ctx, func(b Bucket) Bucket {
+			return t.service.rule.undo(b, t.service.clock.Now(), t.bucket.Round)
+		})
+	})
+}
+
+// change rewrites the bucket, beginning with what this attempt wrote, until
+// nobody else has written meanwhile.
+func (t *Try) change(ctx context.Context, f func(Bucket) Bucket) error {
+	for b := t.bucket; ; {
+		next := f(b)
+		if next == b {
+			return nil
+		}
+		next.Stamp = random()
+		swapped, err := t.service.store.SwapBucket(ctx, t.key, b.Stamp, next)
+		if err != nil || swapped {
+			return err
+		}
+		if b, err = t.service.store.Bucket(ctx, t.key); err != nil {
+			return err
+		}
+	}
+}
