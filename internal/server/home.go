@@ -1,6 +1,7 @@
 package server
 
 import (
+	_ "embed"
 	"html/template"
 	"net/http"
 
@@ -51,4 +52,16 @@ var page = template.Must(template.New("home").Parse(`<!doctype html>
 // home says what runs here.
 func (s *Server) home(w http.ResponseWriter, _ *http.Request) error {
 	return web.Page{Template: page}.Write(w)
+}
+
+//go:embed icon.png
+var icon []byte
+
+// favicon serves the sign of this site, which browsers ask for by themselves.
+func (s *Server) favicon(w http.ResponseWriter, _ *http.Request) error {
+	w.Header().Set("Content-Type", "image/png")
+	w.Header().Set("Cache-Control", "public, max-age=86400")
+	w.WriteHeader(http.StatusOK)
+	_, _ = w.Write(icon) // the client is gone: nobody is left to tell
+	return nil
 }

@@ -18,7 +18,7 @@ import (
 // unwritten are the routes that the document does not describe: what is not part of
 // the API, or has a document of its own.
 var unwritten = []string{
-	"GET /{$}", "GET /healthz", "GET /readyz", "GET /openapi.json", "GET /oauth2/jwks",
+	"GET /{$}", "GET /favicon.ico", "GET /healthz", "GET /readyz", "GET /openapi.json", "GET /oauth2/jwks",
 	"GET /.well-known/oauth-authorization-server", "GET /.well-known/oauth-protected-resource",
 }
 

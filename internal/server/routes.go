@@ -49,6 +49,7 @@ func (s *Server) routes(p surfaces) []route {
 	f := web.Serve
 	return []route{
 		{"GET /{$}", anybody, problem, f(s.home, problem)},
+		{"GET /favicon.ico", anybody, problem, f(s.favicon, problem)},
 		{"GET /healthz", anybody, problem, f(s.healthy, problem)},
 		{"GET /readyz", anybody, problem, f(s.ready, problem)},
 		{"GET /openapi.json", anybody, problem, f(s.document, problem)},

@@ -14,7 +14,7 @@ import (
 // open is every path that anybody may call. A new one is written here by a person
 // who has thought about it.
 var open = []string{
-	"GET /{$}", "GET /healthz", "GET /readyz", "GET /openapi.json",
+	"GET /{$}", "GET /favicon.ico", "GET /healthz", "GET /readyz", "GET /openapi.json",
 	"POST /auth/login", "POST /auth/refresh", "POST /auth/logout",
 	"GET /oauth2/jwks", "GET /.well-known/oauth-authorization-server", "GET /.well-known/oauth-protected-resource",
 }
@@ -61,7 +61,7 @@ func TestAttackRBAC016DenyByDefault(t *testing.T) {
 			t.Errorf("%s is on the list of what is open, and not on the site map", pattern)
 		}
 	}
-	for _, path := range []string{"/metrics", "/debug/pprof/", "/debug/vars", "/docs", "/admin", "/.env", "/.git/config", "/auth", "/auth/", "/oauth2/token", "/users/x/y", "/roles/x/y", "/favicon.ico", "/healthz/x"} {
+	for _, path := range []string{"/metrics", "/debug/pprof/", "/debug/vars", "/docs", "/admin", "/.env", "/.git/config", "/auth", "/auth/", "/oauth2/token", "/users/x/y", "/roles/x/y", "/healthz/x"} {
 		if a := s.Send(t, "GET", path, "", ""); a.Status != http.StatusNotFound {
 			t.Errorf("%s: %d", path, a.Status)
 		}
@@ -140,6 +140,7 @@ var matrix = map[string]row{
 	"GET /healthz":      {wants: everybody(200)},
 	"GET /readyz":       {wants: everybody(200)},
 	"GET /openapi.json": {wants: everybody(200)},
+	"GET /favicon.ico":  {wants: everybody(200)},
 	"POST /auth/login": {wants: everybody(200), body: func(c *call) any {
 		return map[string]any{"username": servertest.Admin, "password": servertest.Password}
 	}},
