@@ -7,11 +7,15 @@ type Action string
 const (
 	LoginSucceeded       Action = "login.succeeded"
 	LoginFailed          Action = "login.failed"
+	LoginLocked          Action = "login.locked"
+	LoginFlood           Action = "login.flood"
 	TokenIssued          Action = "token.issued"
 	TokenRefreshed       Action = "token.refreshed"
 	TokenRefused         Action = "token.refused"
 	TokenReused          Action = "token.reused"
 	TokenRevoked         Action = "token.revoked"
+	SessionStarted       Action = "session.started"
+	SessionEnded         Action = "session.ended"
 	PasswordChanged      Action = "password.changed"
 	PasswordChangeFailed Action = "password.change-failed"
 	UserCreated          Action = "user.created"
@@ -29,6 +33,7 @@ const (
 	SigningKeyRetired    Action = "signing-key.retired"
 	PepperCreated        Action = "pepper.created"
 	MasterKeyRotated     Action = "master-key.rotated"
+	AuditRead            Action = "audit.read"
 	ServerStarted        Action = "server.started"
 	ServerStopped        Action = "server.stopped"
 )
@@ -38,11 +43,15 @@ const (
 var vocabulary = map[Action]string{
 	LoginSucceeded:       "authn_login_success",
 	LoginFailed:          "authn_login_fail",
+	LoginLocked:          "authn_login_lock",
+	LoginFlood:           "excess_rate_limit_exceeded",
 	TokenIssued:          "authn_token_created",
 	TokenRefreshed:       "authn_token_created",
 	TokenRefused:         "authn_login_fail",
 	TokenReused:          "authn_token_reuse",
 	TokenRevoked:         "authn_token_revoked",
+	SessionStarted:       "session_created",
+	SessionEnded:         "session_expired",
 	PasswordChanged:      "authn_password_change",
 	PasswordChangeFailed: "authn_password_change_fail",
 	UserCreated:          "user_created",
@@ -60,6 +69,7 @@ var vocabulary = map[Action]string{
 	SigningKeyRetired:    "authz_admin",
 	PepperCreated:        "authz_admin",
 	MasterKeyRotated:     "authz_admin",
+	AuditRead:            "sensitive_read",
 	ServerStarted:        "sys_startup",
 	ServerStopped:        "sys_shutdown",
 }

@@ -34,3 +34,23 @@ func Valid(s string) bool {
 	}
 	return true
 }
+
+// Floor returns the least id of what was made at now or later.
+func Floor(now time.Time) string {
+	var b [16]byte
+	binary.BigEndian.PutUint64(b[:8], uint64(max(0, now.UnixMilli()))<<16)
+	return alphabet.EncodeToString(b[:])
+}
+
+// Time returns when an id was made, to the millisecond; the zero time for what is
+// no id.
+func Time(id string) time.Time {
+	if !Valid(id) {
+		return time.Time{}
+	}
+	b, err := alphabet.DecodeString(id)
+	if err != nil {
+		return time.Time{}
+	}
+	return time.UnixMilli(int64(binary.BigEndian.Uint64(b[:8]) >> 16)).UTC() //nolint:gosec // 48 bits
+}
