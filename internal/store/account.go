@@ -165,6 +165,9 @@ func (s *Store) DeleteUser(ctx context.Context, by principal.Principal, d accoun
 			if _, err := t.exec(`DELETE FROM grants WHERE principal = ?`, d.ID); err != nil {
 				return err
 			}
+			if err := t.unpost(d.ID); err != nil {
+				return err
+			}
 			if _, err := t.end("deleted", `user_id = ?`, d.ID); err != nil {
 				return err
 			}

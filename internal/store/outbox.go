@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"encoding/json"
+	"strings"
 	"time"
 
 	"github.com/doorward/doorward/internal/clock"
@@ -46,8 +47,7 @@ func (s *Store) Post(ctx context.Context, letters ...outbox.Letter) error {
 // by.
 func (s *Store) ClaimLetters(ctx context.Context, n int, lease time.Duration) ([]outbox.Claim, error) {
 	now := clock.Micro(s.clock.Now())
-	waiting := 0
-	if err := s.one(ctx, `SELECT COUNT(*) FROM (SELECT 1 AS one FROM outbox WHERE due <= ? LIMIT 1) AS due`, now).scan(&waiting); err != nil || waiting == 0 {
+	if waiting, err := s.lettersWait(ctx, now); err != nil || !waiting {
 		return nil, err
 	}
 	var list []outbox.Claim
@@ -64,6 +64,13 @@ func (s *Store) ClaimLetters(ctx context.Context, n int, lease time.Duration) ([
 	return list, err
 }
 
+// lettersWait reports whether a letter is due, without a transaction that writes.
+func (s *Store) lettersWait(ctx context.Context, now int64) (bool, error) {
+	n := 0
+	err := s.one(ctx, `SELECT COUNT(*) FROM (SELECT 1 AS one FROM outbox WHERE due <= ? LIMIT 1) AS due`, now).scan(&n)
+	return n > 0, err
+}
+
 func readClaim(r scanner) (outbox.Claim, error) {
 	var c outbox.Claim
 	var kind, data string
@@ -75,11 +82,22 @@ func readClaim(r scanner) (outbox.Claim, error) {
 	return c, json.Unmarshal([]byte(data), &c.Data)
 }
 
-// Recipient returns where a user's letters go now.
+// Recipient returns where a user's letters go now: the local part as he wrote it,
+// for what it means is up to his mail server (RFC 5321, Section 2.4), and the
+// domain in A-labels.
 func (s *Store) Recipient(ctx context.Context, user string) (outbox.Recipient, error) {
 	var r outbox.Recipient
-	err := s.one(ctx, `SELECT username, email, email_verified FROM users WHERE id = ?`, user).scan(&r.Username, &r.Address, &r.Proved)
-	return r, absent(err, "user")
+	var email string
+	var key []byte
+	if err := s.one(ctx, `SELECT username, email, email_key, email_verified FROM users WHERE id = ?`, user).
+		scan(&r.Username, &email, &key, &r.Proved); err != nil {
+		return r, absent(err, "user")
+	}
+	local, _, written := strings.Cut(email, "@")
+	if _, domain, kept := strings.Cut(string(key), "@"); written && kept {
+		r.Address = local + "@" + domain
+	}
+	return r, nil
 }
 
 // PostponeLetter gives a letter back, unless its lease ended and another has it.
@@ -101,8 +119,7 @@ func (s *Store) DeleteLetter(ctx context.Context, id string) error {
 // DropLetters deletes a batch of the letters that are due.
 func (s *Store) DropLetters(ctx context.Context) (int, error) {
 	now := clock.Micro(s.clock.Now())
-	waiting := 0
-	if err := s.one(ctx, `SELECT COUNT(*) FROM (SELECT 1 AS one FROM outbox WHERE due <= ? LIMIT 1) AS due`, now).scan(&waiting); err != nil || waiting == 0 {
+	if waiting, err := s.lettersWait(ctx, now); err != nil || !waiting {
 		return 0, err
 	}
 	var n int64
