@@ -19,11 +19,13 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/doorward/doorward/internal/account"
+	"github.com/doorward/doorward/internal/audit"
 	"github.com/doorward/doorward/internal/clock"
 	"github.com/doorward/doorward/internal/id"
 	"github.com/doorward/doorward/internal/issue"
 	"github.com/doorward/doorward/internal/keyring"
 	"github.com/doorward/doorward/internal/rbac"
+	"github.com/doorward/doorward/internal/session"
 	"github.com/doorward/doorward/internal/strictjson"
 	"github.com/doorward/doorward/internal/web"
 )
@@ -33,7 +35,9 @@ type Parts struct {
 	Accounts *account.Service
 	Roles    *rbac.Service
 	Issuer   *issue.Service
+	Sessions *session.Service
 	Keys     *keyring.Service
+	Audit    *audit.Reader
 	Clock    clock.Clock
 	URL      string // of this server, for the document
 	Version  string
@@ -70,6 +74,8 @@ func New(p Parts) *API {
 	a.users()
 	a.roles()
 	a.grants()
+	a.sessions()
+	a.audit()
 	return a
 }
 

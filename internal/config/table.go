@@ -203,12 +203,12 @@ var settings = []Setting{
 	},
 
 	{
-		Name: "sessions.idle", Default: "12h", Reserved: true,
+		Name: "sessions.idle", Default: "12h",
 		Help: "How long a browser stays signed in without a request.",
 		form: duration(func(c *Config) *time.Duration { return &c.Sessions.Idle }, 5*time.Minute, 30*day),
 	},
 	{
-		Name: "sessions.absolute", Default: "336h", Reserved: true,
+		Name: "sessions.absolute", Default: "336h",
 		Help: "How long a browser stays signed in at all.",
 		form: duration(func(c *Config) *time.Duration { return &c.Sessions.Absolute }, 5*time.Minute, 365*day),
 	},

@@ -17,10 +17,13 @@ type Family struct {
 
 	User     string
 	Client   string
+	Session  string   // of the browser that holds it; empty for an app or a script
 	Scope    []string // what was granted at sign-in; it never grows
 	Audience string
 	AuthTime time.Time
 	AMR      []string // RFC 8176
+	// Where it began. Personal data, and not read back with the family.
+	Address, UserAgent string
 
 	Secret     secret.Hash // of the turn that makes the family go on
 	Previous   secret.Hash // of the turn before; zero at first
@@ -107,6 +110,9 @@ type Rotation struct {
 	Grace     Grace
 	Now       time.Time
 	IdleUntil time.Time
+	// The session that is used with it, and until when that may lie unused then.
+	Session     string
+	SessionIdle time.Time
 }
 
 // Rotate returns the turn that t, which is current, brings about, and the token

@@ -1,6 +1,7 @@
 package issue
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
@@ -28,6 +29,7 @@ type claims struct {
 	AuthTime int64    `json:"auth_time"`
 	ACR      string   `json:"acr"`
 	AMR      []string `json:"amr"`
+	Session  string   `json:"sid"`
 	Family   string   `json:"fam"`
 	// Policy is the version of the policy that Scope and Roles follow from. A
 	// grant that was taken away under a later version makes the token void: a
@@ -65,7 +67,7 @@ func (s *Service) access(f grant.Family, scope []string, held rbac.Effective, po
 		Issuer: s.options.Issuer, Subject: f.User, Audience: f.Audience,
 		Expires: now.Add(s.lifetime(held, now)).Unix(), IssuedAt: now.Unix(), Begins: now.Unix(), ID: rand.Text(),
 		Client: f.Client, Scope: strings.Join(scope, " "), Roles: roles,
-		AuthTime: f.AuthTime.Unix(), ACR: onePassword, AMR: f.AMR, Family: f.ID, Policy: policy,
+		AuthTime: f.AuthTime.Unix(), ACR: onePassword, AMR: f.AMR, Session: cmp.Or(f.Session, f.ID), Family: f.ID, Policy: policy,
 	})
 	if err != nil {
 		return secret.Text{}, err

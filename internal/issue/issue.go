@@ -9,6 +9,7 @@ package issue
 
 import (
 	"context"
+	"log/slog"
 	"time"
 
 	"github.com/doorward/doorward/internal/account"
@@ -17,9 +18,12 @@ import (
 	"github.com/doorward/doorward/internal/factor"
 	"github.com/doorward/doorward/internal/grant"
 	"github.com/doorward/doorward/internal/keyring"
+	"github.com/doorward/doorward/internal/limit"
+	"github.com/doorward/doorward/internal/outbox"
 	"github.com/doorward/doorward/internal/principal"
 	"github.com/doorward/doorward/internal/rbac"
 	"github.com/doorward/doorward/internal/secret"
+	"github.com/doorward/doorward/internal/session"
 )
 
 // Store is what this package needs to have kept for it.
@@ -27,31 +31,42 @@ type Store interface {
 	// CredentialOf returns the account that a login name belongs to, or a
 	// NotFound.
 	CredentialOf(ctx context.Context, l account.Login) (account.Credential, error)
-	// SignIn begins a family if the account is still active and its password
-	// still Was, or returns an Unauthenticated fault. The oldest families past
-	// the cap end.
+	// SignIn begins a family, and the session that holds it if there is one, if the
+	// account is still active and its password still Was, or returns an
+	// Unauthenticated fault. The oldest families and sessions past the cap end.
 	SignIn(ctx context.Context, s SignIn, events ...audit.Event) error
 	// FamilyByHandle returns the family that a refresh token belongs to, or a
 	// NotFound.
 	FamilyByHandle(ctx context.Context, handle secret.Hash) (grant.Family, error)
 	// RotateFamily writes a turn if the family lives and its secret is still
-	// From. It returns a Conflict if it is not.
+	// From. It returns a Conflict if it is not, and an Unauthenticated fault if
+	// the session that holds it is over.
 	RotateFamily(ctx context.Context, r grant.Rotation, e audit.Event) error
-	// EndFamily ends a family. One that has ended stays as it is, and the event
-	// is not written.
-	EndFamily(ctx context.Context, id, why string, at time.Time, e audit.Event) error
+	// EndFamily ends a family, and a session. What has ended stays as it is; if the
+	// family has, the event is not written.
+	EndFamily(ctx context.Context, f Ending, e audit.Event) error
 	// ChangePassword writes a hash if the present one is still was, and ends the
-	// account's families; it returns a Stale fault if it is not.
-	ChangePassword(ctx context.Context, by principal.Principal, user, was, hash string, e audit.Event) error
-	// Record writes an event that has no other change.
-	Record(ctx context.Context, e audit.Event) error
+	// account's sessions and families; it returns a Stale fault if it is not.
+	ChangePassword(ctx context.Context, by principal.Principal, user, was, hash string, e audit.Event, letters ...outbox.Letter) error
+	// Tell writes events that have no other change, and letters about them.
+	Tell(ctx context.Context, events []audit.Event, letters ...outbox.Letter) error
 }
 
 // SignIn is a family to begin, and what must still be true of its account.
 type SignIn struct {
-	Family grant.Family
-	Was    string // the hash that the password was verified against
-	Rehash string // the hash to replace it by, if it is outdated; else empty
+	Family   grant.Family
+	Session  *session.Session // that holds it, to begin with it; nil for none
+	Replaces secret.Hash      // the session that the browser brought along, to end; zero for none
+	Was      string           // the hash that the password was verified against
+	Rehash   string           // the hash to replace it by, if it is outdated; else empty
+	Letters  []outbox.Letter
+}
+
+// Ending is what is to end, and why.
+type Ending struct {
+	Family  string // its id
+	Session string // its id; empty for none
+	Why     string
 }
 
 // Options are an operator's choices about tokens.
@@ -60,17 +75,20 @@ type Options struct {
 	Audience  string        // of tokens that were asked for without a resource
 	AccessTTL time.Duration // of access tokens
 	Family    grant.Lifetimes
+	Session   session.Lifetimes
 }
 
 // Service issues tokens.
 type Service struct {
 	store    Store
 	clock    clock.Clock
+	log      *slog.Logger
 	fresh    func() error
 	policy   *rbac.Policy
 	accounts *account.Service
 	keys     *keyring.Service
 	hasher   *factor.Hasher
+	limits   *limit.Service
 	options  Options
 }
 
@@ -78,19 +96,24 @@ type Service struct {
 type Parts struct {
 	Store    Store
 	Clock    clock.Clock
+	Log      *slog.Logger
 	Fresh    func() error // says if Policy may be out of date; nil where nobody can know
 	Policy   *rbac.Policy
 	Accounts *account.Service
 	Keys     *keyring.Service
 	Hasher   *factor.Hasher
+	Limits   *limit.Service
 }
 
 // NewService returns a service.
 func NewService(p Parts, o Options) *Service {
+	if p.Log == nil {
+		p.Log = slog.New(slog.DiscardHandler)
+	}
 	if p.Fresh == nil {
 		p.Fresh = func() error { return nil }
 	}
-	return &Service{p.Store, p.Clock, p.Fresh, p.Policy, p.Accounts, p.Keys, p.Hasher, o}
+	return &Service{p.Store, p.Clock, p.Log, p.Fresh, p.Policy, p.Accounts, p.Keys, p.Hasher, p.Limits, o}
 }
 
 // Tokens is what a sign-in or a refresh gives.
@@ -99,4 +122,10 @@ type Tokens struct {
 	Refresh secret.Text
 	Expires time.Duration // of the access token, from now
 	Scope   []string      // what it carries, sorted
+	// Session is what the cookie of the browser's session holds; empty without one.
+	Session secret.Text
+	// Lasts is how long the session may last at the most, from now.
+	Lasts time.Duration
+	// Device is what the cookie of the device holds; only at a sign-in.
+	Device secret.Text
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/doorward/doorward/internal/account"
 	"github.com/doorward/doorward/internal/audit"
 	"github.com/doorward/doorward/internal/fault"
+	"github.com/doorward/doorward/internal/outbox"
 	"github.com/doorward/doorward/internal/principal"
 	"github.com/doorward/doorward/internal/secret"
 )
@@ -32,22 +33,36 @@ func (s *Service) ChangePassword(ctx context.Context, by principal.Principal, cu
 	if err != nil {
 		return err
 	}
-	result, err := s.hasher.Verify(ctx, by.Origin.Network, current, c.Password)
-	if err != nil {
-		return at("current_password", err)
-	}
-	if !result.OK {
-		e := audit.Now(by, s.clock.Now(), audit.PasswordChangeFailed, user.Target()).Because(audit.Failure, "wrong-password")
-		if err := s.store.Record(ctx, e); err != nil {
-			return err
-		}
-		return fault.New(fault.Denied, "the current password is wrong")
+	if err := s.prove(ctx, by, user, current, c.Password); err != nil {
+		return err
 	}
 	hash, err := s.SetPassword(ctx, by.Origin.Network, next, user.Username, user.Email.String(), user.Name)
 	if err != nil {
 		return at("new_password", err)
 	}
 	return s.replace(ctx, by, user, c.Password, hash)
+}
+
+// prove holds the present password of somebody who is signed in against its hash.
+// It is a guess like that of a sign-in: who holds a stolen token may be guessing.
+func (s *Service) prove(ctx context.Context, by principal.Principal, user account.User, current secret.Text, hash string) error {
+	g, err := s.begin(ctx, by, user.ID, "")
+	if err != nil {
+		return err
+	}
+	defer g.Abandon(ctx)
+	result, err := s.hasher.Verify(ctx, by.Origin.Network, current, hash)
+	if err != nil {
+		return at("current_password", err)
+	}
+	if !result.OK {
+		e := audit.Now(by, s.clock.Now(), audit.PasswordChangeFailed, user.Target()).Because(audit.Failure, "wrong-password")
+		if err := s.failed(ctx, by, g, e); err != nil {
+			return err
+		}
+		return fault.New(fault.Denied, "the current password is wrong")
+	}
+	return g.Succeeded(ctx)
 }
 
 // at says which of two passwords a fault is about.
@@ -79,5 +94,5 @@ func (s *Service) ResetPassword(ctx context.Context, by principal.Principal, use
 
 func (s *Service) replace(ctx context.Context, by principal.Principal, user account.User, was, hash string) error {
 	e := audit.Now(by, s.clock.Now(), audit.PasswordChanged, user.Target())
-	return s.store.ChangePassword(ctx, by, user.ID, was, hash, e)
+	return s.store.ChangePassword(ctx, by, user.ID, was, hash, e, outbox.New(user.ID, outbox.PasswordChanged, e.At, place(by)))
 }

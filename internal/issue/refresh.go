@@ -20,6 +20,8 @@ type Renewal struct {
 	Token  secret.Text
 	Client client.Client
 	Scope  []string // sorted; nil for all that was granted
+	// Browser is a renewal whose token came in a cookie: it must be a session's.
+	Browser bool
 }
 
 // errDead is the one answer to a refresh token that is good for nothing.
@@ -55,6 +57,9 @@ func (s *Service) Refresh(ctx context.Context, by principal.Principal, r Renewal
 			return Tokens{}, errDead.Because(errors.New("the family belongs to another client"))
 		}
 		by.Kind, by.ID, by.Client, by.Family = principal.User, f.User, f.Client, f.ID
+		if r.Browser && f.Session == "" {
+			return Tokens{}, errDead.Because(errors.New("the family belongs to no session"))
+		}
 		tokens, err := s.turn(ctx, by, f, token, r, now)
 		if fault.KindOf(err) != fault.Conflict {
 			return tokens, err
@@ -72,14 +77,14 @@ func (s *Service) turn(ctx context.Context, by principal.Principal, f grant.Fami
 	case grant.Reused:
 		e := audit.Now(by, now, audit.TokenReused, f.Target()).Because(audit.Failure, "spent-token")
 		// Nobody is spared by hanging up.
-		if err := s.store.EndFamily(context.WithoutCancel(ctx), f.ID, "reused", now, e); err != nil {
+		if err := s.store.EndFamily(context.WithoutCancel(ctx), Ending{f.ID, f.Session, "reused"}, e); err != nil {
 			return Tokens{}, err
 		}
 		return Tokens{}, errDead.Because(errors.New("a spent token came again: the family has ended"))
 	case grant.Expired:
 		// It is ended, not only left: a clock that is set back does not revive it.
 		e := audit.Now(by, now, audit.TokenRefused, f.Target()).Because(audit.Failure, "expired")
-		if err := s.store.EndFamily(ctx, f.ID, "expired", now, e); err != nil {
+		if err := s.store.EndFamily(ctx, Ending{Family: f.ID, Why: "expired"}, e); err != nil {
 			return Tokens{}, err
 		}
 	}
@@ -111,7 +116,7 @@ func (s *Service) next(ctx context.Context, by principal.Principal, f grant.Fami
 		if successor, err = f.Again(token, pepper); err != nil {
 			return Tokens{}, err
 		}
-		if err := s.store.Record(ctx, refreshed.With("retry", "true")); err != nil {
+		if err := s.store.Tell(ctx, []audit.Event{refreshed.With("retry", "true")}); err != nil {
 			return Tokens{}, err
 		}
 	} else {
@@ -120,12 +125,38 @@ func (s *Service) next(ctx context.Context, by principal.Principal, f grant.Fami
 			return Tokens{}, err
 		}
 		var rotation grant.Rotation
-		rotation, successor = f.Rotate(token, now, s.options.Family, pepper)
-		if err := s.store.RotateFamily(ctx, rotation, refreshed); err != nil {
+		rotation, successor = f.Rotate(token, now, s.lifetimes(f), pepper)
+		if f.Session != "" {
+			rotation.Session, rotation.SessionIdle = f.Session, now.Add(s.options.Session.Idle)
+		}
+		if err := s.store.RotateFamily(ctx, rotation, refreshed); fault.KindOf(err) == fault.Unauthenticated {
+			return Tokens{}, s.over(ctx, by, f, now, err)
+		} else if err != nil {
 			return Tokens{}, err
 		}
 	}
-	return Tokens{Access: access, Refresh: successor.Text(), Expires: s.lifetime(held, now), Scope: scope}, nil
+	return Tokens{Access: access, Refresh: successor.Text(), Expires: s.lifetime(held, now), Scope: scope, Lasts: f.ExpiresAt.Sub(now)}, nil
+}
+
+// over ends a family whose session came to its time.
+func (s *Service) over(ctx context.Context, by principal.Principal, f grant.Family, now time.Time, why error) error {
+	e := audit.Now(by, now, audit.TokenRefused, f.Target()).Because(audit.Failure, "session-over")
+	if err := s.store.EndFamily(ctx, Ending{f.ID, f.Session, "expired"}, e); err != nil {
+		return err
+	}
+	return errDead.Because(why)
+}
+
+// browserGrace is the least grace of a session's family: the tabs of a browser
+// share its cookies, and may refresh at once.
+const browserGrace = 10 * time.Second
+
+func (s *Service) lifetimes(f grant.Family) grant.Lifetimes {
+	life := s.options.Family
+	if f.Session != "" {
+		life.Grace = max(life.Grace, browserGrace)
+	}
+	return life
 }
 
 // SignOut ends the family that a refresh token belongs to, whichever turn it is
@@ -142,12 +173,15 @@ func (s *Service) SignOut(ctx context.Context, by principal.Principal, text secr
 		return err
 	}
 	by.Kind, by.ID, by.Client = principal.User, f.User, f.Client
-	return s.SignOutFamily(ctx, by, f.ID)
+	return s.SignOutFamily(ctx, by, f.ID, f.Session)
 }
 
-// SignOutFamily ends a family by its public id.
-func (s *Service) SignOutFamily(ctx context.Context, by principal.Principal, family string) error {
-	now := s.clock.Now()
-	e := audit.Now(by, now, audit.TokenRevoked, "family:"+family).With("why", "signed-out")
-	return s.store.EndFamily(ctx, family, "signed-out", now, e)
+// SignOutFamily ends a family by its public id, and the session that holds it;
+// session may be empty, or the family itself.
+func (s *Service) SignOutFamily(ctx context.Context, by principal.Principal, family, session string) error {
+	if session == family {
+		session = ""
+	}
+	e := audit.Now(by, s.clock.Now(), audit.TokenRevoked, "family:"+family).With("why", "signed-out")
+	return s.store.EndFamily(ctx, Ending{family, session, "signed-out"}, e)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"time"
 
 	"github.com/doorward/doorward/internal/account"
 	"github.com/doorward/doorward/internal/audit"
@@ -13,6 +14,7 @@ import (
 	"github.com/doorward/doorward/internal/oauth"
 	"github.com/doorward/doorward/internal/principal"
 	"github.com/doorward/doorward/internal/secret"
+	"github.com/doorward/doorward/internal/session"
 )
 
 // Password is a request to sign in with a name and a password.
@@ -22,6 +24,10 @@ type Password struct {
 	Client   client.Client
 	Scope    []string // sorted; nil for the client's default
 	Resource []string // RFC 8707
+	// Browser makes the tokens those of a browser's session, which begins with
+	// them and in the place of the one whose cookie is Replaces.
+	Browser  bool
+	Replaces secret.Text
 }
 
 // errNobody is the one answer to a sign-in that fails, whatever was wrong: the
@@ -31,9 +37,10 @@ var errNobody = fault.New(fault.Unauthenticated, "the username or the password i
 // SignIn proves who somebody is by a password and begins a token family. by is
 // nobody yet; its origin is where the request came from.
 //
-// Errors: a fault Unauthenticated, the same for every reason; Limited when the
-// hashing queue is full; Unavailable where roles may be out of date; Invalid for a password that is too long for anybody;
-// oauth.Error for the scope and the resource.
+// Errors: a fault Unauthenticated, the same for every reason; Limited where too
+// much was guessed, and when the hashing queue is full; Unavailable where roles
+// may be out of date or attempts cannot be counted; Invalid for a password that
+// is too long for anybody; oauth.Error for the scope and the resource.
 func (s *Service) SignIn(ctx context.Context, by principal.Principal, p Password) (Tokens, error) {
 	if err := s.fresh(); err != nil {
 		return Tokens{}, err
@@ -42,77 +49,119 @@ func (s *Service) SignIn(ctx context.Context, by principal.Principal, p Password
 	if err != nil {
 		return Tokens{}, err
 	}
+	found, err := s.find(ctx, p.Name)
+	if err != nil {
+		return Tokens{}, err
+	}
+	g, err := s.begin(ctx, by, found.User.ID, p.Name)
+	if err != nil {
+		return Tokens{}, err
+	}
+	defer g.Abandon(ctx) // a guess that was settled stays so
 	// The hash may be replaced once it is verified: by a sign-in beside this one
 	// that renews it, or by a change of the password. Which of them it was, the new
 	// hash tells.
 	for range 2 {
-		t, err := s.attempt(ctx, by, p, audience)
+		t, err := s.attempt(ctx, by, p, audience, g, found)
 		if !errors.Is(err, errChanged) {
 			return t, err
 		}
+		if found, err = s.find(ctx, p.Name); err != nil {
+			return Tokens{}, err
+		}
 	}
-	return Tokens{}, s.refused(ctx, by, p.Name, "changed-meanwhile", errNobody)
+	return Tokens{}, s.refused(ctx, by, p.Name, "changed-meanwhile", g)
 }
 
 var errChanged = errors.New("the account has changed since its password was verified")
 
-// attempt is a sign-in on the account as it is now. It returns errChanged if it
-// is not the same any more at the end.
-func (s *Service) attempt(ctx context.Context, by principal.Principal, p Password, audience string) (Tokens, error) {
-	now := s.clock.Now()
-	found, err := s.find(ctx, p.Name)
-	if err != nil {
-		return Tokens{}, err
+// attempt is a sign-in on the account as it was found. It returns errChanged if
+// it is not the same any more at the end.
+func (s *Service) attempt(ctx context.Context, by principal.Principal, p Password, audience string, g *guess, found account.Credential) (Tokens, error) {
+	user := found.User
+	if user.ID != g.user { // the name went to somebody else meanwhile
+		return Tokens{}, s.refused(ctx, by, p.Name, "changed-meanwhile", g)
 	}
 	result, err := s.hasher.Verify(ctx, by.Origin.Network, p.Password, found.Password)
 	if err != nil {
 		return Tokens{}, err
 	}
-	user := found.User
+	if user.ID != "" {
+		by.Kind, by.ID = principal.User, user.ID
+	}
 	switch {
 	case user.ID == "":
-		return Tokens{}, s.refused(ctx, by, p.Name, "unknown-name", errNobody)
+		return Tokens{}, s.refused(ctx, by, p.Name, "unknown-name", g)
+	case result.Damaged != nil: // it can match nothing; an operator must know, a guesser must not
+		return Tokens{}, s.refused(ctx, by, p.Name, "damaged-hash", g)
 	case !result.OK:
-		by.ID, by.Kind = user.ID, principal.User
-		reason := "wrong-password"
-		if result.Damaged != nil { // it can match nothing; an operator must know, a guesser must not
-			reason = "damaged-hash"
-		}
-		return Tokens{}, s.refused(ctx, by, p.Name, reason, errNobody)
+		return Tokens{}, s.refused(ctx, by, p.Name, "wrong-password", g)
 	case user.Status != account.Active:
-		by.ID, by.Kind = user.ID, principal.User
-		return Tokens{}, s.refused(ctx, by, p.Name, "disabled", errNobody)
+		return Tokens{}, s.refused(ctx, by, p.Name, "disabled", g)
 	}
+	by.Client = p.Client.ID
+	write := SignIn{Was: found.Password}
+	if result.Outdated {
+		write.Rehash = s.rehash(ctx, by, p.Password)
+	}
+	t, err := s.admit(ctx, by, p, g, user, audience, write)
+	if err == nil {
+		// The sign-in is committed: that it cannot be counted as a success leaves it
+		// counted as a failure, which the next one clears.
+		if err := g.Succeeded(context.WithoutCancel(ctx)); err != nil {
+			s.log.Error("a sign-in could not be counted as a success", "error", err)
+		}
+	}
+	return t, err
+}
 
-	by.Kind, by.ID, by.Client = principal.User, user.ID, p.Client.ID
+// admit begins the family, and the session, of a person whose password was right.
+func (s *Service) admit(ctx context.Context, by principal.Principal, p Password, g *guess, user account.User, audience string, write SignIn) (Tokens, error) {
+	now := s.clock.Now()
 	held, policy, err := s.policy.Of(ctx, user.ID)
 	if err != nil {
 		return Tokens{}, err
 	}
 	scope, err := narrow(p.Client, p.Scope, s.policy.Snapshot(), held)
 	if err != nil { // the answer tells that the password was right: it is not told without a trace
-		return Tokens{}, s.refused(ctx, by, p.Name, "scope", err)
+		return Tokens{}, s.misasked(ctx, by, p.Name, g, err)
 	}
 	family, refresh := grant.New(now, user.ID, p.Client.ID, s.options.Family)
 	family.Scope, family.Audience, family.AMR = scope, audience, []string{"pwd"}
-	access, err := s.access(family, scope, held, policy, now)
+	family.Address, family.UserAgent = by.Origin.Address, by.Origin.UserAgent
+	tokens := Tokens{Refresh: refresh.Text(), Expires: s.lifetime(held, now), Scope: scope, Device: g.device.With(user.ID, g.pepper).Cookie(g.pepper)}
+	events := []audit.Event{audit.Now(by, now, audit.LoginSucceeded, user.Target()).With("method", "password").With("device", deviceWord(g.known))}
+	if p.Browser {
+		started, cookie := session.New(now, user.ID, family.AMR, by.Origin, s.options.Session)
+		family.Session, family.ExpiresAt = started.ID, earlier(family.ExpiresAt, started.ExpiresAt)
+		write.Session, tokens.Session, tokens.Lasts = &started, cookie, s.options.Session.Absolute
+		write.Replaces, _ = session.ParseCookie(p.Replaces)
+		events = append(events, audit.Now(by, now, audit.SessionStarted, started.Target()))
+	}
+	tokens.Access, err = s.access(family, scope, held, policy, now)
 	if fault.KindOf(err) == fault.Invalid {
-		return Tokens{}, s.refused(ctx, by, p.Name, "scope", err)
+		return Tokens{}, s.misasked(ctx, by, p.Name, g, err)
 	} else if err != nil {
 		return Tokens{}, err
 	}
-	write := SignIn{Family: family, Was: found.Password}
-	if result.Outdated {
-		write.Rehash = s.rehash(ctx, by, p.Password)
+	if write.Letters, err = s.arrival(ctx, by, g, user, now); err != nil {
+		return Tokens{}, err
 	}
-	signedIn := audit.Now(by, now, audit.LoginSucceeded, user.Target()).With("method", "password")
-	issued := audit.Now(by, now, audit.TokenIssued, family.Target()).With("scope", strings.Join(scope, " "))
-	if err := s.store.SignIn(ctx, write, signedIn, issued); fault.KindOf(err) == fault.Unauthenticated {
+	write.Family = family
+	events = append(events, audit.Now(by, now, audit.TokenIssued, family.Target()).With("scope", strings.Join(scope, " ")))
+	if err := s.store.SignIn(ctx, write, events...); fault.KindOf(err) == fault.Unauthenticated {
 		return Tokens{}, errChanged
 	} else if err != nil {
 		return Tokens{}, err
 	}
-	return Tokens{Access: access, Refresh: refresh.Text(), Expires: s.lifetime(held, now), Scope: scope}, nil
+	return tokens, nil
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
 }
 
 // find returns the account that a name belongs to; for a name that is nobody's,
@@ -139,10 +188,30 @@ func (s *Service) rehash(ctx context.Context, by principal.Principal, p secret.T
 	return hash
 }
 
-// refused records a sign-in that failed, and returns why. The name that was
-// typed is a person's, or a password typed into the wrong field: it is kept in
-// the private part, and only if it is the name of an account.
-func (s *Service) refused(ctx context.Context, by principal.Principal, name, reason string, why error) error {
+// refused settles a sign-in that failed and records why; its answer is the same
+// for every reason. The name that was typed is a person's, or a password typed
+// into the wrong field: it is kept in the private part, and only if it is the
+// name of an account.
+func (s *Service) refused(ctx context.Context, by principal.Principal, name, reason string, g *guess) error {
+	if err := s.failed(ctx, by, g, s.failure(by, name, reason)); err != nil {
+		return err
+	}
+	return errNobody
+}
+
+// misasked records a sign-in whose password was right, and that asked for what it
+// cannot be given; why is told.
+func (s *Service) misasked(ctx context.Context, by principal.Principal, name string, g *guess, why error) error {
+	if err := s.store.Tell(ctx, []audit.Event{s.failure(by, name, "scope")}); err != nil {
+		return err
+	}
+	if err := g.Succeeded(ctx); err != nil {
+		return err
+	}
+	return why
+}
+
+func (s *Service) failure(by principal.Principal, name, reason string) audit.Event {
 	target := "user"
 	if by.ID != "" {
 		target = "user:" + by.ID
@@ -151,10 +220,7 @@ func (s *Service) refused(ctx context.Context, by principal.Principal, name, rea
 	if by.ID != "" {
 		e = e.About(by.ID, map[string]string{"name": name})
 	}
-	if err := s.store.Record(ctx, e); err != nil {
-		return err
-	}
-	return why
+	return e
 }
 
 // audience returns whom the token is for. Until APIs can be registered, there

@@ -16,9 +16,11 @@ const (
 	RefreshSuccessor = "refresh-successor" // derives a refresh token within its grace
 	Cursor           = "cursor"            // authenticates the cursors of lists
 	Once             = "once"              // names requests that are to have one effect
+	Device           = "device"            // tells browsers that signed in before
+	Attempt          = "attempt"           // hides names that were typed and are nobody's
 )
 
-var purposes = []string{RefreshSuccessor, Cursor, Once}
+var purposes = []string{RefreshSuccessor, Cursor, Once, Device, Attempt}
 
 // Pepper is a random key for MACs, by purpose and version. A row that holds a
 // MAC holds the version that made it.

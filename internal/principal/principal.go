@@ -34,6 +34,9 @@ type Principal struct {
 	// Family is the public handle of the token family that the access token
 	// belongs to, if any.
 	Family string
+	// Session is what the principal is signed in with, as it is listed: the browser's
+	// session, or the token family.
+	Session string
 	// Origin is where the request came from.
 	Origin Origin
 }
@@ -44,6 +47,7 @@ type Origin struct {
 	Address   string // the caller's IP address
 	Network   string // what limits count by: the address, or the /64 of an IPv6 one
 	UserAgent string // at most 256 bytes
+	Device    string // what the browser's device cookie holds, unread; at most 512 bytes
 	// Once names the request if the caller wants it to have one effect however
 	// often it is sent; the zero Once names nothing.
 	Once Once

@@ -51,22 +51,52 @@ func (s *Server) protect(r route, next http.Handler) http.Handler {
 		}
 	}))
 	if read {
-		return guarded
+		return s.withCookie(r, guarded)
 	}
-	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+	return s.withCookie(r, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if err := web.Buffer(w, req, admin.BodyLimit); err != nil {
 			web.Of(req.Context()).Cause = err
 			r.fail(w, req, err)
 			return
 		}
 		guarded.ServeHTTP(w, req)
+	}))
+}
+
+// withCookie lets a browser's access cookie stand for the access token, where a
+// request brings no credential in a header: beside one, cookies are ignored. What
+// another site makes a browser send is refused before the cookie is looked at.
+func (s *Server) withCookie(r route, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if len(req.Header["Cookie"]) > 0 && len(req.Header["Authorization"]) == 0 && len(req.Header["X-Api-Key"]) == 0 {
+			value, twice := s.cookies.Get(req, web.AccessCookie)
+			if twice {
+				s.duplicate(req, r)
+			}
+			if !value.IsZero() {
+				if err := s.origins.Check(req); err != nil {
+					web.Of(req.Context()).Cause = err
+					r.fail(w, req, err)
+					return
+				}
+				req.Header["Authorization"] = []string{"Bearer " + value.Reveal()}
+			}
+		}
+		next.ServeHTTP(w, req)
 	})
+}
+
+// duplicate notes a request with two cookies of one name: one of them was put
+// there by another host or by whoever sits on the line.
+func (s *Server) duplicate(req *http.Request, r route) {
+	web.Note(req.Context(), slog.Bool("duplicate_cookie", true))
+	s.counter.Add(s.Clock.Now(), "", r.pattern, audit.Denied)
 }
 
 // identify makes the request that of the principal whose token was verified.
 func identify(known *web.Request, p *guard.Principal) {
 	by := &known.By
-	by.Kind, by.ID, by.Client, by.Family, by.Scopes = principal.User, p.Subject, p.ClientID, p.Family, p.Scopes
+	by.Kind, by.ID, by.Client, by.Family, by.Session, by.Scopes = principal.User, p.Subject, p.ClientID, p.Family, p.Session, p.Scopes
 }
 
 // deny is the refusal of a request whose principal lacks a permission. Refusals
@@ -130,25 +160,26 @@ func (s *Server) revoked(_ context.Context, p *guard.Principal) error {
 	return nil
 }
 
-// bearer returns whose good access token a request brings, or nobody's. The error
-// says that it could not be judged, or which of two was meant.
-func (s *Server) bearer(r *http.Request) (family, user string, err error) {
+// bearer returns whose good access token a request brings in its header, or
+// nobody. The error says that it could not be judged, or which of two was meant.
+func (s *Server) bearer(r *http.Request) (principal.Principal, error) {
+	var nobody principal.Principal
 	given := r.Header.Values("Authorization")
 	switch {
 	case len(given) == 0:
-		return "", "", nil
+		return nobody, nil
 	case len(given) > 1:
-		return "", "", &web.Refused{Status: http.StatusBadRequest, Message: "the request carries more than one credential"}
+		return nobody, &web.Refused{Status: http.StatusBadRequest, Message: "the request carries more than one credential"}
 	}
 	scheme, token, ok := strings.Cut(given[0], " ")
 	if !ok || !strings.EqualFold(scheme, "Bearer") {
-		return "", "", nil
+		return nobody, nil
 	}
 	p, err := s.guard.Verify(r.Context(), token)
 	if errors.Is(err, guard.ErrUnavailable) {
-		return "", "", fault.New(fault.Unavailable, "the access token cannot be checked at the moment; try again later")
+		return nobody, fault.New(fault.Unavailable, "the access token cannot be checked at the moment; try again later")
 	} else if err != nil {
-		return "", "", nil //nolint:nilerr // a token that is refused signs nobody out
+		return nobody, nil //nolint:nilerr // a token that is refused signs nobody out
 	}
-	return p.Family, p.Subject, nil
+	return principal.Principal{Kind: principal.User, ID: p.Subject, Client: p.ClientID, Family: p.Family, Session: p.Session}, nil
 }

@@ -66,6 +66,9 @@ func (s *Server) routes(p surfaces) []route {
 		{"PATCH /users/me", token, problem, api},
 		{"POST /users/me/password", token, problem, api},
 
+		{"GET /sessions", token, problem, api},         // another's: sessions:read
+		{"DELETE /sessions/{id}", token, problem, api}, // another's: sessions:write
+
 		{"GET /users", "users:read", problem, api},
 		{"POST /users", "users:write", problem, api},
 		{"GET /users/{id}", "users:read", problem, api},
@@ -81,6 +84,9 @@ func (s *Server) routes(p surfaces) []route {
 		{"GET /users/{id}/roles", "roles:read", problem, api},
 		{"POST /users/{id}/roles", "roles:grant", problem, api},
 		{"DELETE /users/{id}/roles/{role}", "roles:grant", problem, api},
+
+		{"GET /audit/events", "audit:read", problem, api},
+		{"GET /audit/counts", "audit:read", problem, api},
 	}
 }
 

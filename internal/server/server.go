@@ -26,9 +26,11 @@ import (
 	"github.com/doorward/doorward/internal/issue"
 	"github.com/doorward/doorward/internal/jose"
 	"github.com/doorward/doorward/internal/keyring"
+	"github.com/doorward/doorward/internal/limit"
 	"github.com/doorward/doorward/internal/provider"
 	"github.com/doorward/doorward/internal/rbac"
 	"github.com/doorward/doorward/internal/secret"
+	"github.com/doorward/doorward/internal/session"
 	"github.com/doorward/doorward/internal/signin"
 	"github.com/doorward/doorward/internal/store"
 	"github.com/doorward/doorward/internal/web"
@@ -44,9 +46,12 @@ type Core struct {
 	Accounts *account.Service
 	Roles    *rbac.Service
 	Issuer   *issue.Service
+	Sessions *session.Service
+	Limits   *limit.Service
 	Hasher   *factor.Hasher
 	Feed     *feed.Feed
 	Revoked  *grant.Revoked
+	Audit    *audit.Reader
 }
 
 // Leeway is how far clocks may differ (RFC 7519, Section 4.1.4).
@@ -131,12 +136,15 @@ func open(ctx context.Context, c config.Config, log *slog.Logger, tweaks []func(
 	}, func() (*secret.Sealer, error) { return sealer(c) })
 	k.Accounts = account.NewService(s, now)
 	k.Roles = rbac.NewService(s, now)
+	k.Audit = audit.NewReader(s, now)
 	k.Hasher = factor.NewHasher(o.Hasher)
+	k.Sessions = session.NewService(s, now)
 	k.Issuer = issue.NewService(issue.Parts{
-		Store: s, Clock: now, Fresh: k.Fresh, Policy: k.Roles.Policy, Accounts: k.Accounts, Keys: k.Keys, Hasher: k.Hasher,
+		Store: s, Clock: now, Log: log, Limits: k.Limits, Fresh: k.Fresh, Policy: k.Roles.Policy, Accounts: k.Accounts, Keys: k.Keys, Hasher: k.Hasher,
 	}, issue.Options{
 		Issuer: issuer(c), Audience: audience(c), AccessTTL: c.Tokens.AccessTTL,
 		Family: grant.Lifetimes{Absolute: c.Tokens.RefreshTTL, Idle: c.Tokens.RefreshIdle, Grace: c.Tokens.RotationGrace},
+		Session: session.Lifetimes{Absolute: c.Sessions.Absolute, Idle: c.Sessions.Idle},
 	})
 	return k, nil
 }
@@ -221,6 +229,8 @@ type Server struct {
 	counter  *audit.Counter
 	draining atomic.Bool
 	guard    *guard.Guard
+	cookies  web.Cookies
+	origins  *web.CrossOrigin
 	keySet   keySet
 	openapi  []byte
 }
@@ -240,15 +250,22 @@ func New(k *Core, version string) (*Server, error) {
 		return nil, err
 	}
 	api := admin.New(admin.Parts{
-		Accounts: k.Accounts, Roles: k.Roles, Issuer: k.Issuer, Keys: k.Keys, Clock: k.Clock, URL: issuer(k.Config), Version: version,
+		Accounts: k.Accounts, Roles: k.Roles, Issuer: k.Issuer, Sessions: k.Sessions, Keys: k.Keys, Audit: k.Audit, Clock: k.Clock, URL: issuer(k.Config), Version: version,
 	})
-	surfaces := surfaces{admin: api, provider: p, signin: signin.New(k.Issuer, s.bearer)}
+	https := k.Config.Issuer != nil && k.Config.Issuer.Scheme == "https"
+	s.cookies = web.Cookies{Secure: https}
+	if s.origins, err = web.NewCrossOrigin(k.Config.CORS.Origins); err != nil {
+		return nil, err
+	}
+	surfaces := surfaces{admin: api, provider: p, signin: signin.New(signin.Parts{
+		Issuer: k.Issuer, Sessions: k.Sessions, Bearer: s.bearer, Cookies: s.cookies, Origins: s.origins,
+	})}
 	table := s.routes(surfaces)
 	if s.openapi, err = api.Document(needs(table)); err != nil {
 		return nil, err
 	}
-	https := k.Config.Issuer != nil && k.Config.Issuer.Scheme == "https"
 	site := web.Site{
+		Cookies: s.cookies,
 		Hosts: k.Config.Hosts, Proxies: k.Config.TrustedProxies, Log: k.Log,
 		NeedsHTTPS: https, HSTS: https && !config.Address{Host: k.Config.Issuer.Hostname()}.Loopback(), Fail: s.failNowhere,
 	}

@@ -1,5 +1,6 @@
-// Package signin is where people prove who they are: for now the password form
-// and what follows it, under /auth/. Pages come with browser sessions.
+// Package signin is where people prove who they are: the password form and what
+// follows it, under /auth/. Its tokens are answered in the body, or held by a
+// browser in cookies that scripts cannot read.
 package signin
 
 import (
@@ -15,6 +16,7 @@ import (
 	"github.com/doorward/doorward/internal/oauth"
 	"github.com/doorward/doorward/internal/principal"
 	"github.com/doorward/doorward/internal/secret"
+	"github.com/doorward/doorward/internal/session"
 	"github.com/doorward/doorward/internal/web"
 )
 
@@ -23,21 +25,25 @@ type Issuer interface {
 	SignIn(context.Context, principal.Principal, issue.Password) (issue.Tokens, error)
 	Refresh(context.Context, principal.Principal, issue.Renewal) (issue.Tokens, error)
 	SignOut(context.Context, principal.Principal, secret.Text) error
-	SignOutFamily(ctx context.Context, by principal.Principal, family string) error
+	SignOutFamily(ctx context.Context, by principal.Principal, family, session string) error
+}
+
+// Parts are what the surface is made of.
+type Parts struct {
+	Issuer   Issuer
+	Sessions *session.Service
+	// Bearer returns whose good access token a request brings, or nobody. Its error
+	// is one of ours.
+	Bearer  func(*http.Request) (principal.Principal, error)
+	Cookies web.Cookies
+	Origins *web.CrossOrigin
 }
 
 // Surface serves /auth/.
-type Surface struct {
-	issuer Issuer
-	// bearer returns whose good access token a request brings, or nobody's.
-	bearer func(*http.Request) (family, user string, err error)
-}
+type Surface struct{ Parts }
 
-// New returns the surface. bearer says whose good access token a request brings,
-// if it does; its error is one of ours.
-func New(issuer Issuer, bearer func(*http.Request) (family, user string, err error)) *Surface {
-	return &Surface{issuer, bearer}
-}
+// New returns the surface.
+func New(p Parts) *Surface { return &Surface{p} }
 
 // tokens is the answer of a sign-in and of a refresh (RFC 6749, Section 5.1).
 type tokens struct {
@@ -68,6 +74,15 @@ func params(w http.ResponseWriter, r *http.Request, known ...string) (oauth.Para
 	return oauth.ParseForm(string(body))
 }
 
+// optional reads the parameters of a body that may be absent, where what it would
+// say is held in cookies.
+func optional(w http.ResponseWriter, r *http.Request, known ...string) (oauth.Params, error) {
+	if r.ContentLength == 0 {
+		return oauth.Params{}, nil
+	}
+	return params(w, r, known...)
+}
+
 // Login proves a person by a password and begins a token family. It takes the
 // fields of the password form of OAuth 2.0 (RFC 6749, Section 4.3.2), which is
 // no grant here: only first-party applications may show it.
@@ -79,23 +94,31 @@ func (s *Surface) Login(w http.ResponseWriter, r *http.Request) error {
 	if t := p.Get("grant_type"); t != "" && t != "password" {
 		return &oauth.Error{Code: oauth.UnsupportedGrantType, Description: "this is the password form"}
 	}
-	if p.Get("mode") != "" {
-		return &oauth.Error{Code: oauth.InvalidRequest, Description: "this version has no mode but tokens in the body"}
+	browser, err := s.mode(r, p)
+	if err != nil {
+		return err
 	}
 	name, password := p.Get("username"), p.Get("password")
 	if name == "" || password == "" {
 		return &oauth.Error{Code: oauth.InvalidRequest, Description: "username and password are required"}
 	}
-	request := issue.Password{Name: name, Password: secret.From(password), Resource: p["resource"]}
+	request := issue.Password{Name: name, Password: secret.From(password), Resource: p["resource"], Browser: browser}
 	if request.Client, err = application(p); err != nil {
 		return err
 	}
 	if request.Scope, err = oauth.ParseScope(p.Get("scope")); err != nil {
 		return err
 	}
-	t, err := s.issuer.SignIn(r.Context(), web.By(r.Context()), request)
+	if browser {
+		request.Replaces, _ = s.Cookies.Get(r, web.SessionCookie)
+	}
+	t, err := s.Issuer.SignIn(r.Context(), web.By(r.Context()), request)
 	if err != nil {
 		return err
+	}
+	s.Cookies.Set(w, web.DeviceCookie, t.Device, deviceLasts)
+	if browser {
+		return s.hold(w, t)
 	}
 	return answer(w, t)
 }
@@ -103,26 +126,35 @@ func (s *Surface) Login(w http.ResponseWriter, r *http.Request) error {
 // Refresh spends a refresh token and answers with the next pair (RFC 6749,
 // Section 6).
 func (s *Surface) Refresh(w http.ResponseWriter, r *http.Request) error {
-	p, err := params(w, r, "grant_type", "refresh_token", "scope", "client_id", "client_secret")
+	p, err := optional(w, r, "grant_type", "refresh_token", "scope", "client_id", "client_secret")
 	if err != nil {
 		return err
 	}
 	if t := p.Get("grant_type"); t != "" && t != "refresh_token" {
 		return &oauth.Error{Code: oauth.UnsupportedGrantType, Description: "this is for refresh tokens"}
 	}
-	if p.Get("refresh_token") == "" {
+	request := issue.Renewal{Token: secret.From(p.Get("refresh_token"))}
+	if request.Token.IsZero() {
+		if request.Token, err = s.held(r, web.RefreshCookie); err != nil {
+			return err
+		}
+		request.Browser = true
+	}
+	if request.Token.IsZero() {
 		return &oauth.Error{Code: oauth.InvalidRequest, Description: "refresh_token is required"}
 	}
-	request := issue.Renewal{Token: secret.From(p.Get("refresh_token"))}
 	if request.Client, err = application(p); err != nil {
 		return err
 	}
 	if request.Scope, err = oauth.ParseScope(p.Get("scope")); err != nil {
 		return err
 	}
-	t, err := s.issuer.Refresh(r.Context(), web.By(r.Context()), request)
+	t, err := s.Issuer.Refresh(r.Context(), web.By(r.Context()), request)
 	if err != nil {
 		return err
+	}
+	if request.Browser {
+		return s.hold(w, t)
 	}
 	return answer(w, t)
 }
@@ -134,36 +166,6 @@ func application(p oauth.Params) (client.Client, error) {
 		return client.Client{}, (&oauth.Error{Code: oauth.InvalidClient, Description: "no first-party client has this client_id"}).Because(err)
 	}
 	return c, nil
-}
-
-// Logout ends the token family of the refresh token in the body, or of the
-// access token in the header. It answers 204 for every token: there is nothing
-// that the client could do about one that is not known (RFC 7009, Section 2.2).
-// What is told is a body that cannot be read and a failure of ours, since then
-// the family may still live.
-func (s *Surface) Logout(w http.ResponseWriter, r *http.Request) error {
-	by := web.By(r.Context())
-	if r.ContentLength != 0 {
-		p, err := params(w, r, "refresh_token", "client_id", "client_secret", "token_type_hint")
-		if err != nil {
-			return err
-		}
-		if err := s.issuer.SignOut(r.Context(), by, secret.From(p.Get("refresh_token"))); err != nil {
-			return err
-		}
-	}
-	family, user, err := s.bearer(r)
-	if err != nil {
-		return err
-	}
-	if family != "" {
-		by.Kind, by.ID, by.Family = principal.User, user, family
-		if err := s.issuer.SignOutFamily(r.Context(), by, family); err != nil {
-			return err
-		}
-	}
-	w.WriteHeader(http.StatusNoContent)
-	return nil
 }
 
 // Fail is the one place where an error of /auth/ is told (RFC 6749, Section

@@ -137,7 +137,7 @@ func (s *Store) UpdateUser(ctx context.Context, by principal.Principal, u accoun
 				return account.Changed()
 			}
 			if disabled {
-				if _, err := t.end("disabled", `user_id = ?`, u.ID); err != nil {
+				if err := t.endAll("disabled", u.ID); err != nil {
 					return err
 				}
 			}
@@ -168,7 +168,10 @@ func (s *Store) DeleteUser(ctx context.Context, by principal.Principal, d accoun
 			if err := t.unpost(d.ID); err != nil {
 				return err
 			}
-			if _, err := t.end("deleted", `user_id = ?`, d.ID); err != nil {
+			if err := t.endAll("deleted", d.ID); err != nil {
+				return err
+			}
+			if err := t.forgetPlaces(d.ID); err != nil {
 				return err
 			}
 			if err := t.changed(feed.Account, d.ID, present+1); err != nil {

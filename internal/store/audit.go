@@ -9,6 +9,7 @@ import (
 	"github.com/doorward/doorward/internal/audit"
 	"github.com/doorward/doorward/internal/clock"
 	"github.com/doorward/doorward/internal/fault"
+	"github.com/doorward/doorward/internal/outbox"
 )
 
 const (
@@ -39,6 +40,19 @@ func (t *tx) record(events ...audit.Event) error {
 // share a commit, and each waits for it.
 func (s *Store) Record(ctx context.Context, e audit.Event) error {
 	return s.through(ctx, s.db.record, func(t *tx) error { return t.record(e) })
+}
+
+// Tell writes events that have no other change, and letters about them.
+func (s *Store) Tell(ctx context.Context, events []audit.Event, letters ...outbox.Letter) error {
+	if len(events) == 1 && len(letters) == 0 {
+		return s.Record(ctx, events[0])
+	}
+	return s.write(ctx, func(t *tx) error {
+		if err := t.post(letters...); err != nil {
+			return err
+		}
+		return t.record(events...)
+	})
 }
 
 // AddCounts adds to how often credentials did what in a minute.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/doorward/doorward/internal/account"
 	"github.com/doorward/doorward/internal/audit"
@@ -15,6 +14,7 @@ import (
 	"github.com/doorward/doorward/internal/feed"
 	"github.com/doorward/doorward/internal/grant"
 	"github.com/doorward/doorward/internal/issue"
+	"github.com/doorward/doorward/internal/outbox"
 	"github.com/doorward/doorward/internal/principal"
 	"github.com/doorward/doorward/internal/secret"
 )
@@ -44,18 +44,31 @@ func (s *Store) SignIn(ctx context.Context, in issue.SignIn, events ...audit.Eve
 		if n == 0 {
 			return fault.New(fault.Unauthenticated, "the account has changed")
 		}
-		if _, err := t.exec(`INSERT INTO token_families (id, handle, user_id, client_id, scope, audience, amr, auth_time,
-				secret, generation, grace_pepper, grace_until, created_at, used_at, idle_until, expires_at, ended_at, ended_why)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?, ?, 0, '')`,
-			f.ID, f.Handle[:], f.User, f.Client, strings.Join(f.Scope, " "), f.Audience, strings.Join(f.AMR, " "), clock.Micro(f.AuthTime),
-			f.Secret[:], f.Generation, clock.Micro(f.CreatedAt), clock.Micro(f.UsedAt), clock.Micro(f.IdleUntil), clock.Micro(f.ExpiresAt)); err != nil {
+		if in.Session != nil {
+			if err := t.begin(events[0].Actor, *in.Session, in.Replaces); err != nil {
+				return err
+			}
+		}
+		if err := t.insertFamily(f); err != nil {
 			return err
 		}
 		if err := t.makeRoom(f, events[0]); err != nil {
 			return err
 		}
+		if err := t.post(in.Letters...); err != nil {
+			return err
+		}
 		return t.record(events...)
 	})
+}
+
+func (t *tx) insertFamily(f grant.Family) error {
+	_, err := t.exec(`INSERT INTO token_families (id, handle, user_id, client_id, session, address, user_agent, scope, audience, amr, auth_time,
+			secret, generation, grace_pepper, grace_until, created_at, used_at, idle_until, expires_at, ended_at, ended_why)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?, ?, 0, '')`,
+		f.ID, f.Handle[:], f.User, f.Client, f.Session, f.Address, f.UserAgent, strings.Join(f.Scope, " "), f.Audience, strings.Join(f.AMR, " "), clock.Micro(f.AuthTime),
+		f.Secret[:], f.Generation, clock.Micro(f.CreatedAt), clock.Micro(f.UsedAt), clock.Micro(f.IdleUntil), clock.Micro(f.ExpiresAt))
+	return err
 }
 
 // makeRoom ends the oldest families of the same user and client past the cap.
@@ -100,10 +113,10 @@ func (s *Store) FamilyByHandle(ctx context.Context, handle secret.Hash) (grant.F
 	var scope, amr string
 	var turn, previous []byte
 	var auth, grace, created, used, idle, expires, ended int64
-	err := s.one(ctx, `SELECT id, user_id, client_id, scope, audience, amr, auth_time, secret, previous, generation,
+	err := s.one(ctx, `SELECT id, user_id, client_id, session, scope, audience, amr, auth_time, secret, previous, generation,
 			grace_salt, grace_pepper, grace_until, created_at, used_at, idle_until, expires_at, ended_at, ended_why
 		FROM token_families WHERE handle = ?`, handle[:]).
-		scan(&f.ID, &f.User, &f.Client, &scope, &f.Audience, &amr, &auth, &turn, &previous, &f.Generation,
+		scan(&f.ID, &f.User, &f.Client, &f.Session, &scope, &f.Audience, &amr, &auth, &turn, &previous, &f.Generation,
 			&f.Grace.Salt, &f.Grace.Pepper, &grace, &created, &used, &idle, &expires, &ended, &f.EndedWhy)
 	if err != nil {
 		return grant.Family{}, absent(err, "token family")
@@ -128,10 +141,15 @@ func (s *Store) RotateFamily(ctx context.Context, r grant.Rotation, e audit.Even
 		r.To[:], r.From[:], nullable(r.Grace.Salt), r.Grace.Pepper, clock.Micro(r.Grace.Until), now, clock.Micro(r.IdleUntil),
 		r.Family, r.From[:], now, now,
 	}
-	if p, ok := s.db.(*postgresDB); ok && !s.portable {
+	if p, ok := s.db.(*postgresDB); ok && !s.portable && r.Session == "" {
 		return p.rotate(ctx, args, e)
 	}
 	return s.write(ctx, func(t *tx) error {
+		if r.Session != "" {
+			if err := t.touch(r.Session, r.Now, r.SessionIdle); err != nil {
+				return err
+			}
+		}
 		n, err := t.exec(rotate, args...)
 		if err != nil {
 			return err
@@ -190,19 +208,27 @@ func rotation(parts int) string {
 	return statement + ` SELECT id FROM turn`
 }
 
-// EndFamily ends a family that lives.
-func (s *Store) EndFamily(ctx context.Context, id, why string, _ time.Time, e audit.Event) error {
+// EndFamily ends a family that lives, and a session of a browser with it.
+func (s *Store) EndFamily(ctx context.Context, f issue.Ending, e audit.Event) error {
 	return s.write(ctx, func(t *tx) error {
-		ended, err := t.end(why, `id = ?`, id)
-		if err != nil || len(ended) == 0 {
+		ended, err := t.end(f.Why, `id = ?`, f.Family)
+		if err != nil {
 			return err
+		}
+		if f.Session != "" {
+			if err := t.endSessions(e.Actor, f.Why, `id = ?`, f.Session); err != nil {
+				return err
+			}
+		}
+		if len(ended) == 0 {
+			return nil
 		}
 		return t.record(e)
 	})
 }
 
 // ChangePassword writes a hash and ends what was signed in with the one before.
-func (s *Store) ChangePassword(ctx context.Context, by principal.Principal, user, was, hash string, e audit.Event) error {
+func (s *Store) ChangePassword(ctx context.Context, by principal.Principal, user, was, hash string, e audit.Event, letters ...outbox.Letter) error {
 	return s.write(ctx, func(t *tx) error {
 		var version int64
 		err := t.one(`UPDATE users SET password = ?, updated_at = ?, version = version + 1 WHERE id = ? AND password = ? RETURNING version`,
@@ -215,7 +241,10 @@ func (s *Store) ChangePassword(ctx context.Context, by principal.Principal, user
 		if err := t.changed(feed.Account, user, version); err != nil {
 			return err
 		}
-		if _, err := t.end("password-changed", `user_id = ?`, user); err != nil {
+		if err := t.endAll("password-changed", user); err != nil {
+			return err
+		}
+		if err := t.post(letters...); err != nil {
 			return err
 		}
 		return t.record(e)

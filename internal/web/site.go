@@ -18,6 +18,7 @@ import (
 
 // Site stands around everything that a server answers.
 type Site struct {
+	Cookies Cookies
 	Hosts   []string // the Host headers that are ours: lower case, without ports, IPv6 in brackets
 	Proxies Proxies
 	Log     *slog.Logger
@@ -38,6 +39,7 @@ func (s Site) Around(next http.Handler) http.Handler {
 		client := s.Proxies.Client(r)
 		known.By = principal.Principal{Kind: principal.Anonymous, Origin: principal.Origin{
 			RequestID: rand.Text(), Address: text(client), Network: network(client), UserAgent: bounded(r.UserAgent(), 256),
+			Device: s.device(r),
 		}}
 		r = r.WithContext(context.WithValue(r.Context(), requestKey{}, known))
 		a := &answer{ResponseWriter: w}
@@ -51,6 +53,15 @@ func (s Site) Around(next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(a, r)
 	})
+}
+
+// device returns what the device cookie of a request holds.
+func (s Site) device(r *http.Request) string {
+	if len(r.Header["Cookie"]) == 0 { // as most that come with a token
+		return ""
+	}
+	value, _ := s.Cookies.Get(r, DeviceCookie)
+	return bounded(value.Reveal(), 512)
 }
 
 // headers are on every answer; a route may change them.

@@ -146,7 +146,7 @@ func rotationRefused(t *testing.T, s *store.Store, w *Witness) {
 	if left := w.Dump(t).Since(before); len(left) > 0 {
 		t.Errorf("refused turns left %q", left)
 	}
-	Want(t, "the end", s.EndFamily(t.Context(), f.ID, "test", instant, event(audit.TokenRevoked, f.Target())), 0)
+	Want(t, "the end", s.EndFamily(t.Context(), issue.Ending{Family: f.ID, Why: "test"}, event(audit.TokenRevoked, f.Target())), 0)
 	Want(t, "ended", s.RotateFamily(t.Context(), r, event(audit.TokenRefreshed, "ended")), fault.Conflict)
 	r.Now, r.IdleUntil = instant.Add(-time.Hour), instant // a clock that was set back
 	Want(t, "ended, earlier", s.RotateFamily(t.Context(), r, event(audit.TokenRefreshed, "ended")), fault.Conflict)
@@ -193,9 +193,9 @@ func familyEnds(t *testing.T, s *store.Store, w *Witness) {
 	Want(t, "a turn with a grace", s.RotateFamily(t.Context(), r, event(audit.TokenRefreshed, f.Target())), 0)
 	before, seq := w.events(t), head(t, s)
 	for _, why := range []string{"first", "second"} {
-		Want(t, why, s.EndFamily(t.Context(), f.ID, why, instant, event(audit.TokenRevoked, f.Target())), 0)
+		Want(t, why, s.EndFamily(t.Context(), issue.Ending{Family: f.ID, Why: why}, event(audit.TokenRevoked, f.Target())), 0)
 	}
-	Want(t, "an unknown one", s.EndFamily(t.Context(), "unknown", "why", instant, event(audit.TokenRevoked, "family:unknown")), 0)
+	Want(t, "an unknown one", s.EndFamily(t.Context(), issue.Ending{Family: "unknown", Why: "why"}, event(audit.TokenRevoked, "family:unknown")), 0)
 	got := familyOf(t, s, token)
 	if got.EndedAt != instant || got.EndedWhy != "first" || got.Grace.Salt != nil {
 		t.Errorf("it ended at %v: %q, with the salt %x", got.EndedAt, got.EndedWhy, got.Grace.Salt)

@@ -1,0 +1,137 @@
+package issue
+
+import (
+	"context"
+	"encoding/hex"
+	"time"
+
+	"github.com/doorward/doorward/internal/account"
+	"github.com/doorward/doorward/internal/audit"
+	"github.com/doorward/doorward/internal/keyring"
+	"github.com/doorward/doorward/internal/limit"
+	"github.com/doorward/doorward/internal/outbox"
+	"github.com/doorward/doorward/internal/principal"
+	"github.com/doorward/doorward/internal/secret"
+	"github.com/doorward/doorward/internal/session"
+)
+
+// guess is one attempt at an account: it was reserved before anything is judged,
+// and is settled once it was.
+type guess struct {
+	*limit.Try
+	user   string // the account's id; empty where the name is nobody's
+	known  bool   // the browser has signed in to the account before
+	device session.Device
+	pepper session.Pepper
+}
+
+// begin reserves an attempt at an account. Every door for guesses at what a
+// person knows begins here. user is empty for a name that is nobody's, which is
+// then counted like an account.
+func (s *Service) begin(ctx context.Context, by principal.Principal, user, name string) (*guess, error) {
+	g := &guess{user: user}
+	newest, err := s.keys.Pepper(keyring.Device)
+	if err != nil {
+		return nil, err
+	}
+	g.pepper = session.Pepper{Version: newest.Version, Key: newest.Key}
+	device, made, ok := session.ParseDevice(by.Origin.Device, func(version int64) ([]byte, bool) {
+		p, err := s.keys.PepperVersion(keyring.Device, version)
+		return p.Key, err == nil
+	})
+	attempt := limit.Attempt{Subject: "user:" + user, Network: by.Origin.Network}
+	if ok && made.Version == newest.Version {
+		g.device = device
+	} else {
+		g.device = session.NewDevice()
+	}
+	if ok && user != "" && device.Knows(user, made) {
+		g.known, attempt.Device = true, device.ID
+	}
+	if user == "" {
+		if attempt.Subject, err = s.nobody(name); err != nil {
+			return nil, err
+		}
+	}
+	g.Try, err = s.limits.Begin(ctx, attempt)
+	return g, err
+}
+
+// nobody returns how attempts at a name are counted that no account has. What was
+// typed may be a password in the wrong field: it is kept as a MAC.
+func (s *Service) nobody(name string) (string, error) {
+	p, err := s.keys.Pepper(keyring.Attempt)
+	if err != nil {
+		return "", err
+	}
+	if login, ok := account.ParseLogin(name); ok {
+		name = login.Username + "\x00" + login.EmailKey
+	}
+	h := secret.MAC(p.Key, "doorward attempt", []byte(name))
+	return "name:" + hex.EncodeToString(h[:16]), nil
+}
+
+// lockNotice is how often the owner of an account is told that it was locked.
+const lockNotice = 24 * time.Hour
+
+// failed settles a guess that was wrong, and records it with what follows: that
+// the account is locked, of which its owner is told.
+func (s *Service) failed(ctx context.Context, by principal.Principal, g *guess, e audit.Event) error {
+	ctx = context.WithoutCancel(ctx) // who hangs up does not get his guess back
+	v, err := g.Failed(ctx)
+	if err != nil {
+		return err
+	}
+	events := []audit.Event{e}
+	var letters []outbox.Letter
+	if v.Locked && g.user != "" {
+		events = append(events, audit.Now(by, e.At, audit.LoginLocked, "user:"+g.user).
+			With("until", v.Until.UTC().Format(audit.TimeFormat)).With("device", deviceWord(g.known)))
+		first, err := s.limits.First(ctx, "lock-notice:"+g.user, lockNotice)
+		if err != nil {
+			return err
+		}
+		if first {
+			letters = append(letters, outbox.New(g.user, outbox.AccountLocked, e.At, place(by, "until", v.Until.UTC().Format(time.RFC3339))))
+		}
+	}
+	if v.Flood {
+		system := principal.Principal{Kind: principal.System, ID: "limits"}
+		events = append(events, audit.Now(system, e.At, audit.LoginFlood, "server"))
+	}
+	return s.store.Tell(ctx, events, letters...)
+}
+
+func deviceWord(known bool) string {
+	if known {
+		return "known"
+	}
+	return "unknown"
+}
+
+// place is what a letter says of where something was done.
+func place(by principal.Principal, more ...string) map[string]string {
+	data := map[string]string{"address": by.Origin.Address, "user_agent": by.Origin.UserAgent}
+	for i := 0; i < len(more); i += 2 {
+		data[more[i]] = more[i+1]
+	}
+	return data
+}
+
+// placeNotice is how long a place counts as known where a client keeps no cookie.
+const placeNotice = 30 * 24 * time.Hour
+
+// arrival returns the letter about a sign-in on a device that is new to its
+// account. A client that keeps no cookies is known by its network and its name.
+func (s *Service) arrival(ctx context.Context, by principal.Principal, g *guess, user account.User, now time.Time) ([]outbox.Letter, error) {
+	p, err := s.keys.Pepper(keyring.Attempt)
+	if err != nil {
+		return nil, err
+	}
+	where := secret.MAC(p.Key, "doorward place", []byte(user.ID), []byte(by.Origin.Network), []byte(by.Origin.UserAgent))
+	first, err := s.limits.First(ctx, "place:"+hex.EncodeToString(where[:16]), placeNotice)
+	if err != nil || !first || g.known || user.SignedInAt.IsZero() {
+		return nil, err
+	}
+	return []outbox.Letter{outbox.New(user.ID, outbox.DeviceNew, now, place(by))}, nil
+}

@@ -1,0 +1,96 @@
+package web
+
+import (
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/doorward/doorward/internal/secret"
+)
+
+// Cookie is a cookie of this site by its short name.
+type Cookie struct {
+	name     string
+	sameSite http.SameSite
+}
+
+// The cookies. What only scripts of this site's own pages and of its applications
+// need is Strict; what must come along when somebody follows a link is Lax.
+var (
+	SessionCookie = Cookie{"session", http.SameSiteLaxMode}
+	AccessCookie  = Cookie{"access", http.SameSiteStrictMode}
+	RefreshCookie = Cookie{"refresh", http.SameSiteStrictMode}
+	DeviceCookie  = Cookie{"device", http.SameSiteLaxMode}
+	PreCookie     = Cookie{"pre", http.SameSiteLaxMode}
+)
+
+// Cookies reads and writes the cookies of a site. Secure gives them the prefix
+// __Host-, with which a browser takes them from this host over HTTPS alone
+// (draft-ietf-httpbis-rfc6265bis, Section 4.1.3.2); without it, which is for an
+// http issuer on loopback, they have the same names without the prefix.
+type Cookies struct{ Secure bool }
+
+// Name returns a cookie's whole name.
+func (c Cookies) Name(k Cookie) string {
+	if c.Secure {
+		return "__Host-doorward_" + k.name
+	}
+	return "doorward_" + k.name
+}
+
+// Get returns what a request's cookie holds. One that comes twice was put there
+// by somebody else: it counts as none, and twice is true.
+func (c Cookies) Get(r *http.Request, k Cookie) (value secret.Text, twice bool) {
+	switch found := r.CookiesNamed(c.Name(k)); len(found) {
+	case 0:
+		return secret.Text{}, false
+	case 1:
+		return secret.From(found[0].Value), false
+	default:
+		return secret.Text{}, true
+	}
+}
+
+// Set gives the browser a cookie for a time.
+func (c Cookies) Set(w http.ResponseWriter, k Cookie, value secret.Text, lasts time.Duration) {
+	c.write(w, k, value.Reveal(), max(int(lasts/time.Second), 1))
+}
+
+// Expire takes cookies back.
+func (c Cookies) Expire(w http.ResponseWriter, list ...Cookie) {
+	for _, k := range list {
+		c.write(w, k, "", -1)
+	}
+}
+
+func (c Cookies) write(w http.ResponseWriter, k Cookie, value string, seconds int) {
+	http.SetCookie(w, &http.Cookie{
+		Name: c.Name(k), Value: value, Path: "/", MaxAge: seconds, Secure: c.Secure, HttpOnly: true, SameSite: k.sameSite,
+	})
+}
+
+// CrossOrigin refuses what another origin makes a browser send with its cookies
+// (CSRF). It stands before everything that a cookie lets happen.
+type CrossOrigin struct{ protection *http.CrossOriginProtection }
+
+// NewCrossOrigin returns a rule by which the listed origins, besides the site's
+// own, may send what changes something.
+func NewCrossOrigin(origins []string) (*CrossOrigin, error) {
+	p := http.NewCrossOriginProtection()
+	for _, o := range origins {
+		if err := p.AddTrustedOrigin(o); err != nil {
+			return nil, err
+		}
+	}
+	return &CrossOrigin{p}, nil
+}
+
+// Check returns a Refused with 403 for a request that another origin began. An
+// Origin header that is not one, like null, is another's.
+func (c *CrossOrigin) Check(r *http.Request) error {
+	given := r.Header.Values("Origin")
+	if len(given) > 1 || len(given) == 1 && !strings.HasPrefix(given[0], "http") || c.protection.Check(r) != nil {
+		return &Refused{Status: http.StatusForbidden, Message: "the request came from another site"}
+	}
+	return nil
+}
