@@ -106,11 +106,12 @@ func (s *Service) Begin(ctx context.Context, a Attempt) (*Try, error) {
 	if a.Device != "" {
 		k.Device = nameOf("device", a.Device)
 	}
+	patience := time.Now().Add(s.options.Patience)
 	leave, err := s.gate.enter(ctx, k)
 	if err != nil {
 		return nil, err
 	}
-	t, err := s.reserve(ctx, k, a)
+	t, err := s.reserve(ctx, k, a, patience)
 	if errors.Is(err, errStranger) {
 		leave()
 		a.Device = ""
@@ -133,7 +134,7 @@ const again = 50 * time.Millisecond
 
 // reserve adds an attempt to its bucket, if its limits leave room. Where others
 // hold the room, and may yet give it back, it waits for them.
-func (s *Service) reserve(ctx context.Context, k Key, a Attempt) (*Try, error) {
+func (s *Service) reserve(ctx context.Context, k Key, a Attempt, until time.Time) (*Try, error) {
 	t := &Try{service: s, key: k}
 	if a.Device == "" && a.Network != "" {
 		t.meter = nameOf("address", a.Network)
@@ -145,7 +146,7 @@ func (s *Service) reserve(ctx context.Context, k Key, a Attempt) (*Try, error) {
 	if err != nil {
 		return nil, err
 	}
-	for until := time.Now().Add(s.options.Patience); ; {
+	for {
 		now := s.clock.Now()
 		was := b.Stamp
 		next, refusal := s.rule.reserve(b, now, random())
@@ -185,7 +186,7 @@ func (s *Service) admit(ctx context.Context, t *Try) error {
 		return err
 	}
 	now := s.clock.Now()
-	t.flood = marks[1].After(now)
+	t.flood = s.alarmed(marks[1], now)
 	if wait := s.meter(t.flood).wait(marks[0], now); wait > 0 {
 		return limited(wait)
 	}
@@ -228,7 +229,7 @@ func (s *Service) First(ctx context.Context, key string, within time.Duration) (
 
 func (s *Service) first(ctx context.Context, name Name, within time.Duration) (bool, error) {
 	now := s.clock.Now()
-	return s.store.FirstMark(ctx, name, Span{Now: now, Until: now.Add(within)})
+	return s.store.FirstMark(ctx, name, Span{now, now.Add(within)})
 }
 
 // told makes an error of the store the fault that the caller is told, and tells

@@ -41,6 +41,12 @@ var (
 	flood     = nameOf("global", "flood")
 )
 
+// alarmed reports whether the alarm is on, by its mark.
+func (s *Service) alarmed(mark, now time.Time) bool {
+	span := Span{now, now.Add(s.options.Global.Per)}
+	return mark.After(now) && !mark.After(span.Horizon())
+}
+
 // strike counts a failure of a stranger, and reports whether the alarm begins
 // with it.
 func (s *Service) strike(ctx context.Context, t *Try) (began bool, err error) {

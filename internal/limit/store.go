@@ -20,6 +20,10 @@ type Span struct{ Now, Until time.Time }
 // same span. What is remembered for longer was written by a clock that ran ahead.
 func (s Span) Horizon() time.Time { return s.Until.Add(Skew) }
 
+// Stale is the time before which what is remembered is remembered anew: most
+// sightings of a name need no write.
+func (s Span) Stale() time.Time { return s.Until.Add(-s.Until.Sub(s.Now) / 10) }
+
 // Skew is how far the clocks of servers may lie apart. What lies further in the
 // future than it can is the trace of a clock that was set.
 const Skew = 2 * time.Minute
@@ -45,8 +49,9 @@ type Store interface {
 	// PushMark moves a time to step after itself, or after p.Now if that is later or
 	// the time is past p.Horizon; but not past p.Until. It returns the new time.
 	PushMark(ctx context.Context, name Name, p Push) (time.Time, error)
-	// FirstMark remembers a name until p.Until. It reports whether its time had
-	// passed, was past p.Horizon, or was not there.
+	// FirstMark remembers a name until p.Until; one that is remembered past p.Stale
+	// need not be. It reports whether its time had passed, was past p.Horizon, or was
+	// not there.
 	FirstMark(ctx context.Context, name Name, p Span) (bool, error)
 }
 
