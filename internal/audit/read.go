@@ -162,3 +162,6 @@ func (r *Reader) tell(ctx context.Context, by principal.Principal, what, reading
 	}
 	return e.ID, r.store.Record(ctx, e)
 }
+
+// BeforeLeaf returns what Search.After takes, in the order Log, to begin at a leaf.
+func BeforeLeaf(leaf int64) string { return strconv.FormatInt(max(leaf, 0)-1, 10) }

@@ -1,0 +1,238 @@
+package audit
+
+import (
+	"encoding/json"
+	"strings"
+	"time"
+)
+
+// The Open Cybersecurity Schema Framework (OCSF) gives events of all makers one
+// form, so that a security team's tools can read them together. Below is which
+// of its classes each action belongs to. The numbers are of version 1.4.
+
+// OCSFVersion is the version of the framework that the mapping keeps to.
+const OCSFVersion = "1.4.0"
+
+// Class is a class of the framework, with its category.
+type Class struct {
+	UID      int
+	Name     string
+	Category int
+}
+
+// The classes that events of this log belong to.
+var (
+	accountChange        = Class{3001, "Account Change", 3}
+	authentication       = Class{3002, "Authentication", 3}
+	authorizeSession     = Class{3003, "Authorize Session", 3}
+	entityManagement     = Class{3004, "Entity Management", 3}
+	userAccess           = Class{3005, "User Access Management", 3}
+	apiActivity          = Class{6003, "API Activity", 6}
+	applicationLifecycle = Class{6002, "Application Lifecycle", 6}
+)
+
+var categories = map[int]string{3: "Identity & Access Management", 6: "Application Activity"}
+
+// Severity is how much an event should worry somebody, as the framework counts.
+type Severity int
+
+// The severities that are used.
+const (
+	Informational Severity = 1
+	Low           Severity = 2
+	Medium        Severity = 3
+	High          Severity = 4
+)
+
+// String returns the severity as the framework names it.
+func (s Severity) String() string { return severities[s] }
+
+var severities = map[Severity]string{Informational: "Informational", Low: "Low", Medium: "Medium", High: "High"}
+
+// Mapping is what an action is in the framework.
+type Mapping struct {
+	Class    Class
+	Activity int    // activity_id in the class
+	Name     string // activity_name
+	Severity Severity
+	When     string // in words, for the manual
+}
+
+// ocsf gives each action its class, and says when it is recorded. A new action
+// without a line here fails a test.
+var ocsf = map[Action]Mapping{
+	LoginSucceeded:       {authentication, 1, "Logon", Informational, "somebody signed in"},
+	LoginFailed:          {authentication, 1, "Logon", Low, "a sign-in failed"},
+	LoginLocked:          {accountChange, 9, "Lock", Medium, "sign-ins to an account failed too often, and it is locked for strangers for a while"},
+	LoginFlood:           {authentication, 99, "Flood", High, "sign-ins fail more often than one would guess by hand, over many accounts or from one network"},
+	TokenIssued:          {authentication, 3, "Authentication Ticket", Informational, "tokens were issued at a sign-in"},
+	TokenRefreshed:       {authentication, 5, "Service Ticket Renew", Informational, "a refresh token was spent for the next pair"},
+	TokenRefused:         {authentication, 5, "Service Ticket Renew", Low, "a refresh token was refused: it has expired or has ended"},
+	TokenReused:          {authentication, 5, "Service Ticket Renew", High, "a spent refresh token came again: it may have been stolen, and its family ends"},
+	TokenRevoked:         {authentication, 2, "Logoff", Informational, "a token family ended: signed out, displaced or revoked"},
+	SessionStarted:       {authorizeSession, 99, "Start", Informational, "a browser session began"},
+	SessionEnded:         {authentication, 2, "Logoff", Informational, "a browser session ended"},
+	PasswordChanged:      {accountChange, 3, "Password Change", Medium, "an account got another password"},
+	PasswordChangeFailed: {accountChange, 3, "Password Change", Medium, "a password was not changed: the present one was wrong"},
+	UserCreated:          {accountChange, 1, "Create", Low, "an account was made"},
+	UserUpdated:          {accountChange, 99, "Update", Low, "an account's names, email, profile or attributes changed"},
+	UserDisabled:         {accountChange, 5, "Disable", Medium, "an account was disabled; what was signed in ended"},
+	UserEnabled:          {accountChange, 2, "Enable", Medium, "an account was enabled again"},
+	UserDeleted:          {accountChange, 6, "Delete", Medium, "an account was deleted"},
+	UserErased:           {accountChange, 99, "Erase", Medium, "a person was erased from the log"},
+	RoleCreated:          {entityManagement, 1, "Create", Medium, "a role was made"},
+	RoleUpdated:          {entityManagement, 3, "Update", Medium, "a role got other permissions"},
+	RoleDeleted:          {entityManagement, 4, "Delete", Medium, "a role was deleted, and taken from everybody"},
+	GrantCreated:         {userAccess, 1, "Assign Privileges", Medium, "a role was given"},
+	GrantRevoked:         {userAccess, 2, "Revoke Privileges", Medium, "a role was taken away"},
+	SigningKeyCreated:    {entityManagement, 1, "Create", Medium, "a signing key was made"},
+	SigningKeyRetired:    {entityManagement, 4, "Delete", Medium, "a signing key was retired"},
+	PepperCreated:        {entityManagement, 1, "Create", Low, "an inner key was made"},
+	MasterKeyRotated:     {entityManagement, 3, "Update", High, "what is sealed was sealed anew, under another master key"},
+	AuditRead:            {apiActivity, 2, "Read", Low, "somebody read the log; once an hour while he goes on"},
+	ServerStarted:        {applicationLifecycle, 3, "Start", Informational, "a server started"},
+	ServerStopped:        {applicationLifecycle, 4, "Stop", Informational, "a server stopped in good order"},
+}
+
+// OCSF returns what a is in the framework. An action of a later version is API
+// activity of another kind.
+func (a Action) OCSF() Mapping {
+	if m, ok := ocsf[a]; ok {
+		return m
+	}
+	return Mapping{apiActivity, 99, string(a), Low, ""}
+}
+
+type (
+	ocsfEvent struct {
+		Class        int             `json:"class_uid"`
+		ClassName    string          `json:"class_name"`
+		Category     int             `json:"category_uid"`
+		CategoryName string          `json:"category_name"`
+		Activity     int             `json:"activity_id"`
+		ActivityName string          `json:"activity_name"`
+		Type         int             `json:"type_uid"`
+		Severity     Severity        `json:"severity_id"`
+		SeverityName string          `json:"severity"`
+		Status       int             `json:"status_id"`
+		StatusName   string          `json:"status"`
+		StatusDetail string          `json:"status_detail,omitempty"`
+		Time         int64           `json:"time"` // milliseconds
+		Metadata     ocsfMetadata    `json:"metadata"`
+		Actor        ocsfActor       `json:"actor"`
+		User         *ocsfUser       `json:"user,omitempty"`
+		Entity       *ocsfUser       `json:"entity,omitempty"`
+		API          *ocsfAPI        `json:"api,omitempty"`
+		App          *ocsfProduct    `json:"app,omitempty"`
+		Source       *ocsfEndpoint   `json:"src_endpoint,omitempty"`
+		Request      *ocsfRequest    `json:"http_request,omitempty"`
+		Unmapped     json.RawMessage `json:"unmapped"` // the bytes of the leaf
+	}
+	ocsfMetadata struct {
+		UID      string      `json:"uid"`
+		Version  string      `json:"version"`
+		Product  ocsfProduct `json:"product"`
+		Code     Action      `json:"event_code"`
+		Sequence *int64      `json:"sequence,omitempty"` // the number of the leaf
+	}
+	ocsfProduct struct {
+		Name   string `json:"name"`
+		Vendor string `json:"vendor_name"`
+	}
+	ocsfActor struct {
+		User ocsfUser `json:"user"`
+		App  string   `json:"app_name,omitempty"` // the client
+	}
+	ocsfUser struct {
+		UID  string `json:"uid,omitempty"`
+		Type string `json:"type,omitempty"`
+	}
+	ocsfAPI struct {
+		Operation string `json:"operation"`
+	}
+	ocsfEndpoint struct {
+		IP string `json:"ip"`
+	}
+	ocsfRequest struct {
+		UID   string `json:"uid,omitempty"`
+		Agent string `json:"user_agent,omitempty"`
+	}
+)
+
+// OCSF returns an event of the log in the form of the framework: one JSON object.
+// Beside what the framework knows it holds the whole leaf.
+func (e Entry) OCSF() ([]byte, error) {
+	var p public
+	if err := json.Unmarshal(e.Public, &p); err != nil {
+		return nil, err
+	}
+	at, err := time.Parse(TimeFormat, p.At)
+	if err != nil {
+		return nil, err
+	}
+	m := p.Action.OCSF()
+	v := ocsfEvent{
+		Class: m.Class.UID, ClassName: m.Class.Name, Category: m.Class.Category, CategoryName: categories[m.Class.Category],
+		Activity: m.Activity, ActivityName: m.Name, Type: m.Class.UID*100 + m.Activity, Severity: m.Severity, SeverityName: m.Severity.String(),
+		Status: 2, StatusName: "Failure", StatusDetail: p.Reason, Time: at.UnixMilli(),
+		Metadata: ocsfMetadata{UID: p.ID, Version: OCSFVersion, Product: ocsfProduct{"Doorward", "Doorward"}, Code: p.Action},
+		Actor:    ocsfActor{User: userOf(p.Actor), App: p.Client}, Unmapped: e.Public,
+	}
+	if e.Leaf >= 0 {
+		v.Metadata.Sequence = &e.Leaf
+	}
+	if p.Outcome == Success {
+		v.Status, v.StatusName = 1, "Success"
+	}
+	v.about(userOf(p.Target), m)
+	from := e.from(userOf(p.Actor).UID)
+	if from.Address != "" {
+		v.Source = &ocsfEndpoint{from.Address}
+	}
+	if p.Request != "" || from.Agent != "" {
+		v.Request = &ocsfRequest{p.Request, from.Agent}
+	}
+	return json.Marshal(v)
+}
+
+// about sets what the framework requires of a class: whom or what the event is
+// about.
+func (v *ocsfEvent) about(target ocsfUser, m Mapping) {
+	if target.Type == "user" {
+		v.User = &target
+	}
+	switch m.Class {
+	case entityManagement:
+		v.Entity = &target
+	case apiActivity:
+		v.API = &ocsfAPI{m.Name}
+	case applicationLifecycle:
+		v.App = &v.Metadata.Product
+	default:
+		if v.User == nil {
+			v.User = &v.Actor.User
+		}
+	}
+}
+
+// origin is where the request of an event came from.
+type origin struct {
+	Address string `json:"address"`
+	Agent   string `json:"user_agent"`
+}
+
+// from returns what the part of who acted says of his origin, if it is there.
+func (e Entry) from(actor string) (o origin) {
+	for _, p := range e.Private {
+		if p.Person == actor && json.Unmarshal(p.Data, &o) == nil && o.Address != "" {
+			return o
+		}
+	}
+	return origin{}
+}
+
+// userOf takes what an event calls somebody apart.
+func userOf(name string) ocsfUser {
+	kind, which, _ := strings.Cut(name, ":")
+	return ocsfUser{UID: which, Type: kind}
+}
