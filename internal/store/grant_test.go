@@ -7,3 +7,5 @@ import (
 )
 
 func TestGrants(t *testing.T) { storetest.Contract(t, storetest.Grants) }
+
+func TestSessions(t *testing.T) { storetest.Contract(t, storetest.Sessions) }

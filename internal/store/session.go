@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"strings"
 	"time"
 
@@ -161,6 +162,9 @@ func (s *Store) SignedIn(ctx context.Context, f session.Filter, now time.Time) (
 
 // SignedInUser returns whose a living session or family is.
 func (s *Store) SignedInUser(ctx context.Context, id string) (string, error) {
+	if !text(id) {
+		return "", absent(sql.ErrNoRows, "session")
+	}
 	at := clock.Micro(s.clock.Now())
 	var user string
 	err := s.one(ctx, `SELECT user_id FROM `+signedIn+` WHERE id = ?`, at, at, at, at, id).scan(&user)
