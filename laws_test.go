@@ -25,6 +25,7 @@ var reveals = map[string]int{
 	"internal/config": 1, // the database's address, asked whether it leaves the machine
 	"internal/factor": 1, // a password, normalized to be hashed
 	"internal/issue":  2, // parsing a refresh token, to renew and to sign out
+	"internal/mail":   1, // the mail server's password, to sign in there
 	"internal/secret": 3, // Equal, which compares in constant time, and the reading of the master key
 	"internal/server": 1, // the database's address, which may hold its password
 	"internal/signin": 2, // the answer to a sign-in: both tokens

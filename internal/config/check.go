@@ -231,6 +231,26 @@ var rules = []rule{
 			return ""
 		},
 	},
+	{
+		[]string{"mail.username", "mail.password"},
+		"`mail.username` and `mail.password` go together.",
+		func(c *Config, _ Mode) string {
+			if c.Mail.Username != "" && c.Mail.Password.IsZero() {
+				return "needs mail.password, best in a file that DOORWARD_MAIL_PASSWORD_FILE names"
+			}
+			return ""
+		},
+	},
+	{
+		[]string{"mail.password", "mail.username"},
+		"",
+		func(c *Config, _ Mode) string {
+			if !c.Mail.Password.IsZero() && c.Mail.Username == "" {
+				return "needs mail.username, the name that it belongs to"
+			}
+			return ""
+		},
+	},
 }
 
 // has reports whether somebody gave the setting.

@@ -284,6 +284,8 @@ func TestRulesOfReserved(t *testing.T) {
 		{"sessions.idle: ", func(c *Config) { c.Sessions.Idle = c.Sessions.Absolute + time.Second }},
 		{"mail.tls: ", func(c *Config) { c.Mail = Mail{Host: "smtp.example.com", From: "a@b.example", TLS: "none"} }},
 		{"mail.host: ", func(c *Config) { c.Mail = Mail{Host: "smtp.example.com", TLS: "implicit"} }},
+		{"mail.username: ", func(c *Config) { c.Mail = Mail{Username: "a"} }},
+		{"mail.password: ", func(c *Config) { c.Mail = Mail{Password: secret.From("x")} }},
 		{"tls.acme: ", func(c *Config) { c.TLS = TLS{Cert: "c", Key: "k", ACME: true} }},
 	} {
 		c, m := Default(false), &mistakes{}

@@ -26,7 +26,7 @@ func TestEnviron(t *testing.T) {
 		{"DOORWARD_METRICS_PORT=tcp://10.0.0.1:80", ""},
 
 		{"DOORWARD_PORT=8080", "DOORWARD_PORT: unknown; did you mean DOORWARD_MAIL_PORT?"},
-		{"DOORWARD_MAIL_PORT=tcp://10.0.0.1:80", "DOORWARD_MAIL_PORT: is not served"},
+		{"DOORWARD_MAIL_PORT=tcp://10.0.0.1:80", "DOORWARD_MAIL_PORT: \"tcp://10.0.0.1:80\" is not a whole number"},
 		{"DOORWARD_SERVICE=x", "DOORWARD_SERVICE: unknown"},
 		{"DOORWARD_=x", "DOORWARD_: unknown; the manual"},
 		{"DOORWARD_TEST=x", "DOORWARD_TEST: unknown"},
@@ -125,7 +125,7 @@ func TestFlags(t *testing.T) {
 		{"--set database: holds a password", map[string]string{"--set database": "postgres://ann:x@db/x"}},
 		{"--set master_key: is a key, not the path", map[string]string{"--set master_key": key}},
 		{"--set counters: is not served", map[string]string{"--set counters": "redis://:x@db"}},
-		{"--set mail.password: is not served", map[string]string{"--set mail.password": "x"}},
+		{"--set mail.password: every user of this machine can see", map[string]string{"--set mail.password": "x"}},
 	} {
 		_, err := Read(Sources{Flags: r.flags})
 		if r.want != "" {

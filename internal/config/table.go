@@ -214,7 +214,7 @@ var settings = []Setting{
 	},
 
 	{
-		Name: "mail.host", Unset: "none: no mail is sent", Example: "smtp.example.com", Reserved: true,
+		Name: "mail.host", Unset: "none: no mail is sent; `dev` shows it at /inbox instead, always", Example: "smtp.example.com",
 		Help: "The SMTP server that letters are handed to.",
 		form: host(func(c *Config) *string { return &c.Mail.Host }),
 	},
@@ -229,7 +229,7 @@ var settings = []Setting{
 		form: text("any text", func(c *Config) *string { return &c.Mail.Username }),
 	},
 	{
-		Name: "mail.password", Unset: "none", Secret: true, Reserved: true,
+		Name: "mail.password", Unset: "none", Example: "the password", Secret: true,
 		Help: "The password to sign in to that server with.",
 		form: password(func(c *Config) *secret.Text { return &c.Mail.Password }),
 	},
