@@ -102,7 +102,7 @@ type Lockout struct {
 }
 
 // RateLimit is how often each kind of request may fail.
-type RateLimit struct{ Login, Token, Reset, Device, Registration Rate }
+type RateLimit struct{ Login, Global, Token, Reset, Device, Registration Rate }
 
 // Sessions says how long a browser stays signed in.
 type Sessions struct{ Idle, Absolute time.Duration }

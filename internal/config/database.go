@@ -120,7 +120,7 @@ type Counters struct {
 func (c Counters) String() string { return c.shown }
 
 func counters(field func(*Config) *Counters) form {
-	return one("database, or redis://HOST:PORT (rediss:// with TLS)", field, func(s string) (Counters, error) {
+	return one("database, or redis://USER:PASSWORD@HOST:PORT/NUMBER (rediss:// with TLS), of which only the host is needed", field, func(s string) (Counters, error) {
 		if s == "database" {
 			return Counters{shown: s}, nil
 		}
@@ -128,6 +128,25 @@ func counters(field func(*Config) *Counters) form {
 			return Counters{}, errors.New("is neither database nor redis://HOST:PORT")
 		}
 		shown, password, err := stripURL(s)
-		return Counters{secret.From(s), shown, password}, err
+		if err != nil {
+			return Counters{}, err
+		}
+		return Counters{secret.From(s), shown, password}, checkCounters(shown, s)
 	}, Counters.String)
+}
+
+// checkCounters tells what a Redis URL must not have. What it would be for, its
+// client does not heed.
+func checkCounters(shown, s string) error {
+	u, err := url.Parse(shown)
+	if err != nil || u.Hostname() == "" {
+		return errors.New("names no host; write it like redis://HOST:PORT")
+	}
+	if strings.Contains(s, "?") {
+		return errors.New("has parameters; there are none: TLS is said by rediss://, the database by its number after the last slash")
+	}
+	if number := strings.Trim(u.Path, "/"); strings.Trim(number, "0123456789") != "" || len(number) > 4 {
+		return errors.New("has a path that is not the number of a database, like redis://HOST:PORT/1")
+	}
+	return nil
 }

@@ -124,7 +124,7 @@ func TestFlags(t *testing.T) {
 		{"--database: holds a password", map[string]string{"--database": "postgresql://db/x?password=x"}},
 		{"--set database: holds a password", map[string]string{"--set database": "postgres://ann:x@db/x"}},
 		{"--set master_key: is a key, not the path", map[string]string{"--set master_key": key}},
-		{"--set counters: is not served", map[string]string{"--set counters": "redis://:x@db"}},
+		{"--set counters: holds a password", map[string]string{"--set counters": "redis://:x@db"}},
 		{"--set mail.password: every user of this machine can see", map[string]string{"--set mail.password": "x"}},
 	} {
 		_, err := Read(Sources{Flags: r.flags})

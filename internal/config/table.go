@@ -30,8 +30,8 @@ var settings = []Setting{
 		form: database(func(c *Config) *Database { return &c.Database }),
 	},
 	{
-		Name: "counters", Default: "database", Secret: true, Reserved: true,
-		Help: "Where attempts, limits and replays are counted: in the database, or in a Redis or Valkey that all servers share.",
+		Name: "counters", Default: "database", Secret: true,
+		Help: "Where attempts and limits are counted: in the database, or in a Redis or Valkey that all servers share. While it does not answer, every sign-in is refused (503).",
 		form: counters(func(c *Config) *Counters { return &c.Counters }),
 	},
 
@@ -166,20 +166,25 @@ var settings = []Setting{
 	},
 
 	{
-		Name: "lockout.failures", Default: "5", Reserved: true,
-		Help: "How many failed logins lock an account for strangers.",
+		Name: "lockout.failures", Default: "5",
+		Help: "How many failed logins in a row lock an account for strangers. A device that signed in before has as many of its own.",
 		form: integer(func(c *Config) *int { return &c.Lockout.Failures }, 1, 100),
 	},
 	{
-		Name: "lockout.durations", Default: "1m,5m,15m,60m", Reserved: true,
+		Name: "lockout.durations", Default: "1m,5m,15m,60m",
 		Help: "How long a lock lasts the first time, the second and so on; the last one stays.",
 		form: durations(func(c *Config) *[]time.Duration { return &c.Lockout.Durations }, time.Second, day),
 	},
 
 	{
-		Name: "rate_limit.login", Default: "10/1m", Reserved: true,
-		Help: "How many logins may fail from one address or for one account.",
+		Name: "rate_limit.login", Default: "10/1m",
+		Help: "How many logins may fail from one address, or from one /64 of IPv6.",
 		form: rate(func(c *Config) *Rate { return &c.RateLimit.Login }),
+	},
+	{
+		Name: "rate_limit.global", Default: "600/1m",
+		Help: "How many logins may fail from everywhere. Past it there is an alarm, and as long as it lasts only two may fail from one address.",
+		form: rate(func(c *Config) *Rate { return &c.RateLimit.Global }),
 	},
 	{
 		Name: "rate_limit.token", Default: "60/1m", Reserved: true,
@@ -219,12 +224,12 @@ var settings = []Setting{
 		form: host(func(c *Config) *string { return &c.Mail.Host }),
 	},
 	{
-		Name: "mail.port", Default: "587", Reserved: true,
+		Name: "mail.port", Default: "587",
 		Help: "The port of that server.",
 		form: integer(func(c *Config) *int { return &c.Mail.Port }, 1, 65535),
 	},
 	{
-		Name: "mail.username", Unset: "none", Example: "doorward", Reserved: true,
+		Name: "mail.username", Unset: "none", Example: "doorward",
 		Help: "The name to sign in to that server with.",
 		form: text("any text", func(c *Config) *string { return &c.Mail.Username }),
 	},
@@ -234,12 +239,12 @@ var settings = []Setting{
 		form: password(func(c *Config) *secret.Text { return &c.Mail.Password }),
 	},
 	{
-		Name: "mail.from", Unset: "none", Example: "doorward@example.com", Reserved: true,
+		Name: "mail.from", Unset: "none", Example: "doorward@example.com",
 		Help: "The address that letters come from.",
 		form: mailbox(func(c *Config) *string { return &c.Mail.From }),
 	},
 	{
-		Name: "mail.tls", Default: "starttls", Reserved: true,
+		Name: "mail.tls", Default: "starttls",
 		Help: "How the connection is protected: from its second command on (starttls), from its first byte on (implicit), or not at all (none), which is for loopback only.",
 		form: enum(func(c *Config) *string { return &c.Mail.TLS }, "starttls", "implicit", "none"),
 	},

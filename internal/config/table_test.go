@@ -73,7 +73,7 @@ func TestSettingsMoveTheirOwnField(t *testing.T) {
 		"audit.retention": "1h", "log.level": "error", "log.format": "json", "tokens.access_ttl": "2h", "tokens.refresh_ttl": "3h",
 		"tokens.refresh_idle": "4h", "tokens.signing_alg": "EdDSA", "tokens.rotation_grace": "5s", "signing.publish_ahead": "6h",
 		"passwords.hash": "argon2id", "passwords.min_length": "15", "passwords.workers": "3", "lockout.failures": "7", "lockout.durations": "8m",
-		"rate_limit.login": "1/1s", "rate_limit.token": "2/1s", "rate_limit.reset": "3/1s", "rate_limit.device": "4/1s", "rate_limit.registration": "5/1s",
+		"rate_limit.login": "1/1s", "rate_limit.global": "6/1s", "rate_limit.token": "2/1s", "rate_limit.reset": "3/1s", "rate_limit.device": "4/1s", "rate_limit.registration": "5/1s",
 		"sessions.idle": "9h", "sessions.absolute": "10h", "mail.port": "25", "mail.tls": "none", "mail.password": "x",
 	}
 	for _, s := range settings {
@@ -220,7 +220,8 @@ func TestForms(t *testing.T) {
 			"host=db user=ann": refused, "postgres://ann:p w@db/x": refused, "postgres://ann:1/2@db/x": refused, "postgres://ann:1?2@db/x": refused, "postgres://ann:1#2@db/x": refused, "postgres://ann:a@b@db/x": refused,
 			"postgres://db/x?a;b": refused, "postgres://db/x?a=%zz": refused, "postgres://db:port/x": refused, " sqlite:a": "refused",
 		},
-		"counters":   {"database": "", "redis://cache:6379": "", "rediss://:pw@cache:6379/1": "rediss://cache:6379/1", "redis": refused, "memory": refused, "memcached://x": refused, "redis://:a#b@cache": refused, "": refused},
+		"counters": {"database": "", "redis://cache:6379": "", "rediss://:pw@cache:6379/1": "rediss://cache:6379/1", "redis": refused, "memory": refused, "memcached://x": refused, "redis://:a#b@cache": refused, "": refused,
+			"redis://": refused, "redis:///1": refused, "redis://cache/x": refused, "redis://cache/1?tls=off": refused, "redis://:pw@cache?x": refused, "redis://cache/": "", "redis://me:pw@cache": "redis://me@cache"},
 		"master_key": {"master.key": "", "/run/secrets/doorward": "", "/run/secrets/doorward/keys/production/master1": "", key: refused, strings.TrimRight(key, "="): refused, key + "," + key: refused, key + "\n" + key: refused, strings.Repeat("0f", 32): refused, "": refused, "a\x00b": refused},
 		"tls.cert":   {"cert.pem": "", "": refused, "-----BEGIN CERTIFICATE-----\nMII": refused},
 	} {
