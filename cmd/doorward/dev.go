@@ -19,7 +19,10 @@ import (
 	"github.com/doorward/doorward/internal/server"
 )
 
-const usualListen = "localhost:8080"
+const (
+	usualListen = "localhost:8080"
+	inboxPath   = "/inbox"
+)
 
 // trial is one run of dev.
 type trial struct {
@@ -64,7 +67,8 @@ func (t *trial) run(ctx context.Context) error {
 	}
 	log, flush := server.NewLog(c.Log, t.stderr)
 	defer flush()
-	core, err := server.NewCore(ctx, c, log, t.tweaks...)
+	inbox := func(o *server.Options) { o.Inbox = true }
+	core, err := server.NewCore(ctx, c, log, append([]func(*server.Options){inbox}, t.tweaks...)...)
 	if err != nil {
 		return err
 	}
@@ -147,7 +151,7 @@ func (t *trial) welcome(c config.Config, a administrator) {
 	url, ms := c.Issuer.String(), time.Since(t.began).Milliseconds()
 	if t.output == asJSON {
 		// There is nobody left to tell that stdout is closed.
-		_ = t.print(map[string]any{"url": url, "username": a.name, "password": a.shown(), "data": string(t.data), "ready_ms": ms}, table{})
+		_ = t.print(map[string]any{"url": url, "username": a.name, "password": a.shown(), "inbox": url + inboxPath, "data": string(t.data), "ready_ms": ms}, table{})
 		return
 	}
 	var b strings.Builder
@@ -158,6 +162,7 @@ func (t *trial) welcome(c config.Config, a administrator) {
 	line("  Username  %s", a.name)
 	line("  Password  %s", cmp.Or(a.shown(), "(not known here)"))
 	line("  Pages     %[1]s/ and %[1]s/openapi.json", url)
+	line("  Inbox     %s, for what would be mailed", url+inboxPath)
 	line("  Data      %s, the database %s", t.data, c.Database)
 	line("  Answers   to this machine alone, as %s", strings.Join(c.Hosts, ", "))
 	line("")

@@ -43,7 +43,8 @@ var page = template.Must(template.New("home").Parse(`<!doctype html>
 <div><dt><i>GET</i><a href="/oauth2/jwks">/oauth2/jwks</a></dt><dd>The keys that tokens are verified with</dd></div>
 <div><dt><i>GET</i><a href="/.well-known/oauth-authorization-server">/.well-known/oauth-authorization-server</a></dt><dd>What this server says of itself</dd></div>
 <div><dt><i>GET</i><a href="/readyz">/readyz</a></dt><dd>Whether it is ready to serve</dd></div>
-</dl>
+{{if .Data}}<div><dt><i>GET</i><a href="/inbox">/inbox</a></dt><dd>The letters that it would have mailed</dd></div>
+{{end}}</dl>
 </main>
 </body>
 </html>
@@ -51,7 +52,7 @@ var page = template.Must(template.New("home").Parse(`<!doctype html>
 
 // home says what runs here.
 func (s *Server) home(w http.ResponseWriter, _ *http.Request) error {
-	return web.Page{Template: page}.Write(w)
+	return web.Page{Template: page, Data: s.inbox}.Write(w)
 }
 
 //go:embed icon.png

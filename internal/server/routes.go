@@ -47,7 +47,7 @@ func (s *Server) routes(p surfaces) []route {
 	problem := web.FailProblem
 	api := p.admin.Handler()
 	f := web.Serve
-	return []route{
+	table := []route{
 		{"GET /{$}", anybody, problem, f(s.home, problem)},
 		{"GET /favicon.ico", anybody, problem, f(s.favicon, problem)},
 		{"GET /healthz", anybody, problem, f(s.healthy, problem)},
@@ -88,6 +88,14 @@ func (s *Server) routes(p surfaces) []route {
 		{"GET /audit/events", "audit:read", problem, api},
 		{"GET /audit/counts", "audit:read", problem, api},
 	}
+	if s.inbox { // dev, which this machine alone can reach
+		table = append(table,
+			route{"GET /inbox", anybody, problem, f(s.letters, problem)},
+			route{"GET /inbox/{id}", anybody, problem, f(s.letter, problem)},
+			route{"GET /inbox/{id}/html", anybody, problem, f(s.letterHTML, problem)},
+		)
+	}
+	return table
 }
 
 // needs reads the site map for the API's document.

@@ -104,6 +104,7 @@ func (s *Server) Run(ctx context.Context, listeners []net.Listener) error {
 	var jobs sync.WaitGroup
 	jobs.Go(func() { s.Feed.Run(background) })
 	jobs.Go(func() { s.keepHouse(background) })
+	jobs.Go(func() { s.Outbox.Run(background) })
 
 	failed := make(chan error, len(listeners))
 	for _, l := range listeners {

@@ -27,6 +27,7 @@ import (
 	"github.com/doorward/doorward/internal/jose"
 	"github.com/doorward/doorward/internal/keyring"
 	"github.com/doorward/doorward/internal/limit"
+	"github.com/doorward/doorward/internal/outbox"
 	"github.com/doorward/doorward/internal/provider"
 	"github.com/doorward/doorward/internal/rbac"
 	"github.com/doorward/doorward/internal/secret"
@@ -52,6 +53,9 @@ type Core struct {
 	Feed     *feed.Feed
 	Revoked  *grant.Revoked
 	Audit    *audit.Reader
+	Outbox   *outbox.Service
+
+	inbox bool // letters are read here
 }
 
 // Leeway is how far clocks may differ (RFC 7519, Section 4.1.4).
@@ -62,6 +66,11 @@ const Leeway = 30 * time.Second
 type Options struct {
 	Store  store.Options
 	Hasher factor.Options
+	// Inbox keeps letters here, to be read at /inbox by whoever comes: for dev
+	// alone.
+	Inbox bool
+	// Carrier, if set, carries letters instead of the configured mail server.
+	Carrier outbox.Carrier
 }
 
 // NewCore opens the database, brings its schema up to date, makes the keys that
@@ -137,6 +146,11 @@ func open(ctx context.Context, c config.Config, log *slog.Logger, tweaks []func(
 	k.Accounts = account.NewService(s, now)
 	k.Roles = rbac.NewService(s, now)
 	k.Audit = audit.NewReader(s, now)
+	letters, err := carrier(c, o, s)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", c.Place("mail.from"), err), s.Close())
+	}
+	k.Outbox, k.inbox = outbox.NewService(outbox.Parts{Store: s, Clock: now, Log: log, Carrier: letters, Issuer: issuer(c)}), o.Inbox
 	k.Hasher = factor.NewHasher(o.Hasher)
 	k.Sessions = session.NewService(s, now)
 	k.Issuer = issue.NewService(issue.Parts{

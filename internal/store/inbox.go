@@ -8,8 +8,8 @@ import (
 	"github.com/doorward/doorward/internal/outbox"
 )
 
-// inboxFor is how long dev's inbox keeps a letter.
-const inboxFor = 7 * 24 * time.Hour
+// InboxFor is how long dev's inbox keeps a letter.
+const InboxFor = 7 * 24 * time.Hour
 
 // KeepMail puts mail into the local inbox, instead of sending it. The same mail
 // is there once, however often it comes.
