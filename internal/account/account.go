@@ -77,6 +77,8 @@ type Store interface {
 	// UpdateUser writes u if its version is still u.Version, or returns a Stale
 	// fault. Disabling it ends its token families.
 	UpdateUser(ctx context.Context, by principal.Principal, u User, e audit.Event) (User, error)
+	// UnlockUser writes the event, if there is the account.
+	UnlockUser(ctx context.Context, by principal.Principal, id string, e audit.Event) error
 	// DeleteUser deletes the account with its grants and ends its families.
 	DeleteUser(ctx context.Context, by principal.Principal, d Deletion, events ...audit.Event) error
 }
@@ -268,6 +270,12 @@ func (c Change) apply(u *User) (err error) {
 // Changed is the fault of a write that was based on an old version.
 func Changed() error {
 	return fault.New(fault.Stale, "it was changed since you read it; read it again and repeat your change")
+}
+
+// Unlock records that what was counted against an account is forgotten. The
+// counters are not here: whoever calls this empties them.
+func (s *Service) Unlock(ctx context.Context, by principal.Principal, id string) error {
+	return s.store.UnlockUser(ctx, by, id, audit.Now(by, s.clock.Now(), audit.UserUnlocked, "user:"+id))
 }
 
 // Deletion is an account to be deleted.

@@ -22,6 +22,7 @@ const (
 	UserUpdated          Action = "user.updated"
 	UserDisabled         Action = "user.disabled"
 	UserEnabled          Action = "user.enabled"
+	UserUnlocked         Action = "user.unlocked"
 	UserDeleted          Action = "user.deleted"
 	UserErased           Action = "user.erased"
 	RoleCreated          Action = "role.created"
@@ -58,6 +59,7 @@ var vocabulary = map[Action]string{
 	UserUpdated:          "user_updated",
 	UserDisabled:         "user_archived",
 	UserEnabled:          "user_updated",
+	UserUnlocked:         "user_updated",
 	UserDeleted:          "user_deleted",
 	UserErased:           "user_deleted",
 	RoleCreated:          "privilege_permissions_changed",

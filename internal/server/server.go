@@ -19,6 +19,7 @@ import (
 	"github.com/doorward/doorward/internal/audit"
 	"github.com/doorward/doorward/internal/clock"
 	"github.com/doorward/doorward/internal/config"
+	"github.com/doorward/doorward/internal/counter"
 	"github.com/doorward/doorward/internal/factor"
 	"github.com/doorward/doorward/internal/fault"
 	"github.com/doorward/doorward/internal/feed"
@@ -49,6 +50,7 @@ type Core struct {
 	Issuer   *issue.Service
 	Sessions *session.Service
 	Limits   *limit.Service
+	counters *counter.Counter // nil if the database counts
 	Hasher   *factor.Hasher
 	Feed     *feed.Feed
 	Revoked  *grant.Revoked
@@ -143,6 +145,9 @@ func open(ctx context.Context, c config.Config, log *slog.Logger, tweaks []func(
 	k.Keys = keyring.NewService(s, now, keyring.Options{
 		Algorithm: jose.Algorithm(c.Tokens.SigningAlg), PublishAhead: c.Signing.PublishAhead, Keep: c.Tokens.AccessTTL + 2*Leeway,
 	}, func() (*secret.Sealer, error) { return sealer(c) })
+	if err := k.openLimits(); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
 	k.Accounts = account.NewService(s, now)
 	k.Roles = rbac.NewService(s, now)
 	k.Audit = audit.NewReader(s, now)
@@ -157,7 +162,7 @@ func open(ctx context.Context, c config.Config, log *slog.Logger, tweaks []func(
 		Store: s, Clock: now, Log: log, Limits: k.Limits, Fresh: k.Fresh, Policy: k.Roles.Policy, Accounts: k.Accounts, Keys: k.Keys, Hasher: k.Hasher,
 	}, issue.Options{
 		Issuer: issuer(c), Audience: audience(c), AccessTTL: c.Tokens.AccessTTL,
-		Family: grant.Lifetimes{Absolute: c.Tokens.RefreshTTL, Idle: c.Tokens.RefreshIdle, Grace: c.Tokens.RotationGrace},
+		Family:  grant.Lifetimes{Absolute: c.Tokens.RefreshTTL, Idle: c.Tokens.RefreshIdle, Grace: c.Tokens.RotationGrace},
 		Session: session.Lifetimes{Absolute: c.Sessions.Absolute, Idle: c.Sessions.Idle},
 	})
 	return k, nil
@@ -207,7 +212,11 @@ func (k *Core) listen() {
 // Close ends what the core began.
 func (k *Core) Close() error {
 	k.Hasher.Close()
-	return k.Store.Close()
+	var err error
+	if k.counters != nil {
+		err = k.counters.Close()
+	}
+	return errors.Join(err, k.Store.Close())
 }
 
 func sealer(c config.Config) (*secret.Sealer, error) {
@@ -280,7 +289,7 @@ func New(k *Core, version string) (*Server, error) {
 	}
 	site := web.Site{
 		Cookies: s.cookies,
-		Hosts: k.Config.Hosts, Proxies: k.Config.TrustedProxies, Log: k.Log,
+		Hosts:   k.Config.Hosts, Proxies: k.Config.TrustedProxies, Log: k.Log,
 		NeedsHTTPS: https, HSTS: https && !config.Address{Host: k.Config.Issuer.Hostname()}.Loopback(), Fail: s.failNowhere,
 	}
 	s.handler = site.Around(s.mux(table))

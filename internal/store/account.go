@@ -151,6 +151,22 @@ func (s *Store) UpdateUser(ctx context.Context, by principal.Principal, u accoun
 	return u, err
 }
 
+// UnlockUser records that by had an account unlocked.
+func (s *Store) UnlockUser(ctx context.Context, by principal.Principal, id string, e audit.Event) error {
+	if !text(id) {
+		return absent(sql.ErrNoRows, "user")
+	}
+	return s.write(ctx, func(t *tx) error {
+		return t.upon(by, id, false, func() error {
+			var found string
+			if err := t.one(`SELECT id FROM users WHERE id = ?`, id).scan(&found); err != nil {
+				return absent(err, "user")
+			}
+			return t.record(e)
+		})
+	})
+}
+
 // DeleteUser deletes an account, its grants and what was signed in with it.
 func (s *Store) DeleteUser(ctx context.Context, by principal.Principal, d account.Deletion, events ...audit.Event) error {
 	return s.write(ctx, func(t *tx) error {
