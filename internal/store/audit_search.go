@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/doorward/doorward/internal/audit"
 	"github.com/doorward/doorward/internal/clock"
@@ -162,41 +163,50 @@ func (s *Store) merge(ctx context.Context, q audit.Search, list []stream) (audit
 // stream returns the first of a stream that the filter lets through, and down to
 // which id it was looked through; empty if to its end.
 func (s *Store) stream(ctx context.Context, q audit.Search, st stream) (found []audit.Entry, until string, err error) {
-	low, high := "", "w" // every id is between
-	if !q.From.IsZero() {
-		low = id.Floor(q.From)
-	}
-	if !q.To.IsZero() {
-		high = id.Floor(q.To.Add(1e6)) // ids count milliseconds
-	}
-	direction, back := `DESC`, `>=`
-	if q.Order == audit.Oldest {
-		direction, back = `ASC`, `<=`
-		low = max(low, q.After)
-	} else if q.After != "" {
-		high = min(high, q.After)
-	}
-	where := ` FROM audit_events WHERE ` + st.index + ` AND id > ? AND id < ?`
-	args := append(slices.Clone(st.key), low, high)
 	if len(st.rest) > 0 {
-		err := s.one(ctx, `SELECT id`+where+` ORDER BY id `+direction+` LIMIT 1 OFFSET ?`, append(slices.Clone(args), window-1)...).scan(&until)
+		statement, args := st.statement(q, `id`, ``, nil)
+		err := s.one(ctx, statement+` LIMIT 1 OFFSET ?`, append(args, window-1)...).scan(&until)
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return nil, "", err
 		}
 	}
+	where, args := ``, []any(nil)
 	if until != "" {
-		where += ` AND id ` + back + ` ?`
-		args = append(args, until)
+		where, args = ` AND id >= ?`, append(args, until)
+		if q.Order == audit.Oldest {
+			where = ` AND id <= ?`
+		}
 	}
 	for _, c := range st.rest {
 		where += ` AND ` + c.text
 		args = append(args, c.args...)
 	}
-	found, err = s.entries(ctx, `SELECT id, COALESCE(leaf, -1), data`+where+` ORDER BY id `+direction+` LIMIT ?`, append(args, q.Limit+1)...)
+	statement, args := st.statement(q, `id, COALESCE(leaf, -1), data`, where, args)
+	found, err = s.entries(ctx, statement+` LIMIT ?`, append(args, q.Limit+1)...)
 	if len(found) > q.Limit {
 		until = found[q.Limit].ID
 	}
 	return found, until, err
+}
+
+// statement selects columns of a stream's events within the bounds of a search, in
+// its order.
+func (st stream) statement(q audit.Search, columns, where string, more []any) (text string, args []any) {
+	low, high := "", "w" // every id is between
+	if !q.From.IsZero() {
+		low = id.Floor(q.From)
+	}
+	if !q.To.IsZero() {
+		high = id.Floor(q.To.Add(time.Millisecond)) // ids count milliseconds
+	}
+	order := ` ORDER BY id DESC`
+	if q.Order == audit.Oldest {
+		order, low = ` ORDER BY id ASC`, max(low, q.After)
+	} else if q.After != "" {
+		high = min(high, q.After)
+	}
+	args = append(append(slices.Clone(st.key), low, high), more...)
+	return `SELECT ` + columns + ` FROM audit_events WHERE ` + st.index + ` AND id > ? AND id < ?` + where + order, args
 }
 
 func (s *Store) entries(ctx context.Context, statement string, args ...any) (list []audit.Entry, err error) {

@@ -1,9 +1,55 @@
 package store
 
+import (
+	"context"
+
+	"github.com/doorward/doorward/internal/audit"
+)
+
 // Waiting returns how many jobs wait to be written in a group.
 func (s *Store) Waiting() int {
 	if lite, ok := s.db.(*sqliteDB); ok {
 		return len(lite.queue.jobs)
 	}
 	return len(s.db.(*postgresDB).records.jobs)
+}
+
+// Explain returns how the database would find the streams of a search: the plan
+// of each statement, one line for each step.
+func (s *Store) Explain(ctx context.Context, q audit.Search) (plans []string, err error) {
+	actions, err := q.Actions()
+	if err != nil {
+		return nil, err
+	}
+	explain := func(statement string, args []any) {
+		if err != nil {
+			return
+		}
+		plan := ""
+		_, lite := s.db.(*sqliteDB)
+		if prefix := `EXPLAIN `; lite {
+			err = s.all(ctx, func(r scanner) error {
+				var id, parent, unused int
+				var detail string
+				err := r.Scan(&id, &parent, &unused, &detail)
+				plan += detail + "\n"
+				return err
+			}, prefix+`QUERY PLAN `+statement, args...)
+		} else {
+			err = s.all(ctx, func(r scanner) error {
+				var line string
+				err := r.Scan(&line)
+				plan += line + "\n"
+				return err
+			}, prefix+statement, args...)
+		}
+		plans = append(plans, plan)
+	}
+	for _, st := range streams(q.Filter, actions) {
+		statement, args := st.statement(q, `id`, ``, nil)
+		explain(statement+` LIMIT 1 OFFSET ?`, append(args, window-1))
+		statement, args = st.statement(q, `id, COALESCE(leaf, -1), data`, ``, nil)
+		explain(statement+` LIMIT ?`, append(args, q.Limit))
+	}
+	return plans, err
 }
