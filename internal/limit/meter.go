@@ -14,8 +14,8 @@ func (r Rate) meter() meter { return meter{r.Per / time.Duration(r.Times), r.Per
 
 // wait returns how long it takes until one more has room; 0 if it has.
 func (m meter) wait(mark, now time.Time) time.Duration {
-	if mark.After(m.push(now).Horizon()) {
-		return 0
+	if !mark.After(now) || mark.After(m.push(now).Horizon()) {
+		return 0 // and the difference of a time that is not there is no number
 	}
 	return max(0, mark.Sub(now)+m.step-m.window)
 }
