@@ -102,10 +102,23 @@ func (s Site) refuse(r *http.Request) *Refused {
 		return &Refused{Status: http.StatusMisdirectedRequest, Message: "this server does not answer to that host"}
 	case s.NeedsHTTPS && !health && !s.Proxies.Secure(r):
 		return &Refused{Status: http.StatusForbidden, Message: "this server is reached by https alone"}
+	case crowded(r):
+		return &Refused{Status: http.StatusBadRequest, Message: "the request brings too many cookies"}
 	case !canonical(r):
 		return &Refused{Status: http.StatusNotFound, Message: "there is nothing here"}
 	}
 	return nil
+}
+
+// mostCookies is more than any browser brings that nobody works upon.
+const mostCookies = 100
+
+func crowded(r *http.Request) bool {
+	n := 0
+	for _, line := range r.Header["Cookie"] {
+		n += 1 + strings.Count(line, ";")
+	}
+	return n > mostCookies
 }
 
 // ours reports whether a Host header names a host of this site, with any port or
