@@ -41,7 +41,7 @@ const apart = "guard"
 // rooms are where tests, measurements, examples and what go generate runs live.
 // They see everything, and nobody sees them.
 const rooms = `
-	internal/need internal/testpg/... internal/testrun internal/factor/commongen
+	internal/need internal/testpg/... internal/testredis internal/testrun internal/factor/commongen
 	internal/store/storetest internal/servertest internal/e2e internal/storm/...
 	bench/... examples/...
 `
@@ -61,6 +61,7 @@ const only = `
 	net/http                             internal/web internal/provider internal/signin internal/admin internal/console internal/server cmd/doorward guard
 	github.com/danielgtaylor/huma/v2     internal/admin internal/server
 	github.com/spf13/cobra               cmd/doorward
+	github.com/gomodule/redigo           internal/counter
 	github.com/wneessen/go-mail          internal/mail
 	internal/web                         internal/provider internal/signin internal/admin internal/console internal/server
 	guard                                internal/server cmd/doorward

@@ -78,7 +78,7 @@ var ocsf = map[Action]Mapping{
 	UserUpdated:          {accountChange, 99, "Update", Low, "an account's names, email, profile or attributes changed"},
 	UserDisabled:         {accountChange, 5, "Disable", Medium, "an account was disabled; what was signed in ended"},
 	UserEnabled:          {accountChange, 2, "Enable", Medium, "an account was enabled again"},
-	UserUnlocked:         {accountChange, 12, "Unlock", Medium, "what was counted against an account was forgotten"},
+	UserUnlocked:         {accountChange, 99, "Unlock", Medium, "what was counted against an account was forgotten"},
 	UserDeleted:          {accountChange, 6, "Delete", Medium, "an account was deleted"},
 	UserErased:           {accountChange, 99, "Erase", Medium, "a person was erased from the log"},
 	RoleCreated:          {entityManagement, 1, "Create", Medium, "a role was made"},

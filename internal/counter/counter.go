@@ -37,13 +37,14 @@ const (
 // or rediss:// with TLS. It connects when there is something to count: a server
 // that does not answer now may later.
 func Open(address secret.Text) (*Counter, error) {
-	if _, err := url.Parse(address.Reveal()); err != nil {
+	server := address.Reveal()
+	if _, err := url.Parse(server); err != nil {
 		return nil, errors.New("the address of the counters is not a URL") // the reason may hold the password
 	}
 	dial := func(ctx context.Context) (redis.Conn, error) {
 		ctx, cancel := context.WithTimeout(ctx, patience)
 		defer cancel()
-		return redis.DialURLContext(ctx, address.Reveal(), redis.DialReadTimeout(patience), redis.DialWriteTimeout(patience),
+		return redis.DialURLContext(ctx, server, redis.DialReadTimeout(patience), redis.DialWriteTimeout(patience),
 			redis.DialTLSConfig(&tls.Config{MinVersion: tls.VersionTLS12}), redis.DialClientName("doorward"))
 	}
 	return &Counter{&redis.Pool{

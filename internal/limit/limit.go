@@ -167,7 +167,7 @@ func (s *Service) reserve(ctx context.Context, k Key, a Attempt, until time.Time
 		case refusal != nil && (!refusal.open || time.Now().After(until)):
 			return nil, limited(refusal.after)
 		case refusal != nil:
-			if err := sleep(ctx, again); err != nil {
+			if err := sleep(ctx, min(again, s.options.Patience)); err != nil {
 				return nil, err
 			}
 		case time.Now().After(until):
