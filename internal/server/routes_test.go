@@ -179,6 +179,9 @@ var matrix = map[string]row{
 		wants: map[string]cells{"delegate": {204, 403, 404}, "admin": {204, 204, 404}},
 		path:  func(c *call) string { return c.user() + "/roles/" + c.held },
 	},
+
+	"GET /audit/events": {wants: admins(200, 200, 200)},
+	"GET /audit/counts": {wants: admins(200, 200, 200)},
 }
 
 func TestAttackRBAC008Matrix(t *testing.T) {
