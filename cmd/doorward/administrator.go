@@ -14,6 +14,7 @@ import (
 
 const (
 	adminName      = "admin"
+	adminEmail     = "admin@localhost" // what he is told is in the inbox
 	adminPassword  = "DOORWARD_ADMIN_PASSWORD"
 	passwordLength = 15 // random bytes
 )
@@ -79,7 +80,7 @@ func (t *trial) makeAdministrator(ctx context.Context, k *server.Core, a adminis
 	}
 	a.sure = true
 	var err error
-	a.user, err = t.createUser(ctx, k, newUser{Draft: account.Draft{Username: adminName}, roles: []string{rbac.AdminRole}}, a.password)
+	a.user, err = t.createUser(ctx, k, newUser{Draft: account.Draft{Username: adminName, Email: adminEmail, EmailVerified: true}, roles: []string{rbac.AdminRole}}, a.password)
 	return a, inEnvironment(a, err)
 }
 

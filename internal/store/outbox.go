@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"strings"
 	"time"
@@ -87,6 +88,9 @@ func readClaim(r scanner) (outbox.Claim, error) {
 // domain in A-labels.
 func (s *Store) Recipient(ctx context.Context, user string) (outbox.Recipient, error) {
 	var r outbox.Recipient
+	if !text(user) {
+		return r, absent(sql.ErrNoRows, "user")
+	}
 	var email string
 	var key []byte
 	if err := s.one(ctx, `SELECT username, email, email_key, email_verified FROM users WHERE id = ?`, user).
