@@ -27,6 +27,9 @@ type Verdict struct {
 	Flood  bool      // the alarm over all failures began with this one
 }
 
+// settling is how long it may take to write what became of an attempt.
+const settling = 10 * time.Second
+
 // settle lets one of a Try's endings happen, the first. It is done whatever
 // became of the caller, in a time of its own: a guess that was judged counts.
 func (t *Try) settle(ctx context.Context, f func(context.Context) error) error {
@@ -34,7 +37,7 @@ func (t *Try) settle(ctx context.Context, f func(context.Context) error) error {
 		return nil
 	}
 	defer t.leave()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), t.service.options.Patience)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settling)
 	defer cancel()
 	if err := f(ctx); err != nil {
 		return t.service.told(context.WithoutCancel(ctx), err)
