@@ -66,7 +66,11 @@ func (o Options) config(t testing.TB, address string) config.Config {
 	if o.Master.IsZero() {
 		o.Master = secret.NewMaster()
 	}
-	flags := map[string]string{"--listen": address}
+	flags := map[string]string{
+		"--listen": address,
+		// Whoever tests something else may guess as much as he likes.
+		"--set lockout.failures": "100", "--set rate_limit.login": "100000/1s", "--set rate_limit.global": "100000/1s",
+	}
 	for name, value := range o.Set {
 		flags["--set "+name] = value
 	}
