@@ -159,8 +159,15 @@ func (c *Carrier) message(m outbox.Mail) (*gomail.Msg, error) {
 	return message, nil
 }
 
+// longest is how many characters a header may have: in a longer one, a server may
+// refuse the whole letter (RFC 5322, Section 2.1.1).
+const longest = 400
+
 // line makes one line of what is to be one.
 func line(s string) string {
+	if r := []rune(s); len(r) > longest {
+		s = string(r[:longest])
+	}
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f {
 			return ' '
