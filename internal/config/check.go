@@ -182,6 +182,33 @@ var rules = []rule{
 		},
 	},
 	{
+		[]string{"audit.webhook_secret"},
+		"",
+		func(c *Config, _ Mode) string {
+			if c.argument("audit.webhook_secret") {
+				return seen + "use DOORWARD_AUDIT_WEBHOOK_SECRET, DOORWARD_AUDIT_WEBHOOK_SECRET_FILE or the configuration file"
+			}
+			return ""
+		},
+	},
+	{
+		[]string{"audit.sinks", "audit.webhook_secret"},
+		"A webhook among `audit.sinks` needs `audit.webhook_secret`, and no sink is there twice.",
+		func(c *Config, _ Mode) string {
+			seen := map[string]bool{}
+			for _, s := range c.Audit.Sinks {
+				if seen[s.String()] {
+					return "names " + s.Place() + " twice; remove one"
+				}
+				seen[s.String()] = true
+				if s.Kind == WebhookSink && c.Audit.WebhookSecret.IsZero() {
+					return "has a webhook, which needs audit.webhook_secret: who gets the log must be able to tell that it comes from here"
+				}
+			}
+			return ""
+		},
+	},
+	{
 		[]string{"tokens.refresh_idle", "tokens.refresh_ttl"},
 		"`tokens.refresh_idle` is at most `tokens.refresh_ttl`.",
 		func(c *Config, _ Mode) string {

@@ -61,8 +61,10 @@ type Fetch struct {
 
 // Audit says where the log goes besides the database, and how long it is kept.
 type Audit struct {
-	Sinks     []string
-	Retention time.Duration // 0: for ever
+	Sinks []Sink
+	// WebhookSecret signs what webhooks are sent; zero if there is none.
+	WebhookSecret secret.Text
+	Retention     time.Duration // 0: for ever
 }
 
 // Log says what is logged, and how.

@@ -85,9 +85,14 @@ var settings = []Setting{
 	},
 
 	{
-		Name: "audit.sinks", Unset: "none", Example: "file:/var/log/doorward/audit.log", Reserved: true,
-		Help: "Where checkpoints and events of the audit log go besides the database. Tampering is found since any checkpoint that is held elsewhere.",
-		form: texts("where to", func(c *Config) *[]string { return &c.Audit.Sinks }),
+		Name: "audit.sinks", Unset: "none", Example: "file:/var/log/doorward/audit.jsonl",
+		Help: "Where the events and checkpoints of the audit log are sent besides the database. Tampering is found since any checkpoint that is held elsewhere: let one of them be on another machine.",
+		form: sinks(func(c *Config) *[]Sink { return &c.Audit.Sinks }),
+	},
+	{
+		Name: "audit.webhook_secret", Unset: "none", Example: "some-long-random-text-of-yours", Secret: true,
+		Help: "What requests to webhooks among the sinks are signed with (standardwebhooks.com).",
+		form: signingSecret(func(c *Config) *secret.Text { return &c.Audit.WebhookSecret }),
 	},
 	{
 		Name: "audit.retention", Default: "0s", Reserved: true,
