@@ -18,9 +18,11 @@ import (
 	"github.com/doorward/doorward/internal/issue"
 	"github.com/doorward/doorward/internal/jose"
 	"github.com/doorward/doorward/internal/keyring"
+	"github.com/doorward/doorward/internal/limit"
 	"github.com/doorward/doorward/internal/principal"
 	"github.com/doorward/doorward/internal/rbac"
 	"github.com/doorward/doorward/internal/secret"
+	"github.com/doorward/doorward/internal/session"
 	"github.com/doorward/doorward/internal/store"
 )
 
@@ -85,7 +87,9 @@ func NewServices(t testing.TB, s *store.Store, p Parts) *Services {
 		func() (*secret.Sealer, error) { return secret.ParseSealer(p.Master) })
 	v.Issuer = issue.NewService(issue.Parts{
 		Store: s, Clock: p.Clock, Policy: v.Roles.Policy, Accounts: v.Accounts, Keys: v.Keys, Hasher: hasher(),
-	}, issue.Options{Issuer: "https://auth.example", Audience: "https://api.example", AccessTTL: 5 * time.Minute, Family: p.Family})
+		Limits: limit.NewService(s, p.Clock, slog.New(slog.DiscardHandler), limit.Options{Failures: 100}),
+	}, issue.Options{Issuer: "https://auth.example", Audience: "https://api.example", AccessTTL: 5 * time.Minute, Family: p.Family,
+		Session: session.Lifetimes{Absolute: 24 * time.Hour, Idle: time.Hour}})
 	v.listen()
 	for _, err := range []error{v.Roles.Load(t.Context()), v.Keys.Start(t.Context()), v.Feed.Start(t.Context())} {
 		if err != nil {
