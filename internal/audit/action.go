@@ -35,6 +35,10 @@ const (
 	PepperCreated        Action = "pepper.created"
 	MasterKeyRotated     Action = "master-key.rotated"
 	AuditRead            Action = "audit.read"
+	AuditExported        Action = "audit.exported"
+	AuditErased          Action = "audit.erased"  // what the log told of a person was deleted
+	AuditRetired         Action = "audit.retired" // its oldest events were deleted
+	AuditKeyCreated      Action = "audit-key.created"
 	ServerStarted        Action = "server.started"
 	ServerStopped        Action = "server.stopped"
 )
@@ -72,6 +76,10 @@ var vocabulary = map[Action]string{
 	PepperCreated:        "authz_admin",
 	MasterKeyRotated:     "authz_admin",
 	AuditRead:            "sensitive_read",
+	AuditExported:        "sensitive_read",
+	AuditErased:          "sensitive_delete",
+	AuditRetired:         "sensitive_delete",
+	AuditKeyCreated:      "authz_admin",
 	ServerStarted:        "sys_startup",
 	ServerStopped:        "sys_shutdown",
 }

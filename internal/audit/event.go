@@ -125,7 +125,7 @@ type Record struct {
 	Outcome Outcome
 	Actor   string
 	Target  string
-	Public  []byte // the canonical bytes: the leaf of the tree to come
+	Public  []byte // the canonical bytes: the leaf of the tree
 	Private []Private
 }
 
@@ -153,6 +153,7 @@ type public struct {
 	Detail  map[string]string   `json:"detail,omitempty"`
 	Private []string            `json:"private,omitempty"`
 	Lists   map[string][]string `json:"lists,omitempty"`
+	Persons []string            `json:"persons,omitempty"`
 }
 
 // TimeFormat is RFC 3339 in UTC with microseconds, as every time in JSON.
@@ -190,10 +191,11 @@ func (e Event) Record() (Record, error) {
 		if err != nil {
 			return Record{}, err
 		}
-		kept := Private{Person: part.person, Salt: secret.Random(32), Data: text}
+		kept := Private{Person: clean(part.person), Salt: secret.Random(32), Data: text}
 		r.Private = append(r.Private, kept)
 		p.Private = append(p.Private, hex.EncodeToString(kept.Digest()))
 	}
+	p.Persons = unusual(r)
 	var err error
 	r.Public, err = json.Marshal(p)
 	return r, err

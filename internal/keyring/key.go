@@ -27,11 +27,18 @@ const (
 	Gone     State = "gone"     // not published: what it signed is refused
 )
 
+// The purposes of signing keys. One key serves one purpose.
+const (
+	Access = "access" // signs access tokens
+	Audit  = "audit"  // signs the checkpoints of the audit log
+)
+
 // Key is a signing key.
 type Key struct {
 	ID         string // its thumbprint (RFC 7638), the kid of tokens
+	Purpose    string
 	Alg        jose.Algorithm
-	Ordinal    int64 // its place in the chain: 1 for the first key of all
+	Ordinal    int64 // its place in the chain: 1 for the first key of its purpose
 	CreatedAt  time.Time
 	ActiveFrom time.Time
 	RetiredAt  time.Time // when an operator withdrew it at once; zero if nobody did

@@ -1,6 +1,7 @@
 package keyring
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"encoding/json"
@@ -24,7 +25,7 @@ import (
 type Store interface {
 	SigningKeys(context.Context) ([]Sealed, error)
 	// CreateSigningKey returns a fault of kind Conflict if a key of the same
-	// ordinal exists: somebody else was first.
+	// purpose and ordinal exists: somebody else was first.
 	CreateSigningKey(context.Context, Sealed, audit.Event) error
 	// RetireSigningKey returns a fault of kind NotFound for an unknown key.
 	RetireSigningKey(ctx context.Context, id string, at time.Time, e audit.Event) error
@@ -62,7 +63,8 @@ var ErrSealed = errors.New("the keyring cannot be opened")
 
 // contents is what was loaded, and what follows from it until a time.
 type contents struct {
-	keys    []Key
+	keys    []Key               // for access tokens
+	audit   []Key               // for checkpoints, the newest first
 	peppers map[string][]Pepper // by purpose, the newest first
 	view    View
 }
@@ -100,6 +102,12 @@ func (s *Service) Start(ctx context.Context) error {
 		}
 		made = true
 	}
+	if len(s.loaded.Load().audit) == 0 {
+		if err := s.addAuditKey(ctx, by); err != nil && fault.KindOf(err) != fault.Conflict {
+			return err
+		}
+		made = true
+	}
 	for _, purpose := range purposes {
 		if len(s.loaded.Load().peppers[purpose]) == 0 {
 			if err := s.addPepper(ctx, by, purpose, 1); err != nil && fault.KindOf(err) != fault.Conflict {
@@ -128,7 +136,7 @@ func (s *Service) Load(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("reading signing keys: %w", err)
 	}
-	keys := make([]Key, 0, len(sealed))
+	c := &contents{}
 	for _, k := range sealed {
 		der, err := sealer.Open(k.Blob, k.place())
 		if err != nil {
@@ -137,14 +145,17 @@ func (s *Service) Load(ctx context.Context) error {
 		if k.Private, err = jose.ParsePrivate(k.Alg, der); err != nil {
 			return fmt.Errorf("%w: signing key %s: %w", ErrSealed, k.ID, err)
 		}
-		keys = append(keys, k.Key)
+		if k.Purpose == Audit {
+			c.audit = append(c.audit, k.Key)
+		} else {
+			c.keys = append(c.keys, k.Key)
+		}
 	}
-	peppers, err := s.openPeppers(ctx, sealer)
-	if err != nil {
+	slices.SortFunc(c.audit, func(a, b Key) int { return cmp.Compare(b.Ordinal, a.Ordinal) })
+	if c.peppers, err = s.openPeppers(ctx, sealer); err != nil {
 		return err
 	}
-	c := &contents{keys: keys, peppers: peppers}
-	if c.view, err = newView(keys, s.options, s.clock.Now()); err != nil {
+	if c.view, err = newView(c.keys, s.options, s.clock.Now()); err != nil {
 		return err
 	}
 	s.loaded.Store(c)
@@ -173,32 +184,41 @@ func (s *Service) Apply(ctx context.Context, c feed.Change) error {
 // verifiers learn of it by its unknown kid.
 func (s *Service) Rotate(ctx context.Context, by principal.Principal, ahead time.Duration) (Key, error) {
 	now := s.clock.Now()
-	sealer, err := s.sealer()
+	k, err := s.generate(Key{Purpose: Access, Alg: s.options.Algorithm, CreatedAt: now, ActiveFrom: now.Add(ahead)}, s.loaded.Load().keys)
 	if err != nil {
 		return Key{}, err
-	}
-	private, err := jose.Generate(s.options.Algorithm)
-	if err != nil {
-		return Key{}, err
-	}
-	public, err := jose.PublicJWK("", s.options.Algorithm, private.Public())
-	if err != nil {
-		return Key{}, err
-	}
-	der, err := jose.MarshalPrivate(private)
-	if err != nil {
-		return Key{}, err
-	}
-	k := Key{ID: public.Kid, Alg: s.options.Algorithm, Ordinal: 1, CreatedAt: now, ActiveFrom: now.Add(ahead)}
-	for _, o := range s.loaded.Load().keys {
-		k.Ordinal = max(k.Ordinal, o.Ordinal+1)
 	}
 	e := audit.Now(by, now, audit.SigningKeyCreated, "signing-key:"+k.ID).With("alg", string(k.Alg)).
 		With("active_from", k.ActiveFrom.Format(audit.TimeFormat))
-	if err := s.store.CreateSigningKey(ctx, Sealed{Key: k, Blob: sealer.Seal(der, k.place())}, e); err != nil {
+	if err := s.store.CreateSigningKey(ctx, k, e); err != nil {
 		return Key{}, err
 	}
-	return k, s.Load(ctx)
+	return k.Key, s.Load(ctx)
+}
+
+// generate makes the key that k describes, as the last of a chain, and seals it.
+func (s *Service) generate(k Key, chain []Key) (Sealed, error) {
+	sealer, err := s.sealer()
+	if err != nil {
+		return Sealed{}, err
+	}
+	private, err := jose.Generate(k.Alg)
+	if err != nil {
+		return Sealed{}, err
+	}
+	public, err := jose.PublicJWK("", k.Alg, private.Public())
+	if err != nil {
+		return Sealed{}, err
+	}
+	der, err := jose.MarshalPrivate(private)
+	if err != nil {
+		return Sealed{}, err
+	}
+	k.ID, k.Ordinal = public.Kid, 1
+	for _, o := range chain {
+		k.Ordinal = max(k.Ordinal, o.Ordinal+1)
+	}
+	return Sealed{Key: k, Blob: sealer.Seal(der, k.place())}, nil
 }
 
 // Retire withdraws a key at once, for one that may be known to others: it is

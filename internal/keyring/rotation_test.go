@@ -25,23 +25,28 @@ import (
 // shelf is a Store in memory.
 type shelf struct {
 	mu      sync.Mutex
-	keys    []Sealed
+	keys    []Sealed // for access tokens
+	audit   []Sealed
 	peppers []SealedPepper
 }
 
 func (s *shelf) SigningKeys(context.Context) ([]Sealed, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.Clone(s.keys), nil
+	return slices.Concat(s.keys, s.audit), nil
 }
 
 func (s *shelf) CreateSigningKey(_ context.Context, k Sealed, _ audit.Event) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if slices.ContainsFunc(s.keys, func(o Sealed) bool { return o.Ordinal == k.Ordinal }) {
+	of := &s.keys
+	if k.Purpose == Audit {
+		of = &s.audit
+	}
+	if slices.ContainsFunc(*of, func(o Sealed) bool { return o.Ordinal == k.Ordinal }) {
 		return fault.New(fault.Conflict, "taken")
 	}
-	s.keys = append(s.keys, k)
+	*of = append(*of, k)
 	return nil
 }
 

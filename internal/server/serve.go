@@ -104,6 +104,8 @@ func (s *Server) Run(ctx context.Context, listeners []net.Listener) error {
 	var jobs sync.WaitGroup
 	jobs.Go(func() { s.Feed.Run(background) })
 	jobs.Go(func() { s.keepHouse(background) })
+	tree := newSequencer(s.Core)
+	jobs.Go(func() { tree.run(background) })
 	jobs.Go(func() { s.Outbox.Run(background) })
 
 	failed := make(chan error, len(listeners))
@@ -124,7 +126,7 @@ func (s *Server) Run(ctx context.Context, listeners []net.Listener) error {
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	return errors.Join(err, s.counter.Flush(last, s.Store.AddCounts),
-		s.Store.Record(last, audit.Now(by, s.Clock.Now(), audit.ServerStopped, "server")))
+		s.Store.Record(last, audit.Now(by, s.Clock.Now(), audit.ServerStopped, "server")), tree.finish(last))
 }
 
 // keepHouse writes what was counted and deletes what has had its time, in small
@@ -145,6 +147,7 @@ func (s *Server) keepHouse(ctx context.Context) {
 			for more := true; more && err == nil; {
 				more, err = s.Store.Purge(ctx)
 			}
+			err = errors.Join(err, s.tendLog(ctx))
 		}
 		if err != nil && ctx.Err() == nil {
 			s.Log.Error("keeping house", "error", err)

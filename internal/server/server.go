@@ -187,6 +187,9 @@ func (k *Core) start(ctx context.Context) error {
 	if err := k.Keys.Start(ctx); err != nil {
 		return err
 	}
+	if _, err := k.Store.BeginLog(ctx, audit.Origin(k.Config.Issuer)); err != nil {
+		return err
+	}
 	return k.Feed.Start(ctx)
 }
 

@@ -199,7 +199,7 @@ func (s *Store) DeleteUser(ctx context.Context, by principal.Principal, d accoun
 			if err := t.record(events...); err != nil || !d.Erase {
 				return err
 			}
-			return t.erase(d.ID) // also what the events above tell of the person
+			return t.erase(by, d.ID) // also what the events above tell of the person
 		})
 	})
 }

@@ -69,13 +69,6 @@ func (s *Store) AddCounts(ctx context.Context, counts []audit.Count) error {
 	})
 }
 
-// erase deletes what the log tells of a person. The events stay, with digests
-// that nobody can connect to the person any more.
-func (t *tx) erase(person string) error {
-	_, err := t.exec(`DELETE FROM audit_private WHERE person = ?`, person)
-	return err
-}
-
 // onceFor is how long a caller's name for a change is remembered.
 const onceFor = 24 * time.Hour
 

@@ -15,26 +15,26 @@ import (
 
 var _ keyring.Store = (*Store)(nil)
 
-// SigningKeys returns all signing keys, sealed.
+// SigningKeys returns the signing keys of all purposes, sealed.
 func (s *Store) SigningKeys(ctx context.Context) ([]keyring.Sealed, error) {
 	var list []keyring.Sealed
 	err := s.all(ctx, func(r scanner) error {
 		var k keyring.Sealed
 		var alg string
 		var created, from, retired int64
-		err := r.Scan(&k.ID, &alg, &k.Ordinal, &k.Blob, &created, &from, &retired)
+		err := r.Scan(&k.ID, &k.Purpose, &alg, &k.Ordinal, &k.Blob, &created, &from, &retired)
 		k.Alg, k.CreatedAt, k.ActiveFrom, k.RetiredAt = jose.Algorithm(alg), clock.FromMicro(created), clock.FromMicro(from), clock.FromMicro(retired)
 		list = append(list, k)
 		return err
-	}, `SELECT id, alg, ordinal, sealed, created_at, active_from, retired_at FROM signing_keys`)
+	}, `SELECT id, purpose, alg, ordinal, sealed, created_at, active_from, retired_at FROM signing_keys`)
 	return list, err
 }
 
 // CreateSigningKey writes a new key, unless another took the same place.
 func (s *Store) CreateSigningKey(ctx context.Context, k keyring.Sealed, e audit.Event) error {
 	return s.write(ctx, func(t *tx) error {
-		_, err := t.exec(`INSERT INTO signing_keys (id, purpose, ordinal, alg, sealed, created_at, active_from, retired_at) VALUES (?, 'access', ?, ?, ?, ?, ?, 0)`,
-			k.ID, k.Ordinal, string(k.Alg), k.Blob, clock.Micro(k.CreatedAt), clock.Micro(k.ActiveFrom))
+		_, err := t.exec(`INSERT INTO signing_keys (id, purpose, ordinal, alg, sealed, created_at, active_from, retired_at) VALUES (?, ?, ?, ?, ?, ?, ?, 0)`,
+			k.ID, k.Purpose, k.Ordinal, string(k.Alg), k.Blob, clock.Micro(k.CreatedAt), clock.Micro(k.ActiveFrom))
 		if _, dup := duplicate(err); dup {
 			return fault.New(fault.Conflict, "another process made a key at the same time").Because(err)
 		} else if err != nil {

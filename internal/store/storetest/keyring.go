@@ -28,7 +28,7 @@ func Keyring(t *testing.T, s *store.Store, w *Witness) {
 
 func sealedKey(name string, alg jose.Algorithm, ordinal int64) keyring.Sealed {
 	return keyring.Sealed{
-		Key:  keyring.Key{ID: name, Alg: alg, Ordinal: ordinal, CreatedAt: instant, ActiveFrom: instant.Add(time.Hour)},
+		Key:  keyring.Key{ID: name, Purpose: keyring.Access, Alg: alg, Ordinal: ordinal, CreatedAt: instant, ActiveFrom: instant.Add(time.Hour)},
 		Blob: []byte("\x00sealed " + name),
 	}
 }

@@ -125,6 +125,7 @@ func (w *Witness) each(t testing.TB, statement string, f func(Row)) error {
 // keys are the columns by which a row is known before and after a change.
 var keys = map[string][]string{
 	"audit_private": {"event", "part"}, "audit_counts": {"minute", "credential", "action", "outcome"},
+	"audit_tiles": {"level", "n"}, "audit_checkpoints": {"size"},
 	"once": {"key"}, "peppers": {"purpose", "version"}, "roles": {"name"},
 }
 
