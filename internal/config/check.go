@@ -122,6 +122,16 @@ var rules = []rule{
 		},
 	},
 	{
+		[]string{"tls.acme", "issuer"},
+		"`tls.acme` needs an `https` issuer whose host is a DNS name.",
+		func(c *Config, _ Mode) string {
+			if c.TLS.ACME && c.Issuer != nil && (c.Issuer.Scheme != "https" || !Public(hostOf(c.Issuer))) {
+				return "is for an https issuer whose host is a DNS name with a dot in it, and this one is " + c.Issuer.String() + "; give tls.cert and tls.key, or another issuer"
+			}
+			return ""
+		},
+	},
+	{
 		[]string{"hosts", "issuer"},
 		"`hosts` holds the issuer's host.",
 		func(c *Config, _ Mode) string {
@@ -295,8 +305,8 @@ func exposed(c *Config, mode Mode) string {
 	switch {
 	case c.Issuer.Scheme == "http":
 		return at + " can be reached from other machines, and the issuer is plain http; give an https issuer, or listen on 127.0.0.1"
-	case c.TLS.Cert == "" && !c.TLS.ACME && len(c.TrustedProxies) == 0:
-		return at + " can be reached from other machines without TLS; give tls.cert and tls.key, name the proxy that speaks TLS in trusted_proxies, or listen on 127.0.0.1"
+	case !c.TLS.Speaks() && len(c.TrustedProxies) == 0:
+		return at + " can be reached from other machines without TLS; give tls.cert and tls.key or tls.acme, name the proxy that speaks TLS in trusted_proxies, or listen on 127.0.0.1"
 	}
 	return ""
 }

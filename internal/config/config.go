@@ -44,11 +44,17 @@ type Config struct {
 	places map[string]place // of the settings that were given
 }
 
-// TLS says how the server speaks TLS: with the two files, or not at all.
+// TLS says how the server speaks TLS: with the two files, with what an ACME
+// authority gives it, or not at all.
 type TLS struct {
-	Cert, Key string // paths of PEM files; both or neither
-	ACME      bool
+	Cert, Key     string // paths of PEM files; both or neither
+	ACME          bool
+	ACMEDirectory string // an https URL
+	ACMEEmail     string
 }
+
+// Speaks reports whether the server itself speaks TLS.
+func (t TLS) Speaks() bool { return t.Cert != "" || t.ACME }
 
 // Metrics is the listener of /metrics; the zero Address is none.
 type Metrics struct{ Listen Address }
@@ -208,7 +214,11 @@ func apply(c *Config, g given, m *mistakes) {
 // derive fills in what follows from other settings where nothing was given.
 func (c *Config) derive(mode Mode, m *mistakes) {
 	if mode == Dev && c.Issuer == nil && !m.about("issuer", "listen") {
-		c.Issuer = &url.URL{Scheme: "http", Host: Address{Host: "localhost", Port: c.Listen.Port}.String()}
+		scheme := "http"
+		if c.TLS.Speaks() {
+			scheme = "https"
+		}
+		c.Issuer = &url.URL{Scheme: scheme, Host: Address{Host: "localhost", Port: c.Listen.Port}.String()}
 	}
 	if c.Issuer != nil && len(c.Hosts) == 0 {
 		c.Hosts = []string{hostOf(c.Issuer)}

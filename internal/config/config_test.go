@@ -192,10 +192,9 @@ func TestMistakeUnderneath(t *testing.T) {
 
 func TestReserved(t *testing.T) {
 	for _, variable := range []string{
-		"TLS_ACME=true", "METRICS_LISTEN=127.0.0.1:9090", "FETCH_ALLOW=10.0.0.1", "FETCH_CA=ca.pem",
+		"METRICS_LISTEN=127.0.0.1:9090", "FETCH_ALLOW=10.0.0.1", "FETCH_CA=ca.pem",
 		"AUDIT_RETENTION=720h",
 		"RATE_LIMIT_TOKEN=1/1s", "RATE_LIMIT_RESET=x", "RATE_LIMIT_DEVICE=1/1m", "RATE_LIMIT_REGISTRATION=1/1m",
-		"SESSIONS_IDLE=1h", "SESSIONS_ABSOLUTE=24h", "CORS_ORIGINS=https://app.example.com", "CORS_ORIGINS=*",
 	} {
 		_, err := Read(Sources{Mode: Serve, Environ: safe("DOORWARD_" + variable)})
 		name, _, _ := strings.Cut(variable, "=")
@@ -246,6 +245,13 @@ func TestRules(t *testing.T) {
 		{"certificate for http", Serve, []string{"ISSUER=http://localhost", "TLS_CERT=c", "TLS_KEY=k"}, "DOORWARD_ISSUER: is http, but the server has a certificate"},
 		{"certificate alone", Serve, []string{"TLS_CERT=c"}, "DOORWARD_TLS_CERT: needs tls.key"},
 		{"key alone", Serve, []string{"TLS_KEY=k"}, "DOORWARD_TLS_KEY: needs tls.cert"},
+		{"certificates from an authority", Serve, []string{"LISTEN=:443", "TLS_ACME=true", "TLS_ACME_EMAIL=operator@example.com"}, ""},
+		{"certificates from both", Serve, []string{"TLS_ACME=true", "TLS_CERT=c", "TLS_KEY=k"}, "DOORWARD_TLS_ACME: and tls.cert exclude each other"},
+		{"a certificate for http", Serve, []string{"ISSUER=http://localhost", "TLS_ACME=true"}, "DOORWARD_TLS_ACME: is for an https issuer whose host is a DNS name"},
+		{"a certificate for localhost", Serve, []string{"ISSUER=https://localhost", "TLS_ACME=true"}, "DOORWARD_TLS_ACME: is for an https issuer whose host is a DNS name"},
+		{"a certificate for an address", Serve, []string{"ISSUER=https://192.0.2.1", "TLS_ACME=true"}, "DOORWARD_TLS_ACME: is for an https issuer whose host is a DNS name"},
+		{"a certificate for an IPv6 address", Serve, []string{"ISSUER=https://[2001:db8::1]", "TLS_ACME=true"}, "DOORWARD_TLS_ACME: is for an https issuer whose host is a DNS name"},
+		{"a certificate for a short name", Serve, []string{"ISSUER=https://auth", "TLS_ACME=true"}, "DOORWARD_TLS_ACME: is for an https issuer whose host is a DNS name"},
 		{"foreign hosts", Serve, []string{"HOSTS=a.example.com,b.example.com"}, "DOORWARD_HOSTS: lacks the issuer's host"},
 		{"idle over all", Serve, []string{"TOKENS_REFRESH_TTL=24h"}, "tokens.refresh_idle: 168h is more than tokens.refresh_ttl, 24h"},
 		{"access over idle", Serve, []string{"TOKENS_ACCESS_TTL=6h", "TOKENS_REFRESH_IDLE=5h"}, "DOORWARD_TOKENS_ACCESS_TTL: 6h is more than tokens.refresh_idle, 5h"},
@@ -270,6 +276,11 @@ func TestRules(t *testing.T) {
 	}
 	_, err := Read(Sources{Mode: Dev, Environ: []string{"DOORWARD_LISTEN=127.0.0.1:0"}})
 	wants(t, err, "DOORWARD_LISTEN: dev makes the issuer from the port, and port 0 is none")
+	// With a certificate, dev's own issuer is https.
+	c, err := Read(Sources{Mode: Dev, Defaults: map[string]string{"tls.cert": "c", "tls.key": "k"}, Environ: []string{"DOORWARD_LISTEN=localhost:8443"}})
+	if err != nil || c.Issuer.String() != "https://localhost:8443" {
+		t.Errorf("%v, %v", c.Issuer, err)
+	}
 	_, err = Read(Sources{Mode: Serve})
 	wants(t, err, "issuer: is required", "master_key: is required")
 }
@@ -285,7 +296,6 @@ func TestRulesOfReserved(t *testing.T) {
 		{"mail.host: ", func(c *Config) { c.Mail = Mail{Host: "smtp.example.com", TLS: "implicit"} }},
 		{"mail.username: ", func(c *Config) { c.Mail = Mail{Username: "a"} }},
 		{"mail.password: ", func(c *Config) { c.Mail = Mail{Password: secret.From("x")} }},
-		{"tls.acme: ", func(c *Config) { c.TLS = TLS{Cert: "c", Key: "k", ACME: true} }},
 	} {
 		c, m := Default(false), &mistakes{}
 		r.change(&c)
@@ -425,8 +435,8 @@ func TestFileOnDisk(t *testing.T) {
 	if want := filepath.Join(dir, "keys/master.key"); c.MasterKey.Path != want {
 		t.Errorf("master_key %s; want %s", c.MasterKey.Path, want)
 	}
-	if want := (TLS{Cert: filepath.Join(dir, "c.pem"), Key: "/etc/k.pem"}); c.TLS != want {
-		t.Errorf("tls %v; want %v", c.TLS, want)
+	if want := filepath.Join(dir, "c.pem"); c.TLS.Cert != want || c.TLS.Key != "/etc/k.pem" {
+		t.Errorf("tls %v; want %s and /etc/k.pem", c.TLS, want)
 	}
 	if c.Database.Path != "here.db" {
 		t.Errorf("the database's path %s does not start from the working directory", c.Database.Path)

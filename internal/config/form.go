@@ -219,6 +219,16 @@ func mailbox(field func(*Config) *string) form {
 	}, same)
 }
 
+// plainMailbox is an address without a name, as a mailto URL holds it.
+func plainMailbox(field func(*Config) *string) form {
+	return one("an address, like operator@example.com", field, func(s string) (string, error) {
+		if a, err := mail.ParseAddress(s); err != nil || a.Address != s || strings.ContainsAny(s, "?&%") {
+			return "", fmt.Errorf("%s is not a plain mail address; write it like operator@example.com", quote(s))
+		}
+		return s, nil
+	}, same)
+}
+
 // audience is what RFC 7519 (Section 2) calls a StringOrURI: a URI if it holds a
 // colon.
 func audience(field func(*Config) *string) form {

@@ -101,6 +101,13 @@ func checkHost(s string) error {
 // (WHATWG URL, Section 3.5: "ends in a number").
 var number = regexp.MustCompile(`^([0-9]+|0x[0-9a-f]*)$`)
 
+// Public reports whether a host, in the form of a Host header, is a DNS name that
+// an authority could give a certificate for.
+func Public(host string) bool {
+	_, err := netip.ParseAddr(host)
+	return err != nil && !strings.HasPrefix(host, "[") && strings.Contains(host, ".") && checkHost(host) == nil
+}
+
 func validLabel(l string) bool {
 	if l == "" || len(l) > 63 || l[0] == '-' || l[len(l)-1] == '-' {
 		return false
@@ -159,6 +166,16 @@ func parsePrefix(s string) (netip.Prefix, error) {
 		return netip.Prefix{}, fmt.Errorf("%s has bits beyond its length; write %s", quote(s), p.Masked())
 	}
 	return p, nil
+}
+
+func httpsURL(field func(*Config) *string) form {
+	return one("an https URL", field, func(s string) (string, error) {
+		u, err := url.Parse(s)
+		if err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || u.Fragment != "" {
+			return "", fmt.Errorf("%s is not an https URL", quote(s))
+		}
+		return s, checkAuthority(u)
+	}, same)
 }
 
 func origins(field func(*Config) *[]string) form {

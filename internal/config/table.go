@@ -21,7 +21,7 @@ var settings = []Setting{
 	},
 	{
 		Name: "listen", Default: "127.0.0.1:8080",
-		Help: "Where the server listens. Beyond loopback it wants a certificate (tls.cert, tls.key) or a proxy that speaks TLS (trusted_proxies).",
+		Help: "Where the server listens. Beyond loopback it wants a certificate (tls.cert and tls.key, or tls.acme) or a proxy that speaks TLS (trusted_proxies).",
 		form: address(func(c *Config) *Address { return &c.Listen }),
 	},
 	{
@@ -46,9 +46,19 @@ var settings = []Setting{
 		form: file(func(c *Config) *string { return &c.TLS.Key }),
 	},
 	{
-		Name: "tls.acme", Default: "false", Reserved: true,
-		Help: "Whether the server gets its certificate itself, from Let's Encrypt (RFC 8555).",
+		Name: "tls.acme", Default: "false",
+		Help: "Whether the server gets its certificates itself and renews them (RFC 8555). The authority must reach it at port 443 of the issuer's host; by this setting you accept its terms.",
 		form: boolean(func(c *Config) *bool { return &c.TLS.ACME }),
+	},
+	{
+		Name: "tls.acme_directory", Default: "https://acme-v02.api.letsencrypt.org/directory",
+		Help: "The directory of the ACME authority; the default is Let's Encrypt.",
+		form: httpsURL(func(c *Config) *string { return &c.TLS.ACMEDirectory }),
+	},
+	{
+		Name: "tls.acme_email", Unset: "none", Example: "operator@example.com",
+		Help: "Where the authority may write to about these certificates.",
+		form: plainMailbox(func(c *Config) *string { return &c.TLS.ACMEEmail }),
 	},
 
 	{
@@ -112,8 +122,8 @@ var settings = []Setting{
 	},
 
 	{
-		Name: "cors.origins", Unset: "none", Example: "https://app.example.com", Reserved: true,
-		Help: "The origins whose scripts may call the server from a browser. Each is listed; there are no patterns.",
+		Name: "cors.origins", Unset: "none", Example: "https://app.example.com",
+		Help: "The origins whose scripts may call the server from a browser, with credentials too. Each is listed; there are no patterns.",
 		form: origins(func(c *Config) *[]string { return &c.CORS.Origins }),
 	},
 

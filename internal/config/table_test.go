@@ -69,7 +69,7 @@ func TestSectionsAreWhole(t *testing.T) {
 // Every field of the Config has a setting, and no two settings share one.
 func TestSettingsMoveTheirOwnField(t *testing.T) {
 	other := map[string]string{
-		"issuer": "https://b.example.com", "listen": "[::1]:1", "database": "postgres://db", "counters": "redis://db", "tls.acme": "true",
+		"issuer": "https://b.example.com", "listen": "[::1]:1", "database": "postgres://db", "counters": "redis://db", "tls.acme": "true", "tls.acme_directory": "https://ca.example.com/directory",
 		"audit.retention": "1h", "log.level": "error", "log.format": "json", "tokens.access_ttl": "2h", "tokens.refresh_ttl": "3h",
 		"tokens.refresh_idle": "4h", "tokens.signing_alg": "EdDSA", "tokens.rotation_grace": "5s", "signing.publish_ahead": "6h",
 		"passwords.hash": "argon2id", "passwords.min_length": "15", "passwords.workers": "3", "lockout.failures": "7", "lockout.durations": "8m",
@@ -206,11 +206,17 @@ func TestForms(t *testing.T) {
 		"log.level":            {"debug": "", "info": "", "warn": "", "error": "", "INFO": refused, "trace": refused, "off": refused, "info+1": refused, "": refused},
 		"log.format":           {"auto": "", "json": "", "text": "", "logfmt": refused},
 		"tls.acme":             {"true": "", "false": "", "yes": refused, "1": refused, "True": refused},
-		"rate_limit.login":     {"10/1m": "", "1/1s": "", "100000/24h": "", "10/60s": "10/1m", "10": refused, "10/": refused, "/1m": refused, "0/1m": refused, "-1/1m": refused, "10/0s": refused, "10/25h": refused, "10/1m/1m": refused, "010/1m": refused, "100001/1m": refused, "10 / 1m": refused, "10/m": refused, "unlimited": refused},
-		"mail.from":            {"doorward@example.com": "", "Doorward <doorward@example.com>": "", "doorward": refused, "a@b, c@d": refused, "a@b\r\nBcc: c@d": refused, "<a@b": refused, "": refused},
-		"mail.host":            {"smtp.example.com": "", "[::1]": "", "127.0.0.1": "", "smtp.example.com:25": refused, "smtp://x": refused, "": refused},
-		"mail.port":            {"587": "", "0": refused, "65536": refused},
-		"mail.tls":             {"starttls": "", "implicit": "", "none": "", "false": refused, "": refused},
+		"tls.acme_directory": {
+			"https://ca.example.com/dir": "", "https://127.0.0.1:14000/dir": "",
+
+			"http://ca.example.com/dir": refused, "": refused, "ca.example.com": refused, "https://": refused, "https://u:p@ca.example.com": refused, "https://ca.example.com:443/dir": refused, "https://ca.example.com/dir#a": refused,
+		},
+		"tls.acme_email":   {"a@example.com": "", "Ann <a@example.com>": refused, "a": refused, "a@b, c@d": refused, "": refused, "a@b?c": refused},
+		"rate_limit.login": {"10/1m": "", "1/1s": "", "100000/24h": "", "10/60s": "10/1m", "10": refused, "10/": refused, "/1m": refused, "0/1m": refused, "-1/1m": refused, "10/0s": refused, "10/25h": refused, "10/1m/1m": refused, "010/1m": refused, "100001/1m": refused, "10 / 1m": refused, "10/m": refused, "unlimited": refused},
+		"mail.from":        {"doorward@example.com": "", "Doorward <doorward@example.com>": "", "doorward": refused, "a@b, c@d": refused, "a@b\r\nBcc: c@d": refused, "<a@b": refused, "": refused},
+		"mail.host":        {"smtp.example.com": "", "[::1]": "", "127.0.0.1": "", "smtp.example.com:25": refused, "smtp://x": refused, "": refused},
+		"mail.port":        {"587": "", "0": refused, "65536": refused},
+		"mail.tls":         {"starttls": "", "implicit": "", "none": "", "false": refused, "": refused},
 		"database": {
 			"sqlite:doorward.db": "", "sqlite:/var/lib/doorward/doorward.db": "", "sqlite:../a b.db": "", "postgres://ann@db.example.com/doorward": "", "postgresql://db": "",
 			"postgres://ann:pw@db:5432/x?sslmode=verify-full": "postgres://ann@db:5432/x", "postgres://h1:1,h2:2/x": "", "postgres:///x?host=/run/postgresql": "postgres:///x", "postgres://ann:p%40w@db/x": "postgres://ann@db/x",

@@ -110,7 +110,9 @@ func TestAttackWEB006FormAction(t *testing.T) {
 		posted.Add(1)
 		http.Redirect(w, r, "/on", http.StatusSeeOther) // over a page of ours, as a flow may go
 	})
-	mux.HandleFunc("GET /on", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, third.URL+"/callback?code=x", http.StatusFound) })
+	mux.HandleFunc("GET /on", func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, third.URL+"/callback?code=x", http.StatusFound)
+	})
 	mux.HandleFunc("GET /favicon.ico", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	first := httptest.NewServer(mux)
 	defer first.Close()

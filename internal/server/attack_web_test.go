@@ -1,24 +1,12 @@
 package server_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/tls"
-	"crypto/x509"
-	"encoding/pem"
-	"math/big"
-	"net"
 	"net/http"
-	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
-	"github.com/doorward/doorward/internal/server"
 	"github.com/doorward/doorward/internal/servertest"
 )
 
@@ -35,77 +23,6 @@ func TestAttackWEB003NoUpgrade(t *testing.T) {
 		if strings.Contains(text, " 101 ") || strings.HasPrefix(text, "\x00") || len(answers(text)) > 1 {
 			t.Errorf("%s: %q", name, text)
 		}
-	}
-}
-
-// certificate writes a pair of files for localhost.
-func certificate(t *testing.T) (cert, key string) {
-	t.Helper()
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pkcs8, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	cert, key = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	for path, block := range map[string]*pem.Block{cert: {Type: "CERTIFICATE", Bytes: der}, key: {Type: "PRIVATE KEY", Bytes: pkcs8}} {
-		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return cert, key
-}
-
-// handshake offers what a client has to a server of ours.
-func handshake(t *testing.T, c *tls.Config, offer *tls.Config) (tls.ConnectionState, error) {
-	t.Helper()
-	near, far := net.Pipe()
-	defer near.Close()
-	defer far.Close()
-	_ = near.SetDeadline(time.Now().Add(5 * time.Second))
-	go func() { _ = tls.Server(far, c).Handshake() }() // the client tells how it ended
-	offer.InsecureSkipVerify, offer.ServerName = true, "localhost"
-	client := tls.Client(near, offer)
-	err := client.Handshake()
-	return client.ConnectionState(), err
-}
-
-func TestAttackWEB004TLSPolicy(t *testing.T) {
-	cert, key := certificate(t)
-	good := map[uint16]bool{}
-	for _, id := range []uint16{
-		tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
-	} {
-		good[id] = true
-	}
-	for _, version := range []uint16{tls.VersionTLS10, tls.VersionTLS11} {
-		if state, err := handshake(t, server.TLS(cert, key), &tls.Config{MinVersion: version, MaxVersion: version}); err == nil {
-			t.Errorf("%s was agreed on", tls.VersionName(state.Version))
-		}
-	}
-	for _, suite := range append(tls.CipherSuites(), tls.InsecureCipherSuites()...) {
-		if slices.Contains(suite.SupportedVersions, tls.VersionTLS13) {
-			continue
-		}
-		_, err := handshake(t, server.TLS(cert, key), &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{suite.ID}})
-		if (err == nil) != good[suite.ID] {
-			t.Errorf("%s: %v", suite.Name, err)
-		}
-	}
-	state, err := handshake(t, server.TLS(cert, key), &tls.Config{MinVersion: tls.VersionTLS12})
-	if err != nil || state.Version != tls.VersionTLS13 {
-		t.Errorf("%s, %v", tls.VersionName(state.Version), err)
 	}
 }
 

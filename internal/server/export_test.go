@@ -2,6 +2,7 @@ package server
 
 import (
 	"crypto/tls"
+	"log/slog"
 
 	"github.com/doorward/doorward/internal/admin"
 	"github.com/doorward/doorward/internal/provider"
@@ -24,5 +25,13 @@ func (s *Server) SiteMap() []Line {
 	return lines
 }
 
-// TLS returns what connections are held to.
-func TLS(cert, key string) *tls.Config { return tlsConfig(&certificate{cert: cert, key: key}) }
+// TLS returns what connections to localhost are held to.
+func TLS(cert, key string) (*tls.Config, error) {
+	return TLSFrom(cert, key, slog.New(slog.DiscardHandler))
+}
+
+// TLSFrom is TLS with a log.
+func TLSFrom(cert, key string, log *slog.Logger) (*tls.Config, error) {
+	f := &certificateFiles{cert: cert, key: key, log: log}
+	return tlsConfig([]string{"localhost"}, f.get), f.read()
+}

@@ -98,6 +98,23 @@ func (s *Server) routes(p surfaces) []route {
 	return table
 }
 
+// shared are the beginnings of the paths that scripts of other origins may call:
+// what gives tokens, the API and what this server says of itself. Pages are not
+// among them.
+var shared = []string{
+	"/auth/", "/oauth2/", "/.well-known/", "/users", "/roles", "/access/", "/api-keys", "/clients", "/sessions", "/audit/", "/openapi.json",
+}
+
+// forPeople are the paths under those that a person opens in a browser.
+var forPeople = []string{"/oauth2/authorize", "/oauth2/logout", "/oauth2/device"}
+
+func shares(path string) bool {
+	begins := func(prefix string) bool {
+		return strings.HasPrefix(path, prefix) && (strings.HasSuffix(prefix, "/") || len(path) == len(prefix) || path[len(prefix)] == '/')
+	}
+	return slices.ContainsFunc(shared, begins) && !slices.ContainsFunc(forPeople, begins)
+}
+
 // needs reads the site map for the API's document.
 func needs(table []route) func(string) (string, bool) {
 	return func(operation string) (string, bool) {

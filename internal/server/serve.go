@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"strconv"
 	"sync"
 	"syscall"
@@ -81,12 +80,11 @@ func (s *Server) Run(ctx context.Context, listeners []net.Listener) error {
 		MaxHeaderBytes: 16 << 10, HTTP2: &http.HTTP2Config{MaxConcurrentStreams: 100},
 		DisableGeneralOptionsHandler: true, // it would answer OPTIONS * beside the site map
 	}
-	if s.Config.TLS.Cert != "" {
-		c := &certificate{cert: s.Config.TLS.Cert, key: s.Config.TLS.Key}
-		if _, err := c.load(); err != nil {
-			return fmt.Errorf("%s: %w", s.Config.Place("tls.cert"), err)
-		}
-		h.TLSConfig = tlsConfig(c)
+	var err error
+	if h.TLSConfig, err = s.transport(); err != nil {
+		return err
+	}
+	if h.TLSConfig != nil {
 		for i := range listeners {
 			listeners[i] = tls.NewListener(listeners[i], h.TLSConfig)
 		}
@@ -112,7 +110,9 @@ func (s *Server) Run(ctx context.Context, listeners []net.Listener) error {
 	for _, l := range listeners {
 		go func() { failed <- h.Serve(l) }()
 	}
-	var err error
+	if s.first != nil {
+		go s.first() // not waited for at the end: an authority may take minutes
+	}
 	select {
 	case <-ctx.Done():
 		s.draining.Store(true)
@@ -153,52 +153,4 @@ func (s *Server) keepHouse(ctx context.Context) {
 			s.Log.Error("keeping house", "error", err)
 		}
 	}
-}
-
-// tlsConfig allows TLS 1.2 with ephemeral keys and authenticated encryption
-// alone, and TLS 1.3 (RFC 9325, Section 4.2).
-func tlsConfig(c *certificate) *tls.Config {
-	return &tls.Config{
-		MinVersion: tls.VersionTLS12,
-		CipherSuites: []uint16{
-			tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
-			tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
-			tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
-		},
-		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return c.load() },
-		NextProtos:     []string{"h2", "http/1.1"},
-	}
-}
-
-// certificate is a pair of files that is read again when it was replaced. A pair
-// that cannot be read leaves the one before in use.
-type certificate struct {
-	cert, key string
-
-	mu     sync.Mutex
-	loaded *tls.Certificate
-	at     time.Time // the files' time when they were read
-	looked time.Time
-}
-
-func (c *certificate) load() (*tls.Certificate, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.loaded != nil && time.Since(c.looked) < time.Second { //nolint:forbidigo // a duration of this process
-		return c.loaded, nil
-	}
-	c.looked = time.Now() //nolint:forbidigo // as above
-	info, err := os.Stat(c.cert)
-	if err == nil && c.loaded != nil && info.ModTime().Equal(c.at) {
-		return c.loaded, nil
-	}
-	pair, err := tls.LoadX509KeyPair(c.cert, c.key)
-	if err != nil {
-		if c.loaded != nil {
-			return c.loaded, nil
-		}
-		return nil, err
-	}
-	c.loaded, c.at = &pair, info.ModTime()
-	return c.loaded, nil
 }

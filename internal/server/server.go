@@ -259,6 +259,7 @@ type Server struct {
 	origins  *web.CrossOrigin
 	keySet   keySet
 	openapi  []byte
+	first    func() // asks for the certificate before anybody else does; may be nil
 }
 
 // New builds the server over a core.
@@ -295,7 +296,8 @@ func New(k *Core, version string) (*Server, error) {
 		Hosts:   k.Config.Hosts, Proxies: k.Config.TrustedProxies, Log: k.Log,
 		NeedsHTTPS: https, HSTS: https && !config.Address{Host: k.Config.Issuer.Hostname()}.Loopback(), Fail: s.failNowhere,
 	}
-	s.handler = site.Around(s.mux(table))
+	cors := web.CORS{Origins: k.Config.CORS.Origins, Shares: shares, Fail: s.failNowhere}
+	s.handler = site.Around(cors.Around(s.mux(table)))
 	return s, nil
 }
 

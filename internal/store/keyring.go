@@ -126,6 +126,15 @@ func (s *Store) Reseal(ctx context.Context, change func(place string, blob []byt
 		}, `SELECT purpose, version, sealed FROM peppers`); err != nil {
 			return err
 		}
+		if err := t.all(func(r scanner) error {
+			var name string
+			var blob []byte
+			err := r.Scan(&name, &blob)
+			rows = append(rows, row{CertificatePlace(name), `certificates SET sealed = ? WHERE name = ?`, blob, []any{name}})
+			return err
+		}, `SELECT name, sealed FROM certificates`); err != nil {
+			return err
+		}
 		for _, r := range rows {
 			blob, err := change(r.place, r.blob)
 			if err != nil {
