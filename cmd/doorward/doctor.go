@@ -59,7 +59,7 @@ secrets. The exit code is 1 if something is wrong; a warning is not.`, `
 doorward doctor
 doorward doctor --online --config /etc/doorward/doorward.yaml`,
 		nil, func(c *cobra.Command, _ []string) error { return e.run(c.Context()) })
-	c.Flags().BoolVar(&e.online, "online", false, "also ask the server at the issuer whether it is ready")
+	c.Flags().BoolVar(&e.online, "online", false, "also ask the server at the issuer whether it is ready, and sign in to the mail server")
 	return c
 }
 
@@ -77,6 +77,7 @@ func (e *examination) run(ctx context.Context) error {
 	e.ok("configuration", "it can be read, and breaks no rule")
 	e.reach()
 	e.choices()
+	e.mail(ctx)
 	if e.master() {
 		e.database(ctx)
 	}

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	gomail "github.com/wneessen/go-mail"
+	"github.com/wneessen/go-mail/smtp"
 
 	"github.com/doorward/doorward/internal/outbox"
 	"github.com/doorward/doorward/internal/secret"
@@ -77,33 +78,65 @@ func (c *Carrier) Carry(ctx context.Context, m outbox.Mail) error {
 	if err != nil {
 		return err
 	}
+	v, err := c.visit(ctx)
+	if err != nil {
+		return err
+	}
+	defer v.leave()
+	err = v.client.SendWithSMTPClient(v.session, message)
+	if message.IsDelivered() { // what happens after that is of no matter
+		return nil
+	}
+	return refusal(err)
+}
+
+// Try connects and signs in as if there were a letter.
+func (c *Carrier) Try(ctx context.Context) error {
+	v, err := c.visit(ctx)
+	if err == nil {
+		v.leave()
+	}
+	return err
+}
+
+// visit is a connection that is encrypted and signed in.
+type visit struct {
+	client  *gomail.Client
+	session *smtp.Client
+	conn    net.Conn
+	watch   func() bool
+}
+
+func (c *Carrier) visit(ctx context.Context) (*visit, error) {
 	within, cancel := context.WithTimeout(ctx, reach)
 	defer cancel()
 	conn, err := c.dial(within)
 	if err != nil {
-		return fmt.Errorf("reaching the mail server: %w", err)
+		return nil, fmt.Errorf("reaching the mail server: %w", err)
 	}
-	defer conn.Close()
 	// The library heeds a context while it connects, and then no more.
-	defer context.AfterFunc(ctx, func() { conn.Close() })()
 	late := context.AfterFunc(within, func() { conn.Close() })
-	client, err := gomail.NewClient(c.host, c.settings(conn)...)
-	if err != nil {
-		return fmt.Errorf("the settings of the mail server: %w", err)
-	}
-	session, err := client.DialToSMTPClientWithContext(within)
-	if err != nil {
-		return fmt.Errorf("beginning with the mail server: %w", said(err))
+	v := &visit{conn: conn, watch: context.AfterFunc(ctx, func() { conn.Close() })}
+	if v.client, err = gomail.NewClient(c.host, c.settings(conn)...); err == nil {
+		v.session, err = v.client.DialToSMTPClientWithContext(within)
 	}
 	if !late() {
-		return fmt.Errorf("beginning with the mail server: %w", within.Err())
+		err = within.Err()
 	}
-	err = client.SendWithSMTPClient(session, message)
-	if message.IsDelivered() { // what happens after that is of no matter
-		_ = client.CloseWithSMTPClient(session)
-		return nil
+	if err != nil {
+		v.watch()
+		conn.Close()
+		return nil, fmt.Errorf("beginning with the mail server: %w", said(err))
 	}
-	return refusal(err)
+	return v, nil
+}
+
+// leave says goodbye if the server listens still.
+func (v *visit) leave() {
+	_ = v.conn.SetDeadline(time.Now().Add(time.Second)) //nolint:forbidigo // of this process's connection
+	_ = v.client.CloseWithSMTPClient(v.session)
+	v.watch()
+	v.conn.Close()
 }
 
 func (c *Carrier) dial(ctx context.Context) (net.Conn, error) {

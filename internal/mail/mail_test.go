@@ -67,6 +67,9 @@ func TestCarry(t *testing.T) {
 				if err := carry(t, o.carrier(t), sample); err != nil {
 					t.Fatal(err)
 				}
+				if err := o.carrier(t).Try(t.Context()); err != nil {
+					t.Error(err)
+				}
 				list := o.letters()
 				if len(list) != 1 {
 					t.Fatalf("%d letters came", len(list))
@@ -145,6 +148,9 @@ func TestConnectionIsProved(t *testing.T) {
 				t.Errorf("%d letters went out", n)
 			}
 			private(t, err)
+			if err := o.carrier(t).Try(t.Context()); err == nil {
+				t.Error("a try finds nothing wrong")
+			}
 		})
 	}
 }

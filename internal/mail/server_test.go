@@ -84,7 +84,7 @@ func open(t *testing.T, manner string, change ...func(*office)) *office {
 	for _, f := range change {
 		f(o)
 	}
-	o.server = smtp.NewServer(smtp.BackendFunc(func(*smtp.Conn) (smtp.Session, error) { return &visit{office: o}, nil }))
+	o.server = smtp.NewServer(smtp.BackendFunc(func(*smtp.Conn) (smtp.Session, error) { return &caller{office: o}, nil }))
 	o.server.Domain, o.server.EnableSMTPUTF8, o.server.ErrorLog = "localhost", true, log.New(io.Discard, "", 0)
 	o.server.AllowInsecureAuth = manner == None
 	if manner != None {
@@ -119,21 +119,21 @@ func (o *office) letters() []taken {
 	return append([]taken(nil), o.taken...)
 }
 
-// visit is one connection to the office.
-type visit struct {
+// caller is one connection to the office.
+type caller struct {
 	*office
 	known bool
 	now   taken
 }
 
-func (v *visit) AuthMechanisms() []string {
+func (v *caller) AuthMechanisms() []string {
 	if v.user == "" {
 		return nil
 	}
 	return []string{sasl.Plain}
 }
 
-func (v *visit) Auth(string) (sasl.Server, error) {
+func (v *caller) Auth(string) (sasl.Server, error) {
 	return sasl.NewPlainServer(func(_, user, password string) error {
 		if user != v.user || password != v.password {
 			return errors.New("invalid credentials for " + user)
@@ -143,7 +143,7 @@ func (v *visit) Auth(string) (sasl.Server, error) {
 	}), nil
 }
 
-func (v *visit) Mail(from string, _ *smtp.MailOptions) error {
+func (v *caller) Mail(from string, _ *smtp.MailOptions) error {
 	if v.user != "" && !v.known {
 		return smtp.ErrAuthRequired
 	}
@@ -151,7 +151,7 @@ func (v *visit) Mail(from string, _ *smtp.MailOptions) error {
 	return nil
 }
 
-func (v *visit) Rcpt(to string, _ *smtp.RcptOptions) error {
+func (v *caller) Rcpt(to string, _ *smtp.RcptOptions) error {
 	if v.refuse != nil {
 		if err := v.refuse(to); err != nil {
 			return err
@@ -161,7 +161,7 @@ func (v *visit) Rcpt(to string, _ *smtp.RcptOptions) error {
 	return nil
 }
 
-func (v *visit) Data(r io.Reader) error {
+func (v *caller) Data(r io.Reader) error {
 	raw, err := io.ReadAll(r)
 	if err != nil {
 		return err
@@ -181,8 +181,8 @@ func (v *visit) Data(r io.Reader) error {
 	return nil
 }
 
-func (v *visit) Reset()        {}
-func (v *visit) Logout() error { return nil }
+func (v *caller) Reset()        {}
+func (v *caller) Logout() error { return nil }
 
 // signed makes an office ask for a name and a password.
 func signed(password string) func(*office) {
