@@ -96,7 +96,7 @@ func TestCarry(t *testing.T) {
 }
 
 // A letter that comes twice can be told by its id (F29).
-func TestAttackF29Twice(t *testing.T) {
+func TestAttackFLT008Twice(t *testing.T) {
 	o := open(t, STARTTLS)
 	c := o.carrier(t)
 	for range 2 {

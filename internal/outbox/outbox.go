@@ -21,7 +21,7 @@ const (
 	patience = 45 * time.Second // for one delivery
 	lease    = 2 * time.Minute  // longer than a delivery
 	look     = time.Second      // how often somebody looks for letters
-	parting  = 5 * time.Second  // what deliveries that were begun have once the server stops
+	parting  = 3 * time.Second  // what deliveries that were begun have once the server stops
 
 	firstPause = time.Minute // after the first failure; twice as long after each that follows
 	longPause  = 6 * time.Hour
