@@ -68,7 +68,7 @@ func (d data) clear() error {
 	if !isData(string(d)) {
 		return fault.New(fault.Conflict, "%s is not a folder of doorward dev: nothing was deleted", d)
 	}
-	for _, name := range []string{dataDatabase, dataDatabase + "-wal", dataDatabase + "-shm", dataDatabase + "-journal", dataPassword, dataMaster} {
+	for _, name := range []string{dataDatabase, dataDatabase + "-wal", dataDatabase + "-shm", dataDatabase + "-journal", dataPassword, dataMaster, dataCA, dataCAKey, dataCert, dataCertKey} {
 		if err := os.Remove(d.path(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
@@ -95,6 +95,16 @@ func (d data) remember(c config.Config) error {
 			return err
 		}
 		values["master_key"] = absolute
+	}
+	for name, path := range map[string]string{"tls.cert": c.TLS.Cert, "tls.key": c.TLS.Key} {
+		if path == "" {
+			continue
+		}
+		absolute, err := filepath.Abs(path)
+		if err != nil {
+			return err
+		}
+		values[name] = absolute
 	}
 	text := bytes.NewBufferString(dataMark)
 	if err := config.WriteCommented(text, values); err != nil {

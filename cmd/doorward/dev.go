@@ -30,6 +30,7 @@ type trial struct {
 	data   data
 	listen string
 	fresh  bool
+	tls    bool
 }
 
 func (p *program) dev() *cobra.Command {
@@ -41,6 +42,7 @@ the administrator (DOORWARD_ADMIN_PASSWORD sets another), and what to paste next
 The other commands find the folder by themselves, if it is .doorward here.`, `
 doorward dev
 doorward dev --fresh
+doorward dev --tls
 doorward dev --listen localhost:0 --data /tmp/trial`,
 		nil, func(c *cobra.Command, _ []string) error {
 			t.data = data(dir)
@@ -48,6 +50,7 @@ doorward dev --listen localhost:0 --data /tmp/trial`,
 		})
 	c.Flags().StringVar(&dir, "data", usualData, "the folder to keep everything in (`DIR`)")
 	c.Flags().BoolVar(&t.fresh, "fresh", false, "delete what an earlier run kept in the folder")
+	c.Flags().BoolVar(&t.tls, "tls", false, "serve https, with a certificate of an authority of its own that is made in the folder")
 	c.Flags().StringVar(&t.listen, "listen", "", "where it listens: `HOST:PORT`, on loopback; port 0 is any that is free (default "+usualListen+")")
 	return c
 }
@@ -100,6 +103,9 @@ func (t *trial) open() (config.Config, []net.Listener, error) {
 	s.Defaults["listen"] = usualListen
 	s.Defaults["database"] = "sqlite:" + t.data.path(dataDatabase)
 	s.Defaults["master_key"] = t.data.path(dataMaster)
+	if t.tls {
+		s.Defaults["tls.cert"], s.Defaults["tls.key"] = t.data.path(dataCert), t.data.path(dataCertKey)
+	}
 	if t.listen != "" {
 		s.Flags["--listen"] = t.listen
 	}
@@ -140,10 +146,20 @@ func (t *trial) folder(ctx context.Context, c config.Config) error {
 	if err := t.data.prepare(); err != nil {
 		return err
 	}
+	if t.ownAuthority(c) {
+		if err := t.data.ensureCertificate(t.began); err != nil {
+			return err
+		}
+	}
 	if err := t.data.remember(c); err != nil {
 		return err
 	}
 	return t.data.ensureMaster(ctx, c)
+}
+
+// ownAuthority reports whether the certificate is of the authority in the folder.
+func (t *trial) ownAuthority(c config.Config) bool {
+	return t.tls && c.TLS.Cert == t.data.path(dataCert)
 }
 
 // welcome prints where the server is and what to do first.
@@ -151,9 +167,14 @@ func (t *trial) welcome(c config.Config, a administrator) {
 	url, ms := c.Issuer.String(), time.Since(t.began).Milliseconds()
 	if t.output == asJSON {
 		// There is nobody left to tell that stdout is closed.
-		_ = t.print(map[string]any{"url": url, "username": a.name, "password": a.shown(), "inbox": url + inboxPath, "data": string(t.data), "ready_ms": ms}, table{})
+		told := map[string]any{"url": url, "username": a.name, "password": a.shown(), "inbox": url + inboxPath, "data": string(t.data), "ready_ms": ms}
+		if t.ownAuthority(c) {
+			told["ca"] = t.data.path(dataCA)
+		}
+		_ = t.print(told, table{})
 		return
 	}
+	curl := "curl -sS"
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	line("Doorward %s is ready in %d ms.", version, ms)
@@ -164,9 +185,13 @@ func (t *trial) welcome(c config.Config, a administrator) {
 	line("  Pages     %[1]s/ and %[1]s/openapi.json", url)
 	line("  Inbox     %s, for what would be mailed", url+inboxPath)
 	line("  Data      %s, the database %s", t.data, c.Database)
+	if t.ownAuthority(c) {
+		curl += " --cacert " + quoted(t.data.path(dataCA))
+		line("  Authority %s: curl believes it by --cacert, browsers once it is imported", t.data.path(dataCA))
+	}
 	line("  Answers   to this machine alone, as %s", strings.Join(c.Hosts, ", "))
 	line("")
-	for _, step := range firstSteps(url, a) {
+	for _, step := range firstSteps(curl, url, a) {
 		line("%s:\n\n  %s\n", step.does, step.command)
 	}
 	line("Stop it with Ctrl-C.")
@@ -178,21 +203,21 @@ type step struct{ does, command string }
 
 // firstSteps are commands for sh and curl that build on one another. Each can be
 // pasted again.
-func firstSteps(url string, a administrator) []step {
+func firstSteps(curl, url string, a administrator) []step {
 	member := func(name string) string {
 		return `$(printf %s "$tokens" | sed 's/.*"` + name + `":"\([^"]*\)".*/\1/')`
 	}
 	return []step{
-		{"Log in", "tokens=$(curl -sS " + url + "/auth/login -d username=" + a.name + " --data-urlencode password=" + quoted(cmp.Or(a.shown(), "PASSWORD")) + `); echo "$tokens"`},
-		{"Call a protected endpoint", "curl -sS " + url + `/users/me -H "Authorization: Bearer ` + member("access_token") + `"`},
-		{"Refresh", "tokens=$(curl -sS " + url + "/auth/refresh -d \"refresh_token=" + member("refresh_token") + `"); echo "$tokens"`},
+		{"Log in", "tokens=$(" + curl + " " + url + "/auth/login -d username=" + a.name + " --data-urlencode password=" + quoted(cmp.Or(a.shown(), "PASSWORD")) + `); echo "$tokens"`},
+		{"Call a protected endpoint", curl + " " + url + `/users/me -H "Authorization: Bearer ` + member("access_token") + `"`},
+		{"Refresh", "tokens=$(" + curl + " " + url + "/auth/refresh -d \"refresh_token=" + member("refresh_token") + `"); echo "$tokens"`},
 	}
 }
 
 // quoted returns text as one word of sh.
 func quoted(text string) string {
 	plain := func(r rune) bool {
-		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_.", r)
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./", r)
 	}
 	if text != "" && !strings.ContainsFunc(text, func(r rune) bool { return !plain(r) }) {
 		return text

@@ -108,6 +108,7 @@ func TestPasteFirstSteps(t *testing.T) {
 		database func(*testing.T) []string
 	}{
 		{"sqlite", startReal, 1, func(*testing.T) []string { return nil }},
+		{"https", startDev, 1, func(*testing.T) []string { return []string{"--tls"} }},
 		{"postgres", startDev, 2, func(t *testing.T) []string { return []string{"--database", storetest.Postgres(t)} }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
