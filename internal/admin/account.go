@@ -32,6 +32,7 @@ type User struct {
 	CreatedAt     string          `json:"created_at"`
 	UpdatedAt     string          `json:"updated_at"`
 	SignedInAt    string          `json:"signed_in_at,omitempty" doc:"Absent if never"`
+	LockedUntil   string          `json:"locked_until,omitempty" doc:"When devices that are not known may try again; absent if they may now, and in lists"`
 }
 
 func (a *API) show(ctx context.Context, u account.User) (User, error) {
@@ -224,7 +225,12 @@ func (a *API) getUser(ctx context.Context, in *ByID) (*userOut, error) {
 	if err != nil {
 		return nil, err
 	}
-	return a.userOut(ctx, u)
+	out, err := a.userOut(ctx, u)
+	if err != nil {
+		return nil, err
+	}
+	out.Body.LockedUntil = a.lockedUntil(ctx, u.ID)
+	return out, nil
 }
 
 func (a *API) updateUser(ctx context.Context, in *changeUser) (*userOut, error) {

@@ -24,6 +24,8 @@ import (
 	"github.com/doorward/doorward/internal/id"
 	"github.com/doorward/doorward/internal/issue"
 	"github.com/doorward/doorward/internal/keyring"
+	"github.com/doorward/doorward/internal/limit"
+	"github.com/doorward/doorward/internal/principal"
 	"github.com/doorward/doorward/internal/rbac"
 	"github.com/doorward/doorward/internal/session"
 	"github.com/doorward/doorward/internal/strictjson"
@@ -36,6 +38,8 @@ type Parts struct {
 	Roles    *rbac.Service
 	Issuer   *issue.Service
 	Sessions *session.Service
+	Limits   *limit.Service
+	Unlock   func(ctx context.Context, by principal.Principal, id string) error
 	Keys     *keyring.Service
 	Audit    *audit.Reader
 	Clock    clock.Clock
@@ -72,6 +76,7 @@ func New(p Parts) *API {
 	})
 	a.me()
 	a.users()
+	a.locks()
 	a.roles()
 	a.grants()
 	a.sessions()
@@ -103,6 +108,10 @@ func schemes(url string) map[string]*huma.SecurityScheme {
 		"password": {
 			Type: "oauth2", Description: "An access token from the password form, for first-party applications.",
 			Flows: &huma.OAuthFlows{Password: &huma.OAuthFlow{TokenURL: url + "/auth/login", RefreshURL: url + "/auth/refresh", Scopes: map[string]string{}}},
+		},
+		"cookie": {
+			Type: "apiKey", In: "cookie", Name: "__Host-doorward_access",
+			Description: "An access token in a browser's cookie, after a sign-in with mode=cookie. It is ignored beside a credential in a header, and for what another site makes the browser send.",
 		},
 		"bearer": {Type: "http", Scheme: "bearer", BearerFormat: "at+jwt", Description: "An access token (RFC 9068) in the header (RFC 6750, Section 2.1)."},
 	}

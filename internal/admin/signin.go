@@ -14,7 +14,7 @@ func (a *API) describeSignIn() {
 	tokens := &huma.Schema{Type: "object", Properties: map[string]*huma.Schema{
 		"access_token": text, "token_type": {Type: "string", Enum: []any{"Bearer"}}, "expires_in": {Type: "integer", Description: "seconds"},
 		"refresh_token": text, "scope": text,
-	}, Required: []string{"access_token", "token_type", "expires_in", "refresh_token", "scope"}}
+	}, Required: []string{"expires_in", "scope"}, Description: "With mode=cookie the tokens are in cookies, and the body holds expires_in and scope alone"}
 	oauthError := &huma.Schema{Type: "object", Properties: map[string]*huma.Schema{"error": text, "error_description": text}, Required: []string{"error"}}
 	body := func(required []string, fields map[string]*huma.Schema) *huma.RequestBody {
 		s := &huma.Schema{Type: "object", Properties: fields, Required: required}
@@ -29,6 +29,7 @@ func (a *API) describeSignIn() {
 	}
 	tooLarge := answer("invalid_request: the body is over 16 KiB", oauthError)
 	otherType := answer("invalid_request: the body is of another type", oauthError)
+	foreign := answer("invalid_request: another site made a browser send this with its cookies", oauthError)
 	away := answer("temporarily_unavailable: the database does not answer", oauthError)
 	doc := a.huma.OpenAPI()
 	doc.AddOperation(&huma.Operation{
@@ -36,24 +37,25 @@ func (a *API) describeSignIn() {
 		RequestBody: body([]string{"username", "password"}, map[string]*huma.Schema{
 			"username": {Type: "string", Description: "The username, or the email once it is verified"}, "password": secretText,
 			"scope": {Type: "string", Description: "Permissions to ask for; all that the user holds if absent"}, "grant_type": text, "client_id": text, "resource": text,
+			"mode": {Type: "string", Enum: []any{"cookie"}, Description: "cookie: the tokens go into a browser's cookies, which scripts cannot read"},
 		}),
 		Responses: map[string]*huma.Response{
 			"200": answer("Tokens", tokens), "400": answer("invalid_request, invalid_scope or invalid_target", oauthError),
 			"401": answer("invalid_grant: the username or the password is wrong", oauthError), "429": answer("temporarily_unavailable: see Retry-After", oauthError),
-			"413": tooLarge, "415": otherType, "503": away,
+			"403": foreign, "413": tooLarge, "415": otherType, "503": away,
 		},
 	})
 	doc.AddOperation(&huma.Operation{
 		OperationID: "refresh", Method: http.MethodPost, Path: "/auth/refresh", Tags: []string{"sign in"}, Summary: "Spend a refresh token for the next pair",
-		RequestBody: body([]string{"refresh_token"}, map[string]*huma.Schema{"refresh_token": secretText, "scope": text, "client_id": text}),
+		RequestBody: body(nil, map[string]*huma.Schema{"refresh_token": {Type: "string", Format: "password", Description: "Absent where a browser holds it in its cookie"}, "scope": text, "client_id": text}),
 		Responses: map[string]*huma.Response{
 			"200": answer("Tokens", tokens), "400": answer("invalid_grant: the token is spent, expired or unknown", oauthError),
-			"401": answer("invalid_client", oauthError), "413": tooLarge, "415": otherType, "503": away,
+			"401": answer("invalid_client", oauthError), "403": foreign, "413": tooLarge, "415": otherType, "503": away,
 		},
 	})
 	doc.AddOperation(&huma.Operation{
 		OperationID: "logout", Method: http.MethodPost, Path: "/auth/logout", Tags: []string{"sign in"}, Summary: "End what was signed in",
 		RequestBody: body(nil, map[string]*huma.Schema{"refresh_token": secretText}),
-		Responses:   map[string]*huma.Response{"204": answer("Done, or there was nothing to do", nil), "503": away},
+		Responses:   map[string]*huma.Response{"204": answer("Done, or there was nothing to do", nil), "403": foreign, "503": away},
 	})
 }

@@ -144,7 +144,7 @@ func TestAttackJWT027Transport(t *testing.T) {
 		{name: "query, escaped", path: "?access%5Ftoken=" + token, status: 400},
 		{name: "query and header", path: "?access_token=" + token, headers: []string{"Authorization", "Bearer " + token}, status: 400},
 		{name: "body", body: "access_token=" + token, status: 401},
-		{name: "cookie", headers: []string{"Cookie", "doorward_access=" + token + "; __Host-doorward_access=" + token + "; access_token=" + token}, status: 401},
+		{name: "cookie", headers: []string{"Cookie", "__Host-doorward_access=" + token + "; access_token=" + token + "; Doorward_access=" + token}, status: 401},
 		{name: "two headers", headers: []string{"Authorization", "Bearer " + token, "Authorization", "Bearer " + token}, status: 400},
 		{name: "a second, empty one", headers: []string{"Authorization", "Bearer " + token, "Authorization", ""}, status: 400},
 		{name: "a list", headers: []string{"Authorization", "Bearer " + token + ", Bearer " + token}, status: 400},

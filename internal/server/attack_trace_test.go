@@ -79,7 +79,7 @@ func TestAttackRightPasswordWithoutATrace(t *testing.T) {
 			{"two resources", "ann", url.Values{"resource": {s.URL, s.URL}}, false},
 			{"an unknown client", "ann", url.Values{"client_id": {"nobody"}}, false},
 			{"another grant", "ann", url.Values{"grant_type": {"refresh_token"}}, false},
-			{"a mode", "ann", url.Values{"mode": {"cookie"}}, false},
+			{"a mode that is none", "ann", url.Values{"mode": {"body"}}, false},
 			{"a parameter twice", "ann", url.Values{"scope": {"read", "read"}}, false},
 		} {
 			answer := map[bool]servertest.Answer{}

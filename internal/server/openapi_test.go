@@ -396,6 +396,10 @@ func converse(t *testing.T, s *servertest.Site, check func(string, servertest.An
 	tokens = pair(t, check("POST /auth/refresh", s.Refresh(t, tokens.Refresh)))
 
 	call("GET /users/me", "/users/me", nil)
+	call("GET /sessions", "/sessions", nil)
+	call("GET /sessions", "/sessions?limit=1", nil)
+	call("DELETE /sessions/{id}", "/sessions/"+claims(t, s.Login(t, servertest.Admin).Access)["sid"].(string), nil)
+	call("DELETE /sessions/{id}", "/sessions/none", nil)
 	call("PATCH /users/me", "/users/me", m{"name": "Root", "profile": m{"given_name": "R"}})
 	call("PATCH /users/me", "/users/me", m{"name": "Root"}, "If-Match", `"v9"`)
 	call("PATCH /users/me", "/users/me", m{"bogus": 1})
@@ -414,6 +418,9 @@ func converse(t *testing.T, s *servertest.Site, check func(string, servertest.An
 	call("PATCH /users/{id}", "/users/"+ann.ID, m{"username": "bob"})
 	call("PATCH /users/{id}", "/users/nosuch", m{})
 	call("PATCH /users/{id}", "/users/"+ann.ID, m{}, "If-Match", `"v99"`)
+
+	call("POST /users/{id}/unlock", "/users/"+ann.ID+"/unlock", nil)
+	call("POST /users/{id}/unlock", "/users/nosuch/unlock", nil)
 
 	call("GET /roles", "/roles", nil)
 	call("POST /roles", "/roles", m{"name": "clerk", "permissions": []string{"orders:read"}, "inherits": []string{"viewer"}})

@@ -116,6 +116,32 @@ type call struct {
 func (c *call) user() string   { return "/users/" + c.id }
 func (c *call) unique() string { return "made" + strconv.Itoa(c.n) }
 
+// session is what the caller is signed in with, or somebody else, or nobody.
+func (c *call) session() string {
+	switch c.target {
+	case "own":
+		if c.who.token == "" {
+			return "/sessions/none"
+		}
+		return "/sessions/" + claims(c.t, c.who.token)["sid"].(string)
+	case "other":
+		name := "elsewhere" + strconv.Itoa(c.n)
+		c.s.User(c.t, name)
+		return "/sessions/" + claims(c.t, c.s.Login(c.t, name).Access)["sid"].(string)
+	}
+	return "/sessions/" + strings.Repeat("0", 26)
+}
+
+// sessionCells let everybody end his own, and administrators another's.
+func sessionCells() map[string]cells {
+	w := signedIn(204)
+	for who := range w {
+		w[who] = cells{204, 404, 404}
+	}
+	w["admin"] = cells{204, 204, 404}
+	return w
+}
+
 func everybody(status int) map[string]cells {
 	w := map[string]cells{}
 	for _, who := range callers {
@@ -158,11 +184,12 @@ var matrix = map[string]row{
 		return map[string]any{"current_password": servertest.Password, "new_password": "another one of mine"}
 	}},
 
-	"GET /users":         {wants: admins(200, 200, 200)},
-	"POST /users":        {wants: admins(201, 201, 201), body: func(c *call) any { return map[string]any{"username": c.unique()} }},
-	"GET /users/{id}":    {wants: admins(200, 200, 404), path: (*call).user},
-	"PATCH /users/{id}":  {wants: admins(200, 200, 404), path: (*call).user, body: func(*call) any { return map[string]any{"name": "Somebody"} }},
-	"DELETE /users/{id}": {wants: admins(204, 204, 404), path: (*call).user},
+	"GET /users":              {wants: admins(200, 200, 200)},
+	"POST /users":             {wants: admins(201, 201, 201), body: func(c *call) any { return map[string]any{"username": c.unique()} }},
+	"GET /users/{id}":         {wants: admins(200, 200, 404), path: (*call).user},
+	"PATCH /users/{id}":       {wants: admins(200, 200, 404), path: (*call).user, body: func(*call) any { return map[string]any{"name": "Somebody"} }},
+	"DELETE /users/{id}":      {wants: admins(204, 204, 404), path: (*call).user},
+	"POST /users/{id}/unlock": {wants: admins(204, 204, 404), path: func(c *call) string { return c.user() + "/unlock" }},
 
 	"GET /roles":           {wants: admins(200, 200, 200)},
 	"POST /roles":          {wants: admins(201, 201, 201), body: func(c *call) any { return map[string]any{"name": c.unique()} }},

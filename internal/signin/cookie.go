@@ -70,7 +70,7 @@ func (s *Surface) Logout(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	token := secret.From(p.Get("refresh_token"))
-	browser := token.IsZero() && len(r.Header.Values("Authorization")) == 0
+	browser := token.IsZero() && len(r.Header["Authorization"]) == 0 && len(r.Header["Cookie"]) > 0
 	if browser {
 		if token, err = s.held(r, web.RefreshCookie); err != nil {
 			return err
