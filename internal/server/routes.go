@@ -108,11 +108,18 @@ var shared = []string{
 // forPeople are the paths under those that a person opens in a browser.
 var forPeople = []string{"/oauth2/authorize", "/oauth2/logout", "/oauth2/device"}
 
-func shares(path string) bool {
-	begins := func(prefix string) bool {
+func shares(path string) bool { return beginsAs(path, shared) && !beginsAs(path, forPeople) }
+
+// isPage reports whether a path is for browsers.
+func isPage(path string) bool {
+	return path == "/" || beginsAs(path, []string{"/signin", "/account", "/admin", "/docs"}) || beginsAs(path, forPeople)
+}
+
+// beginsAs reports whether a path begins with one of some, segment by segment.
+func beginsAs(path string, some []string) bool {
+	return slices.ContainsFunc(some, func(prefix string) bool {
 		return strings.HasPrefix(path, prefix) && (strings.HasSuffix(prefix, "/") || len(path) == len(prefix) || path[len(prefix)] == '/')
-	}
-	return slices.ContainsFunc(shared, begins) && !slices.ContainsFunc(forPeople, begins)
+	})
 }
 
 // needs reads the site map for the API's document.

@@ -295,6 +295,7 @@ func New(k *Core, version string) (*Server, error) {
 		Cookies: s.cookies,
 		Hosts:   k.Config.Hosts, Proxies: k.Config.TrustedProxies, Log: k.Log,
 		NeedsHTTPS: https, HSTS: https && !config.Address{Host: k.Config.Issuer.Hostname()}.Loopback(), Fail: s.failNowhere,
+		Pages: isPage, URL: issuer(k.Config),
 	}
 	cors := web.CORS{Origins: k.Config.CORS.Origins, Shares: shares, Fail: s.failNowhere}
 	s.handler = site.Around(cors.Around(s.mux(table)))

@@ -23,8 +23,12 @@ type Site struct {
 	Proxies Proxies
 	Log     *slog.Logger
 	// NeedsHTTPS refuses requests that came over plain HTTP, but for the health
-	// checks.
+	// checks. Who only wants to see one of Pages is told to come to URL, where the
+	// site is; nothing else is redirected, so that a client that sends credentials
+	// in the clear fails and is mended.
 	NeedsHTTPS bool
+	Pages      func(path string) bool // may be nil
+	URL        string                 // scheme and host
 	// HSTS tells browsers to come by HTTPS alone, for two years (RFC 6797). It is
 	// not for a loopback host, whose other ports are other people's.
 	HSTS bool
@@ -46,6 +50,11 @@ func (s Site) Around(next http.Handler) http.Handler {
 		s.headers(a.Header(), r, known.By.Origin.RequestID)
 		defer s.line(r, a, known)
 		defer s.contain(r, a, known)
+		if s.strays(r) {
+			a.Header().Set("Location", s.URL+r.URL.RequestURI())
+			a.WriteHeader(http.StatusPermanentRedirect)
+			return
+		}
 		if refused := s.refuse(r); refused != nil {
 			known.Cause = refused
 			s.Fail(a, r, refused)
@@ -94,6 +103,17 @@ var (
 	closing    = []string{"close"}
 )
 
+// strays reports whether a request is a browser's that came for a page by plain
+// HTTP.
+func (s Site) strays(r *http.Request) bool {
+	return s.NeedsHTTPS && s.Pages != nil && !s.Proxies.Secure(r) && (r.Method == http.MethodGet || r.Method == http.MethodHead) &&
+		s.ours(r.Host) && canonical(r) && !bearsCredential(r) && s.Pages(r.URL.Path)
+}
+
+func bearsCredential(r *http.Request) bool {
+	return len(r.Header["Authorization"]) > 0 || len(r.Header["X-Api-Key"]) > 0 || len(r.Header["Cookie"]) > 0
+}
+
 // refuse says why a request is not for any route of this site.
 func (s Site) refuse(r *http.Request) *Refused {
 	health := r.URL.Path == "/healthz" || r.URL.Path == "/readyz"
@@ -101,6 +121,9 @@ func (s Site) refuse(r *http.Request) *Refused {
 	case !s.ours(r.Host) && !health:
 		return &Refused{Status: http.StatusMisdirectedRequest, Message: "this server does not answer to that host"}
 	case s.NeedsHTTPS && !health && !s.Proxies.Secure(r):
+		if bearsCredential(r) || r.Method == http.MethodPost {
+			Note(r.Context(), slog.Bool("sent_in_the_clear", true)) // whoever runs the client is to change what it sent
+		}
 		return &Refused{Status: http.StatusForbidden, Message: "this server is reached by https alone"}
 	case crowded(r):
 		return &Refused{Status: http.StatusBadRequest, Message: "the request brings too many cookies"}

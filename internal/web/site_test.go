@@ -111,6 +111,53 @@ func TestAttackWEB003PlainHTTP(t *testing.T) {
 	}
 }
 
+// A page is found again where it is safe. Nothing else is redirected, and nobody
+// chooses where to.
+func TestAttackWEB003PagesByPlainHTTP(t *testing.T) {
+	s := site
+	s.NeedsHTTPS, s.URL = true, "https://auth.example:8443"
+	s.Pages = func(path string) bool { return path == "/" || path == "/signin" }
+	for _, tt := range []struct {
+		method, target, host string
+		header               http.Header
+		want                 int
+		location             string
+	}{
+		{"GET", "/", "auth.example", nil, 308, "https://auth.example:8443/"},
+		{"HEAD", "/signin?a=b%0d%0aX-Evil:1", "auth.example:80", nil, 308, "https://auth.example:8443/signin?a=b%0d%0aX-Evil:1"},
+		{"GET", "/", "127.0.0.1", http.Header{"X-Forwarded-Proto": {"https"}, "X-Forwarded-Host": {"evil.example"}}, 308, "https://auth.example:8443/"},
+		{"POST", "/signin", "auth.example", nil, 403, ""},
+		{"PUT", "/", "auth.example", nil, 403, ""},
+		{"OPTIONS", "/", "auth.example", nil, 403, ""},
+		{"GET", "/users", "auth.example", nil, 403, ""},
+		{"GET", "/auth/login", "auth.example", nil, 403, ""},
+		{"GET", "/", "auth.example", http.Header{"Authorization": {"Bearer x"}}, 403, ""},
+		{"GET", "/", "auth.example", http.Header{"X-Api-Key": {"x"}}, 403, ""},
+		{"GET", "/signin", "auth.example", http.Header{"Cookie": {"doorward_session=x"}}, 403, ""},
+		{"GET", "/", "evil.example", nil, 421, ""},
+		{"GET", "//evil.example/", "auth.example", nil, 403, ""},
+		{"GET", "/%2fevil.example", "auth.example", nil, 403, ""},
+	} {
+		r := request("/x")
+		r.Method, r.Host = tt.method, tt.host
+		var err error
+		if r.URL, err = r.URL.Parse("http://ignored.example" + tt.target); err != nil {
+			t.Fatal(err)
+		}
+		r.URL.Scheme, r.URL.Host = "", ""
+		if tt.header != nil {
+			r.Header = tt.header
+		}
+		w, log := around(s, r, ok)
+		if w.Code != tt.want || w.Header().Get("Location") != tt.location {
+			t.Errorf("%s %s for %s, %v: %d, Location %q", tt.method, tt.target, tt.host, tt.header, w.Code, w.Header().Get("Location"))
+		}
+		if flagged := strings.Contains(log, "sent_in_the_clear"); flagged != (w.Code == 403 && (tt.method == "POST" || bearsCredential(r))) {
+			t.Errorf("%s %s, %v: the log says %s", tt.method, tt.target, tt.header, log)
+		}
+	}
+}
+
 // A loopback issuer must not pin the whole of localhost to https.
 func TestNoHSTSUnasked(t *testing.T) {
 	r := request("/x")
