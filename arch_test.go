@@ -29,7 +29,7 @@ const plan = `
 	domain    internal/account internal/apikey internal/client internal/factor internal/grant internal/keyring
 	domain    internal/limit internal/org internal/outbox internal/rbac internal/resource internal/session
 	issue     internal/issue
-	surfaces  internal/admin internal/console internal/counter internal/mail internal/provider internal/signin internal/store
+	surfaces  internal/admin internal/console internal/counter internal/mail internal/provider internal/signin internal/sink internal/store
 	server    internal/server
 	command   cmd/doorward
 `
@@ -58,7 +58,7 @@ const only = `
 	github.com/jackc/pgx/v5              internal/store
 	modernc.org/sqlite                   internal/store
 	github.com/pressly/goose/v3          internal/store
-	net/http                             internal/web internal/provider internal/signin internal/admin internal/console internal/server cmd/doorward guard
+	net/http                             internal/web internal/provider internal/signin internal/admin internal/console internal/sink internal/server cmd/doorward guard
 	github.com/danielgtaylor/huma/v2     internal/admin internal/server
 	github.com/spf13/cobra               cmd/doorward
 	github.com/gomodule/redigo           internal/counter

@@ -29,6 +29,7 @@ var reveals = map[string]int{
 	"internal/mail":    1, // the mail server's password, to sign in there
 	"internal/secret":  3, // Equal, which compares in constant time, and the reading of the master key
 	"internal/server":  1, // the database's address, which may hold its password
+	"internal/sink":    1, // the secret of webhooks, which their requests are signed with
 	"internal/signin":  2, // the answer to a sign-in: both tokens
 }
 

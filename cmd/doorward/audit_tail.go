@@ -29,7 +29,7 @@ doorward audit tail --leaf 0 -o json`,
 				if err != nil {
 					return err
 				}
-				s := audit.Search{Filter: filter, Order: audit.Log, Limit: 200, After: audit.BeforeLeaf(leaf)}
+				s := audit.Search{Filter: filter, Order: audit.ByLeaf, Limit: 200, After: audit.BeforeLeaf(leaf)}
 				if !c.Flags().Changed("leaf") {
 					if s.After, err = k.Audit.End(c.Context()); err != nil {
 						return err

@@ -132,7 +132,7 @@ func (a *API) listEvents(ctx context.Context, in *listEvents) (*eventPage, error
 	query := []string{"audit events", in.Actor, in.Target, in.Action, in.Outcome, in.From, in.To, in.Order}
 	var reading string
 	switch {
-	case in.Leaf >= 0 && (s.Order != audit.Log || in.After != ""):
+	case in.Leaf >= 0 && (s.Order != audit.ByLeaf || in.After != ""):
 		return nil, fault.At("query.leaf", "it is for the first page in the order log")
 	case in.Leaf >= 0:
 		s.After = audit.BeforeLeaf(in.Leaf)

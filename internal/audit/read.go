@@ -13,25 +13,25 @@ import (
 // Order is in which order events are read.
 type Order string
 
-// The orders. The first two are by the time at which events happened. Log is
+// The orders. The first two are by the time at which events happened. ByLeaf is
 // that of their leaves: what is added comes at its end, so that whoever follows
 // it misses nothing. It holds no event that has no leaf yet.
 const (
 	Newest Order = "desc"
 	Oldest Order = "asc"
-	Log    Order = "log"
+	ByLeaf Order = "log"
 )
 
 // Search asks for a page of the log.
 type Search struct {
 	Filter
 	Order Order
-	After string // Next of the page before; in the order Log also the number of a leaf
+	After string // Next of the page before; in the order ByLeaf also the number of a leaf
 	Limit int
 }
 
 // Page is a piece of the log. Next is where the following piece begins: empty at
-// the end, but never in the order Log, which has none. A page may be short, or
+// the end, but never in the order ByLeaf, which has none. A page may be short, or
 // empty, and have a next one: no page looks through more than so many events.
 type Page struct {
 	Entries []Entry
@@ -163,5 +163,13 @@ func (r *Reader) tell(ctx context.Context, by principal.Principal, what, reading
 	return e.ID, r.store.Record(ctx, e)
 }
 
-// BeforeLeaf returns what Search.After takes, in the order Log, to begin at a leaf.
+// BeforeLeaf returns what Search.After takes, in the order ByLeaf, to begin at a leaf.
 func BeforeLeaf(leaf int64) string { return strconv.FormatInt(max(leaf, 0)-1, 10) }
+
+// Shipped is how far the log was sent to a place outside the database.
+type Shipped struct {
+	Leaf       int64     // the next one to send
+	Checkpoint int64     // the size of the tree in the last checkpoint sent
+	SentAt     time.Time // when the place last took something
+	Until      time.Time // for how long it is one server's
+}

@@ -96,6 +96,10 @@ func (s *Server) Run(ctx context.Context, listeners []net.Listener) error {
 	if err := s.Store.Record(ctx, audit.Now(by, s.Clock.Now(), audit.ServerStarted, "server")); err != nil {
 		return err
 	}
+	ships, err := s.sinks()
+	if err != nil {
+		return err
+	}
 	s.Hasher.GiveWay()
 	defer collectLess()()
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -104,6 +108,7 @@ func (s *Server) Run(ctx context.Context, listeners []net.Listener) error {
 	jobs.Go(func() { s.keepHouse(background) })
 	tree := newSequencer(s.Core)
 	jobs.Go(func() { tree.run(background) })
+	jobs.Go(func() { ships.Run(background) })
 	jobs.Go(func() { s.Outbox.Run(background) })
 
 	failed := make(chan error, len(listeners))
@@ -125,8 +130,10 @@ func (s *Server) Run(ctx context.Context, listeners []net.Listener) error {
 	jobs.Wait()
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
-	return errors.Join(err, s.counter.Flush(last, s.Store.AddCounts),
+	err = errors.Join(err, s.counter.Flush(last, s.Store.AddCounts),
 		s.Store.Record(last, audit.Now(by, s.Clock.Now(), audit.ServerStopped, "server")), tree.finish(last))
+	ships.Finish(last)
+	return err
 }
 
 // keepHouse writes what was counted and deletes what has had its time, in small

@@ -49,7 +49,7 @@ func (s *Store) SearchEvents(ctx context.Context, q audit.Search) (audit.Page, e
 		return audit.Page{}, err
 	}
 	var page audit.Page
-	if q.Order == audit.Log {
+	if q.Order == audit.ByLeaf {
 		page, err = s.searchLog(ctx, q, conditions(q.Filter, actions))
 	} else {
 		page, err = s.searchTime(ctx, q, actions)

@@ -63,13 +63,13 @@ func writeLog(t *testing.T, s *store.Store, w *storetest.Witness, n int) written
 // want returns the ids that a search finds, by going through all.
 func (l written) want(q audit.Search) (ids []string) {
 	for _, r := range l.records {
-		if _, sequenced := l.leaf[r.ID]; q.Matches(r) && (sequenced || q.Order != audit.Log) {
+		if _, sequenced := l.leaf[r.ID]; q.Matches(r) && (sequenced || q.Order != audit.ByLeaf) {
 			ids = append(ids, r.ID)
 		}
 	}
 	slices.SortFunc(ids, func(a, b string) int {
 		switch q.Order {
-		case audit.Log:
+		case audit.ByLeaf:
 			return int(l.leaf[a] - l.leaf[b])
 		case audit.Oldest:
 			return strings.Compare(a, b)
@@ -110,7 +110,7 @@ func TestSearchEvents(t *testing.T) {
 		log := writeLog(t, s, storetest.NewWitness(t, dsn), 120)
 		some := 0
 		for range 200 {
-			q := audit.Search{Limit: pick(1, 3, 7, 50), Order: pick(audit.Newest, audit.Oldest, audit.Log), Filter: audit.Filter{
+			q := audit.Search{Limit: pick(1, 3, 7, 50), Order: pick(audit.Newest, audit.Oldest, audit.ByLeaf), Filter: audit.Filter{
 				Actor: pick("", "", "cli:00000000000000000000000001", "user:00000000000000000000000002", "user:00000000000000000000000009"), Target: pick("", "", "role:x", "family:y"),
 				Action: pick("", "", "login.*", "login.failed", "role.created", "token.issued", "user.*"), Outcome: pick("", "", audit.Success, audit.Denied),
 				From: pick(time.Time{}, day.Add(20*time.Millisecond+100*time.Microsecond)), To: pick(time.Time{}, day.Add(70*time.Millisecond+900*time.Microsecond), day.Add(50*time.Millisecond)),
@@ -176,7 +176,7 @@ func TestSearchEventsAsWritten(t *testing.T) {
 		}
 		for _, bad := range []audit.Search{
 			{Filter: audit.Filter{Action: "nothing"}, Limit: 1}, {After: "x", Limit: 1}, {After: "1", Limit: 1, Order: audit.Oldest},
-			{After: "x", Limit: 1, Order: audit.Log}, {After: "-2", Limit: 1, Order: audit.Log}, {After: "01", Limit: 1, Order: audit.Log},
+			{After: "x", Limit: 1, Order: audit.ByLeaf}, {After: "-2", Limit: 1, Order: audit.ByLeaf}, {After: "01", Limit: 1, Order: audit.ByLeaf},
 		} {
 			if _, err := s.SearchEvents(t.Context(), bad); fault.KindOf(err) != fault.Invalid {
 				t.Errorf("%+v: %v", bad, err)
@@ -232,7 +232,7 @@ func TestSearchStops(t *testing.T) {
 	w.Exec(t, `INSERT INTO audit_events (id, at, action, outcome, actor, target, data, leaf)
 		WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 209999)
 		SELECT '00000000000000000000' || CAST(100000 + i AS TEXT), i, 'token.refreshed', CASE i WHEN 0 THEN 'denied' ELSE 'success' END, 'user:often', 'family:x', CAST('{}' AS BLOB), 209999 - i FROM n`)
-	for _, order := range []audit.Order{audit.Newest, audit.Log} {
+	for _, order := range []audit.Order{audit.Newest, audit.ByLeaf} {
 		q := audit.Search{Filter: audit.Filter{Outcome: audit.Denied}, Order: order, Limit: 1}
 		page, err := s.SearchEvents(t.Context(), q)
 		if err != nil || len(page.Entries) != 0 || page.Next == "" {
