@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -11,6 +12,7 @@ import (
 	"github.com/doorward/doorward/internal/admin"
 	"github.com/doorward/doorward/internal/fault"
 	"github.com/doorward/doorward/internal/id"
+	"github.com/doorward/doorward/internal/limit"
 	"github.com/doorward/doorward/internal/rbac"
 	"github.com/doorward/doorward/internal/secret"
 	"github.com/doorward/doorward/internal/server"
@@ -21,7 +23,7 @@ func (p *program) user() *cobra.Command {
 		p.userCreate(), p.userList(), p.userShow(),
 		p.userStatus("disable", "Disable an account", account.Disabled, "What was signed in with it ends at once. Nothing is deleted."),
 		p.userStatus("enable", "Enable an account that was disabled", account.Active, "What was signed in before stays ended."),
-		p.userPassword(), p.userDelete())
+		p.userPassword(), p.userUnlock(), p.userDelete())
 }
 
 // newUser is an account to be made.
@@ -188,6 +190,11 @@ func (p *program) printUser(ctx context.Context, k *server.Core, u account.User)
 	if err != nil {
 		return err
 	}
+	locked, err := k.Limits.Locked(ctx, u.Target())
+	if err != nil {
+		p.say("whether the account is locked cannot be told: %v", err)
+	}
+	v.LockedUntil = stamp(locked.Until)
 	var t table
 	t.row("username", v.Username)
 	t.row("id", v.ID)
@@ -208,7 +215,19 @@ func (p *program) printUser(ctx context.Context, k *server.Core, u account.User)
 	}
 	t.row("created", moment(u.CreatedAt, ""))
 	t.row("signed in", moment(u.SignedInAt, "never"))
+	if locked.Total > 0 {
+		t.row("failed sign-ins", lockText(locked))
+	}
 	return p.print(v, t)
+}
+
+// lockText says what strangers have failed at since the last success.
+func lockText(s limit.State) string {
+	text := strconv.Itoa(s.Total)
+	if !s.Until.IsZero() {
+		text += ", locked for devices that are not known until " + moment(s.Until, "")
+	}
+	return text
 }
 
 func grantText(g admin.Grant) string {
@@ -296,6 +315,22 @@ doorward user password ana --password-stdin < password.txt`,
 		})
 	c.Flags().BoolVar(&fromStdin, "password-stdin", false, "read the password from stdin")
 	return c
+}
+
+func (p *program) userUnlock() *cobra.Command {
+	return p.command("unlock", "Forget the failed sign-ins of an account", "It can be signed in to at once, from everywhere. Whoever guesses has as many tries again.",
+		"doorward user unlock ana", []string{"USER"}, func(c *cobra.Command, args []string) error {
+			return p.with(c.Context(), func(k *server.Core) error {
+				u, err := p.find(c.Context(), k, args[0])
+				if err != nil {
+					return err
+				}
+				if err := k.Unlock(c.Context(), p.operator(), u.ID); err != nil {
+					return err
+				}
+				return p.printUser(c.Context(), k, u)
+			})
+		})
 }
 
 func (p *program) userDelete() *cobra.Command {

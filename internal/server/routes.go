@@ -74,6 +74,7 @@ func (s *Server) routes(p surfaces) []route {
 		{"GET /users/{id}", "users:read", problem, api},
 		{"PATCH /users/{id}", "users:write", problem, api},
 		{"DELETE /users/{id}", "users:write", problem, api},
+		{"POST /users/{id}/unlock", "users:write", problem, api},
 
 		{"GET /roles", "roles:read", problem, api},
 		{"POST /roles", "roles:write", problem, api},

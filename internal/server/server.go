@@ -277,7 +277,8 @@ func New(k *Core, version string) (*Server, error) {
 		return nil, err
 	}
 	api := admin.New(admin.Parts{
-		Accounts: k.Accounts, Roles: k.Roles, Issuer: k.Issuer, Sessions: k.Sessions, Keys: k.Keys, Audit: k.Audit, Clock: k.Clock, URL: issuer(k.Config), Version: version,
+		Accounts: k.Accounts, Roles: k.Roles, Issuer: k.Issuer, Sessions: k.Sessions, Limits: k.Limits, Unlock: k.Unlock,
+		Keys: k.Keys, Audit: k.Audit, Clock: k.Clock, URL: issuer(k.Config), Version: version,
 	})
 	https := k.Config.Issuer != nil && k.Config.Issuer.Scheme == "https"
 	s.cookies = web.Cookies{Secure: https}
