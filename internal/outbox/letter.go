@@ -37,14 +37,24 @@ type Letter struct {
 	Kind Kind
 	// Data holds the facts, by name: "address" (an IP address), "user_agent" (as
 	// the browser sent it), "until" (RFC 3339) and "count" (decimal). A fact that
-	// is missing or cannot be read is left out of the text. Never a secret.
+	// is missing or cannot be read is left out of the text.
 	Data map[string]string
 	At   time.Time // when it happened
 }
 
-// New returns a letter to a user about what happened at a time.
+// New returns a letter to a user about what happened at a time. Of data it takes
+// the facts that there are, and nothing else: what is not told is not kept.
 func New(user string, kind Kind, at time.Time, data map[string]string) Letter {
-	return Letter{ID: id.New(at), User: user, Kind: kind, Data: data, At: at}
+	l := Letter{ID: id.New(at), User: user, Kind: kind, At: at}
+	for _, name := range []string{"address", "user_agent", "until", "count"} {
+		if value, ok := data[name]; ok {
+			if l.Data == nil {
+				l.Data = map[string]string{}
+			}
+			l.Data[name] = value
+		}
+	}
+	return l
 }
 
 // Recipient is whom a letter goes to, as the account is when it is delivered.

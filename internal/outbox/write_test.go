@@ -195,6 +195,26 @@ func harmless(t testing.TB, m Mail) {
 	}
 }
 
+// A secret that somebody hands in by mistake is not kept, and is not told where
+// it stands in the place of a fact.
+func TestAttackSecretsStayOut(t *testing.T) {
+	const canary = "canary-0123456789abcdef"
+	l := New("u", AccountLocked, moment, map[string]string{"password": canary, "token": canary, "link": canary, "count": "5"})
+	if len(l.Data) != 1 || l.Data["count"] != "5" {
+		t.Errorf("%v is kept", l.Data)
+	}
+	for _, kind := range Kinds() {
+		l := Letter{ID: "x", User: "u", Kind: kind, At: moment, Data: map[string]string{"address": canary, "user_agent": canary, "until": canary, "count": canary, "password": canary}}
+		m, err := writer().write(l, alice)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(m.Subject+m.Text+m.HTML, canary) {
+			t.Errorf("%s tells a secret:\n%s", kind, m.Text)
+		}
+	}
+}
+
 // A username of any form that is allowed makes no more of a letter than its name.
 func TestNamesInLetters(t *testing.T) {
 	for _, name := range []string{"-", "--", "a", strings.Repeat("w", 64), "subject", "...", "_"} {

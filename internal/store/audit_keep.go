@@ -20,6 +20,9 @@ func (t *tx) erase(by principal.Principal, person string) error {
 	if err := t.record(audit.Now(by, t.now, audit.AuditErased, "user:"+person)); err != nil {
 		return err
 	}
+	if err := t.unpost(person); err != nil { // a letter tells where somebody came from, too
+		return err
+	}
 	_, err := t.exec(`DELETE FROM audit_private WHERE person = ?`, person)
 	return err
 }

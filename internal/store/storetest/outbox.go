@@ -118,6 +118,13 @@ func Recipients(t *testing.T, s *store.Store, w *Witness) {
 	}
 	_, err = s.KeptMail(t.Context(), "none")
 	Want(t, "a letter that is not there", err, fault.NotFound)
+	// Whose traces are erased is not told of them either.
+	Want(t, "posting", s.Post(t.Context(), outbox.New(u.ID, outbox.DeviceNew, instant, nil)), 0)
+	Want(t, "erasing", s.Erase(t.Context(), Operator, u.ID), 0)
+	if a, b := w.Number(t, "SELECT COUNT(*) FROM outbox"), w.Number(t, "SELECT COUNT(*) FROM inbox"); a != 0 || b != 1 {
+		t.Errorf("after erasing, %d letters and %d mails are left", a, b)
+	}
+	Want(t, "keeping", s.KeepMail(t.Context(), m), 0)
 	// Who is deleted is told nothing, and nothing is kept of what he was told.
 	Want(t, "posting", s.Post(t.Context(), outbox.New(u.ID, outbox.DeviceNew, instant, nil), outbox.New("other", outbox.DeviceNew, instant, nil)), 0)
 	Want(t, "deleting", s.DeleteUser(t.Context(), Operator, account.Deletion{ID: u.ID}, event(audit.UserDeleted, u.Target())), 0)
