@@ -86,7 +86,7 @@ func said(name string, f facts) (string, error) {
 func (s *Service) facts(l Letter, to Recipient) facts {
 	f := facts{Site: s.site, URL: s.issuer, At: when(l.At)}
 	if until, err := time.Parse(time.RFC3339, l.Data["until"]); err == nil {
-		f.Until = when(until)
+		f.Until = when(until.Add(time.Minute - 1)) // who comes at the minute that he reads does not come too soon
 	}
 	if n, err := strconv.Atoi(l.Data["count"]); err == nil && n > 0 && n < 1_000_000 {
 		f.Count = n

@@ -26,7 +26,7 @@ func writer() *Service {
 }
 
 func whole() map[string]string {
-	return map[string]string{"address": "203.0.113.7", "user_agent": firefox, "until": "2026-11-24T04:35:00Z", "count": "5"}
+	return map[string]string{"address": "203.0.113.7", "user_agent": firefox, "until": "2026-11-24T04:34:01+00:00", "count": "5"}
 }
 
 // What a reader gets, to the letter.
