@@ -95,8 +95,8 @@ func (p *program) line(text []byte, err error) error {
 
 // address returns where an event's request came from; "" if that is not known.
 func address(e admin.AuditEvent) string {
-	for _, person := range e.Persons {
-		if a := person.Facts["address"]; a != "" {
+	for _, part := range e.Parts {
+		if a := part.Facts["address"]; a != "" {
 			return a
 		}
 	}

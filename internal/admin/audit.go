@@ -16,8 +16,8 @@ import (
 	"github.com/doorward/doorward/internal/web"
 )
 
-// AuditEvent is an event as the API shows it. All but the first and the last field
-// are those of its leaf, by the names that they have there.
+// AuditEvent is an event as the API shows it. All but Leaf and Parts are fields
+// of its leaf, by the names that they have there.
 type AuditEvent struct {
 	Leaf    *int64              `json:"leaf" doc:"Its place in the tree; null until it has one, within a second"`
 	V       int                 `json:"v" doc:"The version of the form of the leaf"`
@@ -34,11 +34,12 @@ type AuditEvent struct {
 	Detail  map[string]string   `json:"detail,omitempty"`
 	Private []string            `json:"private,omitempty" doc:"The salted digests of what it tells of persons"`
 	Lists   map[string][]string `json:"lists,omitempty"`
-	Persons []AuditPerson       `json:"persons" doc:"What it tells of persons, one for each digest"`
+	Persons []string            `json:"persons,omitempty" doc:"Whom each of the digests is about, where that is not who acted and then the target"`
+	Parts   []AuditPart         `json:"parts" doc:"What it tells of persons, one for each digest"`
 }
 
-// AuditPerson is what an event tells of one person.
-type AuditPerson struct {
+// AuditPart is what an event tells of one person.
+type AuditPart struct {
 	Person string            `json:"person,omitempty" doc:"An account's id; absent if nobody is known"`
 	Erased bool              `json:"erased,omitempty" doc:"It was erased"`
 	Facts  map[string]string `json:"facts,omitempty" doc:"Like address, user_agent and username"`
@@ -46,7 +47,7 @@ type AuditPerson struct {
 
 // ShowEvent returns an event of the log as the API shows it.
 func ShowEvent(e audit.Entry) (AuditEvent, error) {
-	v := AuditEvent{Persons: []AuditPerson{}}
+	v := AuditEvent{Parts: []AuditPart{}}
 	if err := json.Unmarshal(e.Public, &v); err != nil {
 		return v, err
 	}
@@ -54,19 +55,19 @@ func ShowEvent(e audit.Entry) (AuditEvent, error) {
 	if e.Leaf >= 0 {
 		v.Leaf = &e.Leaf
 	}
-	v.Persons = make([]AuditPerson, len(v.Private))
-	for i := range v.Persons {
-		v.Persons[i].Erased = true
+	v.Parts = make([]AuditPart, len(v.Private))
+	for i := range v.Parts {
+		v.Parts[i].Erased = true
 	}
 	for _, p := range e.Private {
-		if p.Number < 0 || p.Number >= len(v.Persons) {
+		if p.Number < 0 || p.Number >= len(v.Parts) {
 			return v, errors.New("an event has a private part that its leaf does not know")
 		}
-		shown := AuditPerson{Person: p.Person}
+		shown := AuditPart{Person: p.Person}
 		if err := json.Unmarshal(p.Data, &shown.Facts); err != nil {
 			return v, err
 		}
-		v.Persons[p.Number] = shown
+		v.Parts[p.Number] = shown
 	}
 	return v, nil
 }

@@ -151,7 +151,7 @@ func TestAuditEventAsShown(t *testing.T) {
 		}
 		e := found[0]
 		if e.V != 1 || e.OWASP != "user_created" || e.Outcome != "success" || e.Actor != "user:"+subject(t, s, root) || e.Request != made.Header.Get("X-Request-Id") ||
-			len(e.Private) != 2 || len(e.Persons) != 2 || e.Persons[0].Facts["user_agent"] != "agent" || e.Persons[0].Facts["address"] != "127.0.0.1" || e.Persons[1].Facts["username"] != "ann" {
+			len(e.Private) != 2 || len(e.Parts) != 2 || e.Parts[0].Facts["user_agent"] != "agent" || e.Parts[0].Facts["address"] != "127.0.0.1" || e.Parts[1].Facts["username"] != "ann" {
 			t.Errorf("%+v", e)
 		}
 		by := servertest.Operator
@@ -159,8 +159,8 @@ func TestAuditEventAsShown(t *testing.T) {
 			t.Fatal(err)
 		}
 		e = readLog(t, s, root, "target", "user:"+user.ID, "action", "user.created").Items[0]
-		if e.Persons[0].Erased || !e.Persons[1].Erased || e.Persons[1].Facts != nil || e.Persons[1].Person != "" {
-			t.Errorf("after an erasure: %+v", e.Persons)
+		if e.Parts[0].Erased || !e.Parts[1].Erased || e.Parts[1].Facts != nil || e.Parts[1].Person != "" {
+			t.Errorf("after an erasure: %+v", e.Parts)
 		}
 	})
 }
@@ -193,7 +193,7 @@ func TestAttackAUD007ReadingIsRecorded(t *testing.T) {
 		}
 		told := readLog(t, s, root, "action", "audit.read", "order", "asc").Items[0]
 		want := map[string]string{"actor": me, "limit": "1", "order": "desc", "from": "2026-01-01T00:00:00.000000Z"}
-		if told.Actor != me || told.Target != "audit:events" || !maps.Equal(told.Detail, want) || told.Persons[0].Facts["address"] != "127.0.0.1" {
+		if told.Actor != me || told.Target != "audit:events" || !maps.Equal(told.Detail, want) || told.Parts[0].Facts["address"] != "127.0.0.1" {
 			t.Errorf("the event is %+v", told)
 		}
 

@@ -46,10 +46,11 @@ type Site struct {
 
 // Options change a site before it starts.
 type Options struct {
-	DSN    string            // an empty SQLite file if not given
-	Master secret.Text       // a new one if not given
-	Set    map[string]string // settings by name
-	Tweak  func(*server.Options)
+	DSN     string            // an empty SQLite file if not given
+	Master  secret.Text       // a new one if not given
+	Set     map[string]string // settings by name
+	Environ []string          // more of the environment, for what no argument may hold
+	Tweak   func(*server.Options)
 }
 
 // Each runs f with a site on every database.
@@ -76,10 +77,10 @@ func (o Options) config(t testing.TB, address string) config.Config {
 	}
 	c, err := config.Read(config.Sources{
 		Mode: config.Dev, Flags: flags,
-		Environ: []string{
+		Environ: append([]string{
 			"DOORWARD_ISSUER=http://" + address, "DOORWARD_LOG_FORMAT=json", "DOORWARD_LOG_LEVEL=debug",
 			"DOORWARD_DATABASE=" + o.DSN, "DOORWARD_MASTER_KEY=" + o.Master.Reveal(),
-		},
+		}, o.Environ...),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"slices"
 	"strconv"
@@ -279,24 +278,23 @@ func (s *Store) Leaves(ctx context.Context, first, last int64, limit int) ([]aud
 	return s.entries(ctx, `SELECT id, leaf, data FROM audit_events WHERE leaf >= ? AND leaf <= ? ORDER BY leaf LIMIT ?`, first, last, limit)
 }
 
-// parts reads what an event tells of persons. They are found by the person: who
-// acted, upon whom, or nobody known.
+// parts reads what an event tells of persons. They are found by the person.
 func (s *Store) parts(ctx context.Context, e *audit.Entry) error {
-	var public struct {
-		Actor, Target string
-		Private       []string
-	}
-	if err := json.Unmarshal(e.Public, &public); err != nil || len(public.Private) == 0 {
+	leaf, err := audit.ReadLeaf(e.Public)
+	if err != nil {
 		return nil //nolint:nilerr // a leaf that cannot be read has no persons to show, and verify tells of it
 	}
-	_, actor, _ := strings.Cut(public.Actor, ":")
-	_, target, _ := strings.Cut(public.Target, ":")
-	return s.all(ctx, func(r scanner) error {
-		var p audit.Part
-		err := r.Scan(&p.Number, &p.Person, &p.Data)
+	for number, person := range leaf.Persons {
+		p := audit.Part{Number: number, Person: person}
+		err := s.one(ctx, `SELECT data FROM audit_private WHERE person = ? AND event = ? AND part = ?`, person, e.ID, number).scan(&p.Data)
+		if errors.Is(err, sql.ErrNoRows) {
+			continue
+		} else if err != nil {
+			return err
+		}
 		e.Private = append(e.Private, p)
-		return err
-	}, `SELECT part, person, data FROM audit_private WHERE person IN (?, ?, '') AND event = ? ORDER BY part`, actor, target, e.ID)
+	}
+	return nil
 }
 
 // SearchCounts returns a page of counts, the newest minute first.
