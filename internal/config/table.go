@@ -193,7 +193,7 @@ var settings = []Setting{
 
 	{
 		Name: "rate_limit.login", Default: "10/1m",
-		Help: "How many logins may fail from one address, or from one /64 of IPv6.",
+		Help: "How many logins may fail from one address, or from one /64 of IPv6; from one /48, ten times as many.",
 		form: rate(func(c *Config) *Rate { return &c.RateLimit.Login }),
 	},
 	{

@@ -115,6 +115,22 @@ func TestAttackLOG006AddressesOfOneNetwork(t *testing.T) {
 	if judged != 10 {
 		t.Errorf("%d were judged, want 10", judged)
 	}
+
+	// The 65,536 networks of one site have ten times as much, and of another site
+	// each has its own.
+	h = newHouse(limit.Options{})
+	judged = 0
+	for n := range 65_536 {
+		if _, ok := h.guess(t, limit.Attempt{Subject: fmt.Sprintf("user:%d", n), Network: fmt.Sprintf("2001:db8:1:%x::/64", n)}); ok {
+			judged++
+		}
+	}
+	if judged != 100 {
+		t.Errorf("from one /48, %d were judged, want 100", judged)
+	}
+	if _, ok := h.guess(t, limit.Attempt{Subject: "user:other", Network: "2001:db8:2:1::/64"}); !ok {
+		t.Error("another /48 is refused with it")
+	}
 }
 
 // A stranger who keeps the account locked does not keep its owner out, and what

@@ -7,9 +7,9 @@
 //
 // There are three limits. The bucket of a subject and a device is locked by
 // consecutive failures; all devices that are not known for the subject share
-// one. The meter of a network bounds the failures from it, over all subjects.
-// The meter of everybody raises an alarm, during which strange networks get
-// less.
+// one. The meter of a network bounds the failures from it, over all subjects;
+// the /48 that a /64 of IPv6 is of has one too, with ten times the room. The
+// meter of everybody raises an alarm, during which strange networks get less.
 package limit
 
 import (
@@ -137,7 +137,7 @@ const again = 50 * time.Millisecond
 func (s *Service) reserve(ctx context.Context, k Key, a Attempt, until time.Time) (*Try, error) {
 	t := &Try{service: s, key: k}
 	if a.Device == "" && a.Network != "" {
-		t.meter = nameOf("address", a.Network)
+		t.scopes = scopesOf(a.Network)
 		if err := s.admit(ctx, t); err != nil {
 			return nil, err
 		}
@@ -179,15 +179,23 @@ func (s *Service) reserve(ctx context.Context, k Key, a Attempt, until time.Time
 	}
 }
 
-// admit holds an attempt of a stranger against the meter of its network.
+// admit holds an attempt of a stranger against the meters of its network.
 func (s *Service) admit(ctx context.Context, t *Try) error {
-	marks, err := s.store.Marks(ctx, t.meter, flood)
+	names := []Name{flood}
+	for _, c := range t.scopes {
+		names = append(names, c.name)
+	}
+	marks, err := s.store.Marks(ctx, names...)
 	if err != nil {
 		return err
 	}
 	now := s.clock.Now()
-	t.flood = s.alarmed(marks[1], now)
-	if wait := s.meter(t.flood).wait(marks[0], now); wait > 0 {
+	t.flood = s.alarmed(marks[0], now)
+	var wait time.Duration
+	for i, c := range t.scopes {
+		wait = max(wait, s.meter(c, t.flood).wait(marks[i+1], now))
+	}
+	if wait > 0 {
 		return limited(wait)
 	}
 	return nil

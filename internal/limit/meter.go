@@ -2,6 +2,7 @@ package limit
 
 import (
 	"context"
+	"net/netip"
 	"time"
 )
 
@@ -26,13 +27,31 @@ func (m meter) push(now time.Time) Push {
 	return Push{Span{now, now.Add(m.window + m.step)}, m.step}
 }
 
-// meter is that of a network. During the alarm it has room for two.
-func (s *Service) meter(flood bool) meter {
-	m := s.options.Address.meter()
-	if flood {
-		m.step = m.window / time.Duration(min(2, s.options.Address.Times))
+// scope is where an attempt comes from, narrow or wide, and how many times the
+// failures of one address it may have.
+type scope struct {
+	name  Name
+	share int
+}
+
+// scopesOf returns the network, and for the /64 of an IPv6 address the /48 that
+// it is of: who has one of those usually has all 65,536 (RFC 6177, Section 2).
+func scopesOf(network string) []scope {
+	list := []scope{{nameOf("address", network), 1}}
+	if p, err := netip.ParsePrefix(network); err == nil && p.Addr().Is6() && p.Bits() > 48 {
+		site := netip.PrefixFrom(p.Addr(), 48).Masked()
+		list = append(list, scope{nameOf("address", site.String()), 10})
 	}
-	return m
+	return list
+}
+
+// meter is that of a scope. During the alarm a network has room for two.
+func (s *Service) meter(c scope, flood bool) meter {
+	times := s.options.Address.Times
+	if flood {
+		times = min(2, times)
+	}
+	return meter{s.options.Address.Per / time.Duration(times*c.share), s.options.Address.Per}
 }
 
 // everybody and flood name the meter of all failures, and the alarm.
@@ -63,9 +82,13 @@ func (s *Service) strike(ctx context.Context, t *Try) (began bool, err error) {
 			return false, err
 		}
 		if s.due("flood", time.Minute) {
-			s.log.Warn("more sign-ins fail than rate_limit.global allows: until it is over, a network may fail twice only", "limit", s.options.Global.Times, "per", s.options.Global.Per)
+			s.log.Warn("more sign-ins fail than rate_limit.global allows: until it is over, an address may fail twice only", "limit", s.options.Global.Times, "per", s.options.Global.Per)
 		}
 	}
-	_, err = s.store.PushMark(ctx, t.meter, s.meter(t.flood).push(now))
-	return began, err
+	for _, c := range t.scopes {
+		if _, err := s.store.PushMark(ctx, c.name, s.meter(c, t.flood).push(now)); err != nil {
+			return began, err
+		}
+	}
+	return began, nil
 }

@@ -11,8 +11,8 @@ import (
 type Try struct {
 	service *Service
 	key     Key
-	bucket  Bucket // as it was written with this attempt
-	meter   Name   // that of the network; zero if it is not counted
+	bucket  Bucket  // as it was written with this attempt
+	scopes  []scope // where it comes from; none if that is not counted
 	flood   bool
 	leave   func()
 	settled atomic.Bool
@@ -51,7 +51,7 @@ func (t *Try) Failed(ctx context.Context) (v Verdict, err error) {
 	err = t.settle(ctx, func(ctx context.Context) error {
 		var err error
 		v, err = t.fail(ctx)
-		if t.meter != (Name{}) {
+		if len(t.scopes) > 0 {
 			began, failed := t.service.strike(ctx, t)
 			v.Flood = began
 			err = errors.Join(err, failed)
