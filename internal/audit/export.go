@@ -1,0 +1,291 @@
+package audit
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+
+	"github.com/doorward/doorward/internal/fault"
+)
+
+// The lines of an export, each a JSON object: first the header, then one for each
+// leaf, then the events that came meanwhile and excuse what is missing, then the
+// checkpoint.
+type (
+	exportHead struct {
+		Version int    `json:"doorward_audit_export"`
+		Origin  string `json:"origin"`
+		Size    int64  `json:"size"`
+		Private bool   `json:"private"`
+	}
+	exportLine struct {
+		Leaf    *int64       `json:"leaf,omitempty"`
+		Hash    *Hash        `json:"hash,omitempty"`
+		Event   string       `json:"event,omitempty"` // its exact bytes; absent where its time was over
+		Private []exportPart `json:"private,omitempty"`
+
+		Later      string `json:"later,omitempty"`
+		Checkpoint string `json:"checkpoint,omitempty"`
+	}
+	exportPart struct {
+		Part   int    `json:"part"`
+		Person string `json:"person"`
+		Salt   []byte `json:"salt"`
+		Data   string `json:"data"`
+	}
+)
+
+const exportVersion = 1
+
+// Export writes a log as JSON Lines, with the private parts if they are wanted,
+// and returns how many leaves there were.
+func Export(ctx context.Context, w io.Writer, log Source, private bool) (int64, error) {
+	head, err := log.Head(ctx)
+	if err != nil {
+		return 0, err
+	}
+	out := bufio.NewWriterSize(w, 1<<16)
+	e := json.NewEncoder(out)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(exportHead{exportVersion, head.Origin, head.Size, private && head.Private}); err != nil {
+		return 0, err
+	}
+	for b, err := range log.Batches(ctx, head.Size) {
+		if err == nil && b.Load != nil {
+			err = b.Load(&b)
+		}
+		if err == nil {
+			err = exportBatch(e, &b, private && head.Private)
+		}
+		if err != nil {
+			return 0, err
+		}
+	}
+	return head.Size, errors.Join(exportEnd(ctx, e, log, head.Size), out.Flush())
+}
+
+func exportBatch(e *json.Encoder, b *Batch, private bool) error {
+	next := 0
+	for i := range b.Count {
+		n := b.First + i
+		line := exportLine{Leaf: &n}
+		if i < int64(len(b.Hashes)) {
+			line.Hash = &b.Hashes[i]
+		}
+		if next < len(b.Events) && b.Events[next].Leaf == n {
+			event := &b.Events[next]
+			next++
+			line.Event = string(event.Data)
+			for _, p := range event.Parts {
+				if private {
+					line.Private = append(line.Private, exportPart{p.Number, p.Person, p.Salt, string(p.Data)})
+				}
+			}
+		}
+		if err := e.Encode(line); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func exportEnd(ctx context.Context, e *json.Encoder, log Source, size int64) error {
+	tail, err := log.Tail(ctx, size)
+	if err != nil {
+		return err
+	}
+	for _, later := range tail {
+		if err := e.Encode(exportLine{Later: string(later.Data)}); err != nil {
+			return err
+		}
+	}
+	notes, err := log.Notes(ctx)
+	if err != nil || len(notes) == 0 {
+		return err
+	}
+	return e.Encode(exportLine{Checkpoint: string(notes[len(notes)-1].Text)})
+}
+
+// Exported is a log that was exported. It can be read once.
+type Exported struct {
+	in    *bufio.Reader
+	lines int64
+	head  Head
+	next  *exportLine // read, and not taken yet
+	later []Stored
+	note  []byte
+}
+
+// maxLine bounds a line of an export.
+const maxLine = 32 << 20
+
+// NewExported returns the log of an export.
+func NewExported(r io.Reader) *Exported { return &Exported{in: bufio.NewReaderSize(r, 1<<16)} }
+
+// line reads a line strictly.
+func (x *Exported) line(into any) error {
+	var text []byte
+	for {
+		piece, err := x.in.ReadSlice('\n')
+		text = append(text, piece...)
+		if len(text) > maxLine {
+			return x.wrong("it is too long")
+		}
+		if err == nil {
+			break
+		} else if errors.Is(err, io.EOF) && len(text) == 0 {
+			return io.EOF
+		} else if errors.Is(err, io.EOF) {
+			return x.wrong("it is cut off")
+		} else if !errors.Is(err, bufio.ErrBufferFull) {
+			return err
+		}
+	}
+	x.lines++
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	if err := d.Decode(into); err != nil {
+		return x.wrong("it is not as an export has it")
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return x.wrong("something follows on it")
+	}
+	return nil
+}
+
+func (x *Exported) wrong(why string) error {
+	return &Problem{Leaf: -1, Why: fmt.Sprintf("line %d of the export: %s", x.lines+1, why)}
+}
+
+// Head reads the first line.
+func (x *Exported) Head(context.Context) (Head, error) {
+	var h exportHead
+	err := x.line(&h)
+	if _, bad := errors.AsType[*Problem](err); errors.Is(err, io.EOF) || bad || err == nil && (h.Version == 0 || h.Size < 0) {
+		return Head{}, fault.New(fault.Invalid, "it is not an export of doorward audit export")
+	} else if err != nil {
+		return Head{}, err
+	}
+	if h.Version != exportVersion {
+		return Head{}, fault.New(fault.Invalid, "the export is of a later version of doorward")
+	}
+	x.head = Head{Origin: h.Origin, Size: h.Size, Private: h.Private}
+	return x.head, nil
+}
+
+// exportBatchSize is how many lines are held in memory at once.
+const exportBatchSize = 4096
+
+// Batches reads the lines of the leaves.
+func (x *Exported) Batches(ctx context.Context, size int64) iter.Seq2[Batch, error] {
+	return func(yield func(Batch, error) bool) {
+		for first := int64(0); first < size; first += exportBatchSize {
+			b := Batch{First: first, Count: min(size-first, exportBatchSize)}
+			for i := range b.Count {
+				err := ctx.Err()
+				if err == nil {
+					err = x.leaf(&b, first+i)
+				}
+				if err != nil {
+					yield(b, err)
+					return
+				}
+			}
+			if !yield(b, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (x *Exported) leaf(b *Batch, n int64) error {
+	var l exportLine
+	err := x.line(&l)
+	switch {
+	case errors.Is(err, io.EOF):
+		return &Problem{Leaf: n, Why: "the export ends here, before its checkpoint"}
+	case err != nil:
+		return err
+	case l.Leaf == nil || l.Hash == nil:
+		return &Problem{Leaf: n, Why: fmt.Sprintf("line %d of the export, which is to be that of this leaf, is another", x.lines)}
+	case *l.Leaf != n:
+		return &Problem{Leaf: n, Why: fmt.Sprintf("in its place the export has leaf %d", *l.Leaf)}
+	}
+	b.Hashes = append(b.Hashes, *l.Hash)
+	if l.Event == "" {
+		return nil
+	}
+	e := Stored{Leaf: n, Data: []byte(l.Event)}
+	for _, p := range l.Private {
+		e.Parts = append(e.Parts, StoredPart{p.Part, Private{p.Person, p.Salt, []byte(p.Data)}})
+	}
+	b.Events = append(b.Events, e)
+	return nil
+}
+
+// Tail reads what follows the leaves, to the end.
+func (x *Exported) Tail(context.Context, int64) ([]Stored, error) {
+	for {
+		var l exportLine
+		err := x.line(&l)
+		if errors.Is(err, io.EOF) {
+			if x.note == nil && x.head.Size > 0 {
+				return nil, &Problem{Leaf: x.head.Size - 1, Why: "the export ends here, before its checkpoint"}
+			}
+			return x.later, nil
+		}
+		switch {
+		case err != nil:
+			return nil, err
+		case x.note != nil || l.Leaf != nil:
+			return nil, x.wrong("something follows where the export should end")
+		case l.Checkpoint != "":
+			x.note = []byte(l.Checkpoint)
+		default:
+			x.later = append(x.later, Stored{Leaf: -1, Data: []byte(l.Later)})
+		}
+	}
+}
+
+// Notes returns the checkpoint of the last line.
+func (x *Exported) Notes(context.Context) ([]Note, error) {
+	if x.note == nil {
+		return nil, nil
+	}
+	return []Note{{x.head.Size, x.note}}, nil
+}
+
+// Erasures returns whom the log says to have erased, from an export or from the
+// lines of a sink: JSON Lines in which the bytes of an event, or the event itself,
+// stand.
+func Erasures(r io.Reader) (persons []string, err error) {
+	seen := map[string]bool{}
+	x := NewExported(r)
+	for {
+		var raw json.RawMessage
+		err := x.line(&raw)
+		if errors.Is(err, io.EOF) {
+			return persons, nil
+		} else if err != nil {
+			return nil, err
+		}
+		var wrapped exportLine
+		data := []byte(raw)
+		if json.Unmarshal(raw, &wrapped) == nil && wrapped.Event+wrapped.Later != "" {
+			data = []byte(wrapped.Event + wrapped.Later)
+		}
+		var l Leaf
+		if json.Unmarshal(data, &l) != nil {
+			continue // a line of another kind
+		}
+		if person, ok := l.Erased(); ok && !seen[person] {
+			seen[person] = true
+			persons = append(persons, person)
+		}
+	}
+}

@@ -1,0 +1,337 @@
+package audit
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/mod/sumdb/note"
+
+	"github.com/doorward/doorward/internal/clock"
+	"github.com/doorward/doorward/internal/fault"
+)
+
+// Head is what a log says of itself before it is read.
+type Head struct {
+	Origin  string
+	Size    int64   // how many leaves there are
+	Sizes   []int64 // those at which there are checkpoints
+	Private bool    // private parts are there
+}
+
+// Note is a signed checkpoint as it is kept, and the size it is kept under.
+type Note struct {
+	Size int64
+	Text []byte
+}
+
+// Source is what Verify reads: a database, or an export. A *Problem as an error says
+// what is wrong with it.
+type Source interface {
+	Head(context.Context) (Head, error)
+	// Batches passes the first so many leaves, in pieces of any size.
+	Batches(ctx context.Context, size int64) iter.Seq2[Batch, error]
+	// Notes returns the checkpoints, from the smallest. It is called last.
+	Notes(context.Context) ([]Note, error)
+	// Tail returns the events that came after so many leaves, with or without a
+	// leaf, of the two actions that excuse what is missing.
+	Tail(ctx context.Context, size int64) ([]Stored, error)
+}
+
+// strays is a Source that can hold what belongs to no event.
+type strays interface {
+	// Strays returns the id of an event that is not there and has private parts,
+	// or an empty string.
+	Strays(context.Context) (string, error)
+}
+
+// VerifyOptions say what a log is held against.
+type VerifyOptions struct {
+	Keys  []note.Verifier // whoever may have signed
+	Since []byte          // a checkpoint that was kept elsewhere; nil for none
+}
+
+// Report is what Verify found.
+type Report struct {
+	Origin      string
+	Size        int64       // leaves
+	Events      int64       // those whose bytes are there
+	Erased      int64       // private parts that were erased
+	Checkpoints int         // that agree with the tree
+	Newest      *Checkpoint // nil for a log without leaves
+	Since       *Checkpoint // the one of the options
+	Problem     *Problem    // nil: all is proved
+}
+
+// claims are what events say that may be missing.
+type claims struct {
+	erased  map[string]erasure
+	retired int64
+}
+
+// erasure is when a person was erased last.
+type erasure struct{ leaf, time int64 }
+
+func (c *claims) add(n int64, l Leaf) {
+	if person, ok := l.Erased(); ok {
+		if c.erased == nil {
+			c.erased = map[string]erasure{}
+		}
+		was := c.erased[person]
+		c.erased[person] = erasure{max(was.leaf, n), max(was.time, clock.Micro(l.time))}
+	}
+	if until, ok := l.retired(); ok && until <= n {
+		c.retired = max(c.retired, until)
+	}
+}
+
+func (c *claims) join(o claims) {
+	for person, e := range o.erased {
+		if c.erased == nil {
+			c.erased = map[string]erasure{}
+		}
+		was := c.erased[person]
+		c.erased[person] = erasure{max(was.leaf, e.leaf), max(was.time, e.time)}
+	}
+	c.retired = max(c.retired, o.retired)
+}
+
+// erasureTakes is how much later than its event an erasure may still reach what
+// others write at the same time.
+const erasureTakes = time.Minute
+
+// excuse reports whether a part may be missing: its person was erased after it
+// was written.
+func (c *claims) excuse(a absence) bool {
+	e, ok := c.erased[a.person]
+	return ok && a.person != "" && (a.Leaf <= e.leaf || a.time <= e.time+erasureTakes.Microseconds())
+}
+
+// verification is one run of Verify.
+type verification struct {
+	Report
+	log     Source
+	head    Head
+	tree    Tree
+	wanted  map[int64]bool // sizes whose root is to be kept
+	roots   map[int64]Hash
+	claims  claims
+	missing []absence
+	first   int64 // the first leaf whose event is there, or -1
+	tiles   error // the first tile that does not follow
+}
+
+// Verify proves that a log is what it was at each checkpoint that is known of it.
+// The error says that it could not be read; what is wrong with it is in the
+// report.
+func Verify(ctx context.Context, log Source, o VerifyOptions) (Report, error) {
+	v := &verification{log: log, first: -1, wanted: map[int64]bool{}, roots: map[int64]Hash{}}
+	err := v.run(ctx, o)
+	if p, ok := errors.AsType[*Problem](err); ok {
+		v.Problem, err = p, nil
+	}
+	return v.Report, err
+}
+
+func (v *verification) run(ctx context.Context, o VerifyOptions) (err error) {
+	if v.head, err = v.log.Head(ctx); err != nil {
+		return err
+	}
+	v.Origin, v.Size = v.head.Origin, v.head.Size
+	if o.Since != nil {
+		since, err := OpenCheckpoint(o.Since, o.Keys)
+		if err != nil {
+			return fault.New(fault.Invalid, "the checkpoint that was kept elsewhere: %v", err)
+		}
+		if since.Origin != v.Origin {
+			return fault.New(fault.Invalid, "the checkpoint that was kept elsewhere is of the log %s, and this is %s", since.Origin, v.Origin)
+		}
+		v.Since = &since.Checkpoint
+		v.wanted[since.Size] = true
+	}
+	for _, size := range append(v.head.Sizes, v.head.Size) {
+		v.wanted[size] = true
+	}
+	stray := v.strays(ctx)
+	if err := v.scan(ctx); err != nil {
+		return err
+	}
+	tail, err := v.log.Tail(ctx, v.Size)
+	if err != nil {
+		return err
+	}
+	return v.judge(ctx, tail, o, stray)
+}
+
+// strays looks for what belongs to no event, meanwhile.
+func (v *verification) strays(ctx context.Context) func() error {
+	s, ok := v.log.(strays)
+	if !ok {
+		return func() error { return nil }
+	}
+	done := make(chan error, 1)
+	go func() {
+		event, err := s.Strays(ctx)
+		if err == nil && event != "" {
+			err = &Problem{Leaf: -1, Event: event, Why: fmt.Sprintf("there are private parts of an event %.40q, which is not there", event)}
+		}
+		done <- err
+	}()
+	return func() error { return <-done }
+}
+
+// scan reads the whole log and builds its tree anew. Past the first problem it
+// only gathers what events say that may be missing.
+func (v *verification) scan(ctx context.Context) error {
+	for b, err := range checked(v.log.Batches(ctx, v.Size), v.head.Private) {
+		if err != nil {
+			return err
+		}
+		v.claims.join(b.claims)
+		if v.Problem != nil {
+			continue
+		}
+		v.Problem = b.problem
+		v.missing = append(v.missing, b.missing...)
+		v.Events += int64(len(b.Events))
+		switch {
+		case v.first >= 0 && b.first != b.First && v.Problem == nil:
+			v.Problem = &Problem{Leaf: b.First, Why: "the event is not there"}
+		case v.first < 0:
+			v.first = b.first
+		}
+		for _, hash := range b.leaves {
+			v.tree.Append(hash, func(t Tile) { v.tile(ctx, t) })
+			if v.wanted[v.tree.Size()] {
+				v.roots[v.tree.Size()] = v.tree.Root()
+			}
+		}
+	}
+	for _, t := range v.tree.Edge() {
+		v.tile(ctx, t)
+	}
+	return nil
+}
+
+// tile holds a tile that was built anew against the one that is kept. Those of
+// the leaves themselves were held against the events already.
+func (v *verification) tile(ctx context.Context, t Tile) {
+	kept, ok := v.log.(Tiles)
+	if !ok || t.Level == 0 || v.tiles != nil || v.Problem != nil {
+		return
+	}
+	hashes, err := kept.AuditTile(ctx, t.Level, t.N)
+	if fault.KindOf(err) == fault.NotFound {
+		err = &Problem{Leaf: -1, Why: fmt.Sprintf("the tile %d/%d of the tree is not there", t.Level, t.N)}
+	} else if err == nil && !bytes.HasPrefix(hashes, t.Hashes) {
+		err = &Problem{Leaf: -1, Why: fmt.Sprintf("the tile %d/%d of the tree does not follow from its leaves", t.Level, t.N)}
+	}
+	v.tiles = err
+}
+
+// judge says what the first problem is.
+func (v *verification) judge(ctx context.Context, tail []Stored, o VerifyOptions, stray func() error) error {
+	for i := range tail {
+		leaf, err := tail[i].Read()
+		if err == nil {
+			v.claims.add(max(tail[i].Leaf, v.Size), leaf)
+		}
+	}
+	first := v.first
+	if first < 0 {
+		first = v.Size
+	}
+	if first > v.claims.retired {
+		v.blame(&Problem{Leaf: v.claims.retired, Why: "the event is not there, and no event says that it was deleted when its time was over"})
+	}
+	for _, a := range v.missing {
+		if v.claims.excuse(a) {
+			v.Erased++
+		} else {
+			v.blame(&a.Problem)
+		}
+	}
+	if v.Problem != nil {
+		return v.Problem
+	}
+	if err := errors.Join(v.tiles, stray()); err != nil {
+		return err
+	}
+	return v.notes(ctx, o)
+}
+
+// blame notes a problem if it is the first.
+func (v *verification) blame(p *Problem) {
+	if v.Problem == nil || v.Problem.Leaf >= 0 && p.Leaf < v.Problem.Leaf {
+		v.Problem = p
+	}
+}
+
+// notes holds the tree against its checkpoints, from the smallest: the first that
+// does not agree bounds where the log was altered.
+func (v *verification) notes(ctx context.Context, o VerifyOptions) error {
+	notes, err := v.log.Notes(ctx)
+	if err != nil {
+		return err
+	}
+	opened, err := openAll(notes, o.Keys)
+	if err != nil {
+		return err
+	}
+	if v.Since != nil {
+		opened = append(opened, *v.Since)
+		slices.SortStableFunc(opened, func(a, b Checkpoint) int { return int(a.Size - b.Size) })
+	}
+	proved := int64(0)
+	for _, c := range opened {
+		switch root, ok := v.roots[c.Size]; {
+		case c.Origin != v.Origin:
+			return &Problem{Leaf: -1, Why: fmt.Sprintf("the checkpoint of %d leaves is of the log %.80q", c.Size, c.Origin)}
+		case c.Size > v.Size:
+			return &Problem{Leaf: v.Size, Why: fmt.Sprintf("the log ends here, and a checkpoint says that it had %d leaves: the last were dropped", c.Size)}
+		case c.Size > 0 && (!ok || root != c.Root):
+			return &Problem{Leaf: proved, Why: fmt.Sprintf("the tree of %d leaves is not that of its checkpoint: one of the events from leaf %d to %d was altered, dropped or put there, and the tree with it", c.Size, proved, c.Size-1)}
+		}
+		proved = c.Size
+		v.Checkpoints++
+		v.Newest = &c
+	}
+	if v.Size > 0 && proved != v.Size {
+		return &Problem{Leaf: proved, Why: fmt.Sprintf("no checkpoint covers the events from here on: the newest is of %d leaves, and there are %d", proved, v.Size)}
+	}
+	return nil
+}
+
+// openAll verifies the signatures of checkpoints, on all processors.
+func openAll(notes []Note, keys []note.Verifier) ([]Checkpoint, error) {
+	opened, errs := make([]Checkpoint, len(notes)), make([]error, len(notes))
+	var work sync.WaitGroup
+	workers := runtime.GOMAXPROCS(0)
+	for w := range workers {
+		work.Go(func() {
+			for i := w; i < len(notes); i += workers {
+				signed, err := OpenCheckpoint(notes[i].Text, keys)
+				if err == nil && signed.Size != notes[i].Size {
+					err = fmt.Errorf("it is of %d leaves", signed.Size)
+				}
+				if err != nil {
+					errs[i] = &Problem{Leaf: -1, Why: fmt.Sprintf("the checkpoint of %d leaves: %v", notes[i].Size, err)}
+				}
+				opened[i] = signed.Checkpoint
+			}
+		})
+	}
+	work.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return nil, err
+		}
+	}
+	return opened, nil
+}
