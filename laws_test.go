@@ -28,9 +28,11 @@ var reveals = map[string]int{
 	"internal/issue":   2, // parsing a refresh token, to renew and to sign out
 	"internal/mail":    1, // the mail server's password, to sign in there
 	"internal/secret":  3, // Equal, which compares in constant time, and the reading of the master key
-	"internal/server":  1, // the database's address, which may hold its password
+	"internal/server":  2, // the database's address, which may hold its password; an access token from a cookie, to be verified
+	"internal/session": 1, // parsing a session's cookie
 	"internal/sink":    1, // the secret of webhooks, which their requests are signed with
 	"internal/signin":  2, // the answer to a sign-in: both tokens
+	"internal/web":     2, // cookies: writing them, and reading that of the device
 }
 
 func TestReveals(t *testing.T) {
