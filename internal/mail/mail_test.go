@@ -123,7 +123,7 @@ func TestConnectionIsProved(t *testing.T) {
 		"plain where TLS is asked":    func() *office { o := open(t, None, signed("hunter2")); o.TLS = Implicit; return o },
 		"TLS 1.1": func() *office {
 			o := open(t, STARTTLS, signed("hunter2"))
-			o.server.TLSConfig = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11} //nolint:gosec // it is what must be refused
+			o.server.TLSConfig = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}
 			return o
 		},
 	} {
@@ -138,7 +138,7 @@ func TestConnectionIsProved(t *testing.T) {
 				if o.TLS == Implicit {
 					l = tls.NewListener(l, o.server.TLSConfig)
 				}
-				go o.server.Serve(l) //nolint:errcheck // it ends with the test
+				go o.server.Serve(l)
 			}
 			err := carry(t, o.carrier(t), sample)
 			if err == nil || errors.Is(err, outbox.ErrRefused) {

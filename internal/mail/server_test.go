@@ -99,7 +99,7 @@ func open(t *testing.T, manner string, change ...func(*office)) *office {
 	if manner == Implicit {
 		l = tls.NewListener(l, o.server.TLSConfig)
 	}
-	go o.server.Serve(l) //nolint:errcheck // it ends with the test
+	go o.server.Serve(l)
 	t.Cleanup(func() { o.server.Close() })
 	return o
 }

@@ -7,15 +7,35 @@ import "strings"
 type sign struct{ has, name string }
 
 var browsers = []sign{
-	{"Edg/", "Edge"}, {"EdgA/", "Edge"}, {"EdgiOS/", "Edge"}, {"OPR/", "Opera"}, {"Vivaldi/", "Vivaldi"}, {"SamsungBrowser/", "Samsung Internet"},
-	{"Firefox/", "Firefox"}, {"FxiOS/", "Firefox"}, {"CriOS/", "Chrome"}, {"Chrome/", "Chrome"}, {"Safari/", "Safari"},
-	{"curl/", "curl"}, {"Wget/", "Wget"}, {"python-requests/", "a Python program"}, {"Python-urllib/", "a Python program"},
-	{"Go-http-client/", "a Go program"}, {"okhttp/", "an Android app"}, {"node", "a Node.js program"},
+	{"Edg/", "Edge"},
+	{"EdgA/", "Edge"},
+	{"EdgiOS/", "Edge"},
+	{"OPR/", "Opera"},
+	{"Vivaldi/", "Vivaldi"},
+	{"SamsungBrowser/", "Samsung Internet"},
+	{"Firefox/", "Firefox"},
+	{"FxiOS/", "Firefox"},
+	{"CriOS/", "Chrome"},
+	{"Chrome/", "Chrome"},
+	{"Safari/", "Safari"},
+	{"curl/", "curl"},
+	{"Wget/", "Wget"},
+	{"python-requests/", "a Python program"},
+	{"Python-urllib/", "a Python program"},
+	{"Go-http-client/", "a Go program"},
+	{"okhttp/", "an Android app"},
+	{"node", "a Node.js program"},
 }
 
 var systems = []sign{
-	{"iPhone", "iPhone"}, {"iPad", "iPad"}, {"Android", "Android"}, {"Windows", "Windows"}, {"CrOS", "ChromeOS"},
-	{"Mac OS X", "macOS"}, {"Linux", "Linux"}, {"FreeBSD", "FreeBSD"},
+	{"iPhone", "iPhone"},
+	{"iPad", "iPad"},
+	{"Android", "Android"},
+	{"Windows", "Windows"},
+	{"CrOS", "ChromeOS"},
+	{"Mac OS X", "macOS"},
+	{"Linux", "Linux"},
+	{"FreeBSD", "FreeBSD"},
 }
 
 // browser says in words what a user agent tells (RFC 9110, Section 10.1.5), like

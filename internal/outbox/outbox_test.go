@@ -267,8 +267,10 @@ func TestHangingCarrier(t *testing.T) {
 func TestStopDoesNotWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newShelf(letter("u"))
-		service := NewService(Parts{Store: s, Clock: clock.Wall(), Log: slog.New(slog.DiscardHandler), Issuer: "https://a.example",
-			Carrier: CarrierFunc(func(ctx context.Context, _ Mail) error { <-ctx.Done(); return ctx.Err() })})
+		service := NewService(Parts{
+			Store: s, Clock: clock.Wall(), Log: slog.New(slog.DiscardHandler), Issuer: "https://a.example",
+			Carrier: CarrierFunc(func(ctx context.Context, _ Mail) error { <-ctx.Done(); return ctx.Err() }),
+		})
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan time.Time)
 		go func() { service.Run(ctx); done <- time.Now() }()
@@ -323,6 +325,22 @@ func TestStoreDown(t *testing.T) {
 		synctest.Wait()
 		if carried != 1 || s.left() != 0 {
 			t.Errorf("carried %d, left %d", carried, s.left())
+		}
+	})
+}
+
+// A letter of a kind that this version does not know is left for one that does:
+// both may run on one database for a while.
+func TestUnknownKindWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := letter("u")
+		l.Kind = "later.version"
+		s := newShelf(l)
+		log := run(t, s, CarrierFunc(func(context.Context, Mail) error { t.Error("it was sent"); return nil }))
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if s.left() != 1 || !strings.Contains(log.String(), "tried again") {
+			t.Errorf("%d are left; the log says\n%s", s.left(), log)
 		}
 	})
 }
