@@ -17,7 +17,7 @@ import (
 func (p *program) audit() *cobra.Command {
 	return group("audit", "The audit log", `The audit log: who did what, to whom, when, from where, and how it ended. To read
 it is an event of the log too.`,
-		p.auditList(), p.auditTail())
+		p.auditList(), p.auditTail(), p.auditVerify(), p.auditExport(), p.auditKey(), p.auditErase())
 }
 
 // eventFilter is a filter of the log, as flags give it.

@@ -261,31 +261,70 @@ func (x *Exported) Notes(context.Context) ([]Note, error) {
 }
 
 // Erasures returns whom the log says to have erased, from an export or from the
-// lines of a sink: JSON Lines in which the bytes of an event, or the event itself,
-// stand.
+// lines of a sink: JSON Lines with an event, as an object or as its bytes.
 func Erasures(r io.Reader) (persons []string, err error) {
 	seen := map[string]bool{}
+	err = NewExported(r).each(func(line keptLine) {
+		var text string
+		data := []byte(line.Event)
+		if json.Unmarshal(line.Event, &text) == nil {
+			data = []byte(text)
+		}
+		for _, d := range [][]byte{data, line.Bytes, []byte(line.Later)} {
+			var l Leaf
+			if json.Unmarshal(d, &l) != nil {
+				continue // a line of another kind
+			}
+			if person, ok := l.Erased(); ok && !seen[person] {
+				seen[person] = true
+				persons = append(persons, person)
+			}
+		}
+	})
+	return persons, err
+}
+
+// LastCheckpoint returns the signed note of a file: the file itself, or the last
+// one in an export or in the lines of a sink.
+func LastCheckpoint(r io.Reader) (note []byte, err error) {
 	x := NewExported(r)
+	if begin, err := x.in.Peek(1); err == nil && begin[0] != '{' {
+		return io.ReadAll(io.LimitReader(x.in, maxCheckpoint+1))
+	}
+	err = x.each(func(line keptLine) {
+		if line.Checkpoint != "" {
+			note = []byte(line.Checkpoint)
+		}
+	})
+	if err == nil && note == nil {
+		err = fault.New(fault.Invalid, "there is no checkpoint in the file")
+	}
+	return note, err
+}
+
+// keptLine is a line of an export or a sink.
+type keptLine struct {
+	Event      json.RawMessage `json:"event"`
+	Bytes      []byte          `json:"bytes"`
+	Later      string          `json:"later"`
+	Checkpoint string          `json:"checkpoint"`
+}
+
+// each reads the lines that are JSON objects of this form, and passes by others.
+func (x *Exported) each(f func(keptLine)) error {
 	for {
 		var raw json.RawMessage
 		err := x.line(&raw)
 		if errors.Is(err, io.EOF) {
-			return persons, nil
+			return nil
+		} else if p, ok := errors.AsType[*Problem](err); ok {
+			return fault.New(fault.Invalid, "%s", p.Why)
 		} else if err != nil {
-			return nil, err
+			return err
 		}
-		var wrapped exportLine
-		data := []byte(raw)
-		if json.Unmarshal(raw, &wrapped) == nil && wrapped.Event+wrapped.Later != "" {
-			data = []byte(wrapped.Event + wrapped.Later)
-		}
-		var l Leaf
-		if json.Unmarshal(data, &l) != nil {
-			continue // a line of another kind
-		}
-		if person, ok := l.Erased(); ok && !seen[person] {
-			seen[person] = true
-			persons = append(persons, person)
+		var l keptLine
+		if json.Unmarshal(raw, &l) == nil {
+			f(l)
 		}
 	}
 }
