@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
-	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -37,6 +35,7 @@ type examination struct {
 	*program
 	c        config.Config
 	online   bool
+	proof    string // that it reads the server's keys
 	findings []finding
 }
 
@@ -59,7 +58,7 @@ secrets. The exit code is 1 if something is wrong; a warning is not.`, `
 doorward doctor
 doorward doctor --online --config /etc/doorward/doorward.yaml`,
 		nil, func(c *cobra.Command, _ []string) error { return e.run(c.Context()) })
-	c.Flags().BoolVar(&e.online, "online", false, "also ask the server at the issuer whether it is ready, and sign in to the mail server")
+	c.Flags().BoolVar(&e.online, "online", false, "also ask the server at the issuer, through the proxy if there is one, and sign in to the mail server")
 	return c
 }
 
@@ -123,20 +122,6 @@ func (e *examination) report(values []config.Value) error {
 		return err
 	}
 	return errShown
-}
-
-// choices looks at settings that are allowed and seldom wise.
-func (e *examination) choices() {
-	c := e.c
-	if c.Tokens.AccessTTL > time.Hour {
-		e.warn("tokens.access_ttl", "an hour or less is usual: what only verifies offline accepts a revoked token until it expires", "access tokens live for %s", c.Tokens.AccessTTL)
-	}
-	if c.Tokens.RotationGrace > 0 {
-		e.warn("tokens.rotation_grace", "0s is strict", "for %s after its use, a refresh token is good for one more", c.Tokens.RotationGrace)
-	}
-	if c.Log.Level < slog.LevelInfo {
-		e.warn("log.level", "info is enough in production", "it logs at debug")
-	}
 }
 
 // master looks at the master key, and reports whether it can be used.
@@ -215,7 +200,9 @@ func (e *examination) schema(ctx context.Context, s *store.Store) bool {
 		if info, err := os.Stat(e.c.Database.Path); err == nil && info.Mode().Perm()&0o077 != 0 {
 			e.warn("database", "chmod 600 it, and the files beside it", "%s can be read by other users of the machine (mode %04o)", e.c.Database.Path, info.Mode().Perm())
 		}
+		e.space(filepath.Dir(e.c.Database.Path))
 	}
+	e.beyond(a)
 	lacks, err := s.Pending(ctx)
 	switch {
 	case err != nil:
@@ -227,26 +214,4 @@ func (e *examination) schema(ctx context.Context, s *store.Store) bool {
 	}
 	e.ok("schema", "up to date")
 	return true
-}
-
-// server asks the server whether it is ready.
-func (e *examination) server(ctx context.Context) {
-	client := http.Client{Timeout: 5 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	url := e.c.Issuer.String() + "/readyz"
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		e.wrong("server", "", "%v", err)
-		return
-	}
-	answer, err := client.Do(r)
-	if err != nil {
-		e.wrong("server", "does it run, and does the issuer's name lead to it?", "%v", err)
-		return
-	}
-	defer answer.Body.Close()
-	if answer.StatusCode != http.StatusOK {
-		e.wrong("server", "look at its log", "%s answered %s", url, answer.Status)
-		return
-	}
-	e.ok("server", "%s is ready", e.c.Issuer)
 }

@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"time"
 
@@ -12,10 +10,7 @@ import (
 	"github.com/doorward/doorward/internal/server"
 )
 
-const (
-	oldKey      = 90 * 24 * time.Hour
-	soonExpires = 14 * 24 * time.Hour
-)
+const oldKey = 90 * 24 * time.Hour
 
 // contents looks at what is in the database.
 func (e *examination) contents(ctx context.Context, k *server.Core) {
@@ -33,6 +28,8 @@ func (e *examination) contents(ctx context.Context, k *server.Core) {
 		return
 	}
 	e.signing(k, e.began)
+	e.issued(ctx, k)
+	e.proof = k.DoctorProof()
 }
 
 // signing looks at the keys that sign.
@@ -70,53 +67,5 @@ func (e *examination) signing(k *server.Core, now time.Time) {
 	}
 	if ahead := e.c.Signing.PublishAhead; ahead < provider.KeysMaxAge {
 		e.warn("signing.publish_ahead", fmt.Sprintf("give it %s or more", provider.KeysMaxAge), "a new key signs after %s, and APIs may cache the published keys for %s", ahead, provider.KeysMaxAge)
-	}
-}
-
-// reach looks at whether clients can come in as the issuer says.
-func (e *examination) reach() {
-	c := e.c
-	if c.Issuer.Scheme == "http" {
-		e.warn("issuer", "fine for a trial; a real server has an https issuer", "%s is for this machine alone", c.Issuer)
-		return
-	}
-	if c.TLS.Cert != "" {
-		e.certificate()
-		return
-	}
-	if len(c.TrustedProxies) == 0 {
-		e.wrong("issuer", "give tls.cert and tls.key, or name the proxy that speaks TLS in trusted_proxies",
-			"%s is https, but the server speaks plain HTTP and trusts no proxy: it would refuse every request", c.Issuer)
-		return
-	}
-	e.ok("issuer", "%s, by a proxy that speaks TLS", c.Issuer)
-}
-
-// certificate looks at the certificate that the server would show.
-func (e *examination) certificate() {
-	const about = "tls.cert"
-	pair, err := tls.LoadX509KeyPair(e.c.TLS.Cert, e.c.TLS.Key)
-	if err != nil {
-		e.wrong(about, "serve refuses to start", "%v", err)
-		return
-	}
-	leaf, err := x509.ParseCertificate(pair.Certificate[0])
-	if err != nil {
-		e.wrong(about, "", "%v", err)
-		return
-	}
-	host := e.c.Issuer.Hostname()
-	left := leaf.NotAfter.Sub(e.began)
-	switch {
-	case leaf.VerifyHostname(host) != nil:
-		e.wrong(about, "get one that does", "the certificate does not name the issuer's host, %s", host)
-	case left < 0:
-		e.wrong(about, "get a new one; the server reads it again by itself", "the certificate ended at %s", moment(leaf.NotAfter, ""))
-	case leaf.NotBefore.After(e.began):
-		e.wrong(about, "is this machine's clock right?", "the certificate begins at %s", moment(leaf.NotBefore, ""))
-	case left < soonExpires:
-		e.warn(about, "get a new one; the server reads it again by itself", "the certificate ends at %s", moment(leaf.NotAfter, ""))
-	default:
-		e.ok(about, "the certificate for %s ends at %s", host, moment(leaf.NotAfter, ""))
 	}
 }

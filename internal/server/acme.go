@@ -30,7 +30,7 @@ func (s *Server) acmeConfig() *tls.Config {
 	}
 	m := &autocert.Manager{
 		Prompt: autocert.AcceptTOS, Email: s.Config.TLS.ACMEEmail, HostPolicy: autocert.HostWhitelist(names...),
-		Cache:  certificateCache{s.Store, func() (*secret.Sealer, error) { return sealer(s.Config) }},
+		Cache:  s.certificates(),
 		Client: &acme.Client{DirectoryURL: s.Config.TLS.ACMEDirectory, UserAgent: "doorward", HTTPClient: &http.Client{Timeout: 30 * time.Second}},
 	}
 	told := &troubles{log: s.Log}
@@ -89,6 +89,10 @@ type certificateCache struct {
 }
 
 var _ autocert.Cache = certificateCache{}
+
+func (k *Core) certificates() certificateCache {
+	return certificateCache{k.Store, func() (*secret.Sealer, error) { return sealer(k.Config) }}
+}
 
 // Get returns what is kept under a name, or autocert.ErrCacheMiss. What cannot be
 // opened is an error and not a miss: a new account would be made for it.

@@ -4,6 +4,8 @@ import (
 	"crypto/tls"
 	"log/slog"
 
+	"golang.org/x/crypto/acme/autocert"
+
 	"github.com/doorward/doorward/internal/admin"
 	"github.com/doorward/doorward/internal/provider"
 	"github.com/doorward/doorward/internal/signin"
@@ -35,3 +37,6 @@ func TLSFrom(cert, key string, log *slog.Logger) (*tls.Config, error) {
 	f := &certificateFiles{cert: cert, key: key, log: log}
 	return tlsConfig([]string{"localhost"}, f.get), f.read()
 }
+
+// CertificateCache returns where certificates from an authority are kept.
+func (k *Core) CertificateCache() autocert.Cache { return k.certificates() }

@@ -33,6 +33,9 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request) error {
 	if s.draining.Load() {
 		fail("serving", "it is stopping")
 	}
+	if s.isDoctor(r) {
+		checks[SeenAddress] = s.seen(r)
+	}
 	return web.JSON(w, status, checks)
 }
 

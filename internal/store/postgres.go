@@ -6,6 +6,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"net/netip"
 	"net/url"
 	"runtime"
 	"strconv"
@@ -199,7 +200,14 @@ func (p *postgresDB) about(ctx context.Context) (Settings, error) {
 	}
 	a.Durable = fsync == "on" && commit != "off" && pages == "on"
 	a.Why = fmt.Sprintf("fsync=%s synchronous_commit=%s full_page_writes=%s", fsync, commit, pages)
-	return a, nil
+	var private bool
+	var address string
+	err := p.db.QueryRowContext(ctx, `SELECT clock_timestamp(), COALESCE((SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()), false), COALESCE(host(inet_server_addr()), '')`).
+		Scan(&a.At, &private, &address)
+	if ip, notIP := netip.ParseAddr(address); notIP == nil && !ip.IsLoopback() && !private {
+		a.Plain = address
+	}
+	return a, err
 }
 
 func (p *postgresDB) close() error {

@@ -104,6 +104,11 @@ type Settings struct {
 	Version string
 	Durable bool   // an acknowledged write survives a loss of power
 	Why     string // which setting says so
+	// At is what the database's clock says; zero where it is this machine's.
+	At time.Time
+	// Plain is the address of a server on another machine that is spoken to without
+	// TLS; else empty.
+	Plain string
 }
 
 // About asks the database for its settings.

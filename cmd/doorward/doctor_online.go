@@ -1,0 +1,188 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/doorward/doorward/internal/server"
+	"github.com/doorward/doorward/internal/web"
+)
+
+// clocksApart is by how much clocks may differ before tokens are refused.
+const clocksApart = server.Leeway / 2
+
+// nobodys is an address of nobody (RFC 5737), to see whether a proxy passes on what
+// a client claims.
+const nobodys = "192.0.2.123"
+
+// live is the server as the doctor reaches it: as clients do, by the issuer.
+type live struct {
+	*examination
+	url    string
+	client http.Client
+}
+
+// server asks the server, through whatever stands before it.
+func (e *examination) server(ctx context.Context) {
+	l := live{e, e.c.Issuer.String(), http.Client{
+		Timeout: 5 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
+	answer, body, err := l.ask(ctx, http.MethodGet, "/readyz", server.DoctorHeader, l.proof)
+	if err != nil {
+		l.wrong("server", "does it run, does the issuer's name lead to it, and is its certificate good?", "%v", err)
+		return
+	}
+	if answer.StatusCode != http.StatusOK {
+		l.wrong("server", "look at its log", "%s/readyz answered %s", l.url, answer.Status)
+	} else {
+		l.ok("server", "%s is ready", l.url)
+	}
+	l.date(answer)
+	l.host(ctx)
+	l.origin(ctx, body)
+	l.cookies(ctx)
+}
+
+func (l *live) ask(ctx context.Context, method, path string, headers ...string) (*http.Response, []byte, error) {
+	r, err := http.NewRequestWithContext(ctx, method, l.url+path, nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	for i := 0; i < len(headers); i += 2 {
+		if headers[i+1] != "" {
+			r.Header.Set(headers[i], headers[i+1])
+		}
+	}
+	answer, err := l.client.Do(r)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(answer.Body, 64<<10))
+	return answer, body, err
+}
+
+// date compares the server's clock with this one.
+func (l *live) date(answer *http.Response) {
+	at, err := http.ParseTime(answer.Header.Get("Date"))
+	if err != nil {
+		l.warn("clock", "", "the server's answer has no date")
+		return
+	}
+	l.apart("the server", at, time.Second) // it is told in whole seconds
+}
+
+// apart tells whether another clock differs from this machine's.
+func (e *examination) apart(whose string, at time.Time, coarse time.Duration) {
+	off := time.Since(at).Round(time.Second).Abs()
+	if off > clocksApart+coarse {
+		e.wrong("clock", "set both clocks (NTP): tokens are taken with clocks up to "+server.Leeway.String()+" apart", "that of %s and this machine's are %s apart", whose, off)
+		return
+	}
+	e.ok("clock", "that of %s agrees with this machine's", whose)
+}
+
+// host looks at whether the Host header arrives as clients send it, and whether the
+// server knows that they came by https.
+func (l *live) host(ctx context.Context) {
+	const about = "proxy"
+	answer, body, err := l.ask(ctx, http.MethodGet, "/.well-known/oauth-authorization-server")
+	if err != nil {
+		l.wrong(about, "", "%v", err)
+		return
+	}
+	var said struct{ Issuer string }
+	_ = json.Unmarshal(body, &said) // then it names no issuer
+	switch {
+	case answer.StatusCode == http.StatusMisdirectedRequest:
+		l.wrong(about, "let the proxy pass on Host as it is (nginx: proxy_set_header Host $host)", "the server is asked for another host than %s", l.c.Issuer.Host)
+	case answer.StatusCode == http.StatusForbidden && l.c.Issuer.Scheme == "https":
+		l.wrong(about, "let the proxy set X-Forwarded-Proto, and name its address in trusted_proxies", "the server does not know that clients come by https, and refuses them")
+	case answer.StatusCode != http.StatusOK || said.Issuer != l.url:
+		l.wrong(about, "is it this server that answers there?", "%s/.well-known/oauth-authorization-server answered %s, for the issuer %q", l.url, answer.Status, said.Issuer)
+	case l.c.Issuer.Scheme == "https" && !loopbackHost(l.c.Issuer.Hostname()) && answer.Header.Get("Strict-Transport-Security") == "":
+		l.warn(about, "let the proxy pass on Strict-Transport-Security", "the header that keeps browsers to https does not arrive")
+	case answer.Header.Get("X-Content-Type-Options") != "nosniff" || answer.Header.Get("Content-Security-Policy") == "":
+		l.warn(about, "let the proxy pass on the headers of answers", "some of the headers that protect browsers do not arrive")
+	}
+}
+
+func loopbackHost(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
+}
+
+// origin looks at where the server believes that requests come from.
+func (l *live) origin(ctx context.Context, body []byte) {
+	const about = "proxy"
+	if l.proof == "" {
+		l.warn(about, "let doctor read the database first", "the server tells where requests come from to the doctor alone, who proves himself by the keys in the database")
+		return
+	}
+	seen, ok := seenIn(body)
+	if !ok {
+		l.warn(about, "is it this server, with the same database, in this version?", "the server did not say where the doctor's request came from")
+		return
+	}
+	ours := web.Proxies(l.c.TrustedProxies)
+	if len(ours) > 0 && ours.Trust(seen) {
+		l.warn(about, "let the proxy set X-Forwarded-For; if doctor runs beside the proxy, run it from elsewhere to be sure", "the doctor's request seems to come from %s, which is one of trusted_proxies", seen)
+		return
+	}
+	_, body, err := l.ask(ctx, http.MethodGet, "/readyz", server.DoctorHeader, l.proof, "X-Forwarded-For", nobodys)
+	if claimed, ok := seenIn(body); err != nil || !ok {
+		l.warn(about, "", "the server did not say where the doctor's second request came from: %v", err)
+	} else if claimed.String() == nobodys {
+		l.wrong(about, "let the proxy set X-Forwarded-For itself, or add to it", "whoever claims an address in X-Forwarded-For is believed: limits by address mean nothing")
+	} else {
+		l.ok(about, "clients come by %s from their own addresses; this one from %s", l.c.Issuer.Scheme, seen)
+	}
+}
+
+func seenIn(body []byte) (netip.Addr, bool) {
+	var said map[string]string
+	if json.Unmarshal(body, &said) != nil {
+		return netip.Addr{}, false
+	}
+	a, err := netip.ParseAddr(said[server.SeenAddress])
+	return a, err == nil
+}
+
+// cookies looks at what arrives of a cookie: a sign-out of nobody, which the server
+// answers by taking its cookies back.
+func (l *live) cookies(ctx context.Context) {
+	const about = "cookies"
+	answer, _, err := l.ask(ctx, http.MethodPost, "/auth/logout", "Cookie", "doctor=1")
+	if err != nil {
+		l.wrong(about, "", "%v", err)
+		return
+	}
+	got := answer.Cookies()
+	if len(got) == 0 {
+		l.warn(about, "let the proxy pass on Set-Cookie", "%s/auth/logout set no cookie; it answered %s", l.url, answer.Status)
+		return
+	}
+	secure := l.c.Issuer.Scheme == "https"
+	for _, c := range got {
+		var lacks []string
+		for what, missing := range map[string]bool{
+			"HttpOnly": !c.HttpOnly, "Secure": secure && !c.Secure, "SameSite": c.SameSite == 0, "Path=/": c.Path != "/",
+			"the prefix __Host-": secure && !strings.HasPrefix(c.Name, "__Host-"), "a host of its own (it has a Domain)": c.Domain != "",
+		} {
+			if missing {
+				lacks = append(lacks, what)
+			}
+		}
+		if len(lacks) > 0 {
+			l.wrong(about, "does something on the way rewrite cookies?", "%s arrives without %s", c.Name, strings.Join(lacks, ", "))
+			return
+		}
+	}
+	l.ok(about, "%s", fmt.Sprintf("they arrive as they were set: %s", strings.Join(strings.Split(answer.Header.Get("Set-Cookie"), "; ")[1:], ", ")))
+}
