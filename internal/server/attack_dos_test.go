@@ -164,6 +164,7 @@ func TestAttackDOS006BodyCaps(t *testing.T) {
 			continue
 		}
 		path = strings.Replace(path, "/users/x", "/users/"+ann.ID, 1)
+		bodiless := line.Pattern == "POST /users/{id}/unlock" // what it is brought is not read, but bounded
 		limit, open := 64<<10, strings.HasPrefix(path, "/auth/")
 		if open {
 			limit = 16 << 10
@@ -173,7 +174,7 @@ func TestAttackDOS006BodyCaps(t *testing.T) {
 		}
 		auth := []string{"Authorization", "Bearer " + token}
 		body := func(n int) string { return `{"` + strings.Repeat("a", n-6) + `":1}` }
-		if a := s.Send(t, method, path, "application/json", body(limit-1), auth...); a.Status != http.StatusBadRequest {
+		if a := s.Send(t, method, path, "application/json", body(limit-1), auth...); a.Status != http.StatusBadRequest && !bodiless {
 			t.Errorf("%s at the cap: %d %s", line.Pattern, a.Status, a.Body)
 		}
 		if a := s.Send(t, method, path, "application/json", body(limit+1), auth...); a.Status != http.StatusRequestEntityTooLarge {
@@ -181,7 +182,9 @@ func TestAttackDOS006BodyCaps(t *testing.T) {
 		}
 		for name, headers := range map[string]string{"gzip": "Content-Encoding: gzip\r\n", "deflate": "Content-Encoding: deflate\r\n", "identity, gzip": "Content-Encoding: identity\r\nContent-Encoding: gzip\r\n"} {
 			request := method + " " + path + " HTTP/1.1\r\nHost: HOST\r\nConnection: close\r\nContent-Type: application/json\r\nAuthorization: Bearer " + token + "\r\n" + headers + "Content-Length: 2\r\n\r\n{}"
-			if got := answers(raw(t, s, request)); len(got) != 1 || got[0] != http.StatusUnsupportedMediaType {
+			if got := answers(raw(t, s, request)); bodiless {
+				continue
+			} else if len(got) != 1 || got[0] != http.StatusUnsupportedMediaType {
 				t.Errorf("%s, %s: %v", line.Pattern, name, got)
 			}
 		}

@@ -280,7 +280,7 @@ func TestAttackKM004BadKeysAtTheStart(t *testing.T) {
 		}
 		for what, statement := range map[string]string{
 			"a key that was altered":  "UPDATE signing_keys SET sealed = (SELECT sealed FROM peppers LIMIT 1)",
-			"a key of another's name": "UPDATE signing_keys SET id = 'other'",
+			"a key of another's name": "UPDATE signing_keys SET id = 'other' WHERE purpose = 'access'",
 		} {
 			if _, err := db.Exec(statement); err != nil {
 				t.Fatal(err)

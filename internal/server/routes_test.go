@@ -184,6 +184,9 @@ var matrix = map[string]row{
 		return map[string]any{"current_password": servertest.Password, "new_password": "another one of mine"}
 	}},
 
+	"GET /sessions":         {wants: signedIn(200)},
+	"DELETE /sessions/{id}": {wants: sessionCells(), path: (*call).session},
+
 	"GET /users":              {wants: admins(200, 200, 200)},
 	"POST /users":             {wants: admins(201, 201, 201), body: func(c *call) any { return map[string]any{"username": c.unique()} }},
 	"GET /users/{id}":         {wants: admins(200, 200, 404), path: (*call).user},

@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -185,6 +186,18 @@ func (s Site) contain(r *http.Request, a *answer, known *Request) {
 	s.Fail(a, r, known.Cause)
 }
 
+// causes returns what an error says, and what those say that led to it: a fault
+// tells its caller less than the log.
+func causes(err error) string {
+	text := err.Error()
+	for err = errors.Unwrap(err); err != nil; err = errors.Unwrap(err) {
+		if inner := err.Error(); !strings.Contains(text, inner) {
+			text += ": " + inner
+		}
+	}
+	return text
+}
+
 // line writes the one log line of a request. Neither the query nor a body is in
 // it; the path is, only where no route has it, and without what is long in it.
 func (s Site) line(r *http.Request, a *answer, known *Request) {
@@ -208,7 +221,7 @@ func (s Site) line(r *http.Request, a *answer, known *Request) {
 		attrs = append(attrs, slog.String("by", known.By.String()))
 	}
 	if known.Cause != nil {
-		attrs = append(attrs, slog.String("cause", bounded(known.Cause.Error(), 1024)))
+		attrs = append(attrs, slog.String("cause", bounded(causes(known.Cause), 1024)))
 	}
 	// Past the Logger, which would look up who called it: that is always this line.
 	line := slog.NewRecord(now, level, "request", 0)
