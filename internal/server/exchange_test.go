@@ -129,6 +129,7 @@ var (
 	constant = map[string]string{
 		"request_id": "request_id", "decision_id": "decision_id", "x": "x", "y": "y",
 		"created_at": "time", "updated_at": "time", "signed_in_at": "time", "granted_at": "time",
+		"used_at": "time", "expires_at": "time",
 	}
 )
 
@@ -163,6 +164,13 @@ func (m *masks) hide(t *testing.T, res *http.Response, body string) string {
 		m.learn(v)
 	}
 	m.names[res.Header.Get("X-Request-Id")] = "<request_id>"
+	for _, c := range res.Cookies() {
+		if _, known := m.names[c.Value]; !known && c.Value != "" {
+			name := strings.TrimPrefix(c.Name, "doorward_")
+			m.counts[name]++
+			m.names[c.Value] = fmt.Sprintf("<%s.%d>", name, m.counts[name])
+		}
+	}
 	if tag := res.Header.Get("ETag"); tag != "" && !strings.HasPrefix(tag, `"v`) && m.names[strings.Trim(tag, `"`)] == "" {
 		m.counts["etag"]++
 		m.names[strings.Trim(tag, `"`)] = fmt.Sprintf("<etag.%d>", m.counts["etag"])
@@ -187,5 +195,8 @@ func (m *masks) hide(t *testing.T, res *http.Response, body string) string {
 			text = strings.ReplaceAll(text, value, m.names[value])
 		}
 	}
-	return text
+	return lasts.ReplaceAllString(text, "${1}<seconds>")
 }
+
+// lasts is how long a cookie lasts that ends at a time, not after one.
+var lasts = regexp.MustCompile(`(doorward_refresh=<.*; Max-Age=)\d{6,}`)
