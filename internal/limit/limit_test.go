@@ -3,6 +3,7 @@ package limit_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -73,10 +74,8 @@ func TestSettlingOutlivesTheRequest(t *testing.T) {
 	if _, ok := h.guess(t, victim); ok {
 		t.Error("the lock is gone")
 	}
-	if _, err := h.Begin(ctx, victim); !errors.Is(err, context.Canceled) {
-		if fault.KindOf(err) != fault.Limited {
-			t.Errorf("after the request's end: %v", err)
-		}
+	if _, err := h.Begin(ctx, victim); fault.KindOf(err) != 0 || !errors.Is(err, context.Canceled) {
+		t.Errorf("after the request's end: %v", err)
 	}
 	if h.Lanes() != 0 {
 		t.Errorf("%d lanes are left", h.Lanes())
@@ -253,7 +252,75 @@ func TestClockWasAYearAhead(t *testing.T) {
 	if !h.enters(t, stranger) {
 		t.Error("it did not end a minute after it was found")
 	}
-	if first, err := h.First(t.Context(), "x", time.Hour); !first || err != nil {
-		t.Error(first, err)
+
+	// What was closed for good opens a week after somebody has tried.
+	h = newHouse(limit.Options{Hard: 5})
+	h.Move(year)
+	for range 5 {
+		h.guess(t, victim)
+	}
+	h.Move(-year)
+	if _, ok := h.guess(t, victim); ok {
+		t.Error("it is open")
+	}
+	if s, err := h.Locked(t.Context(), victim.Subject); s.Until != h.Now().Add(limit.Keep) || err != nil {
+		t.Errorf("Locked = %+v, %v", s, err)
+	}
+	h.Move(limit.Keep + time.Second)
+	if _, ok := h.guess(t, victim); !ok {
+		t.Error("a week later it is closed")
+	}
+}
+
+// An alarm that a clock raised which was ahead is none.
+func TestAlarmOfTomorrow(t *testing.T) {
+	t.Parallel()
+	h := newHouse(limit.Options{Global: limit.Rate{Times: 1, Per: time.Minute}})
+	spray := func() (judged int) {
+		for n := range 20 {
+			if _, ok := h.guess(t, limit.Attempt{Subject: "user:" + string(rune('a'+n)), Network: "192.0.2.1"}); ok {
+				judged++
+			}
+		}
+		return judged
+	}
+	h.Move(24 * time.Hour)
+	if n := spray(); n != 2 { // the second raises it
+		t.Errorf("%d were judged under the alarm", n)
+	}
+	h.Move(-24 * time.Hour)
+	if _, ok := h.guess(t, limit.Attempt{Subject: "user:x", Network: "192.0.2.1"}); !ok {
+		t.Error("the address is still at its end")
+	}
+	h.Move(2 * time.Minute)
+	h.Service = limit.NewService(h.store, h.Hands, slog.New(slog.DiscardHandler), limit.Options{})
+	if n := spray(); n != 10 {
+		t.Errorf("%d were judged after it, want 10", n)
+	}
+}
+
+// Attempts that were under way together, more than an address may have, make it
+// wait for one step longer, not for as many as they are.
+func TestOvershootIsForgotten(t *testing.T) {
+	t.Parallel()
+	h := newHouse(limit.Options{})
+	var tries []*limit.Try
+	begin := func(n int) (*limit.Try, error) {
+		return h.Begin(t.Context(), limit.Attempt{Subject: "user:" + string(rune('a'+n)), Network: "192.0.2.1"})
+	}
+	for n := range 60 {
+		try, err := begin(n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tries = append(tries, try)
+	}
+	for _, try := range tries {
+		if _, err := try.Failed(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := begin(61); after(t, err) != 12*time.Second {
+		t.Errorf("%v", err)
 	}
 }

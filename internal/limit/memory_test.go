@@ -1,6 +1,7 @@
 package limit_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -26,9 +27,9 @@ func newMemory() *memory {
 	return &memory{buckets: map[limit.Key]limit.Bucket{}, marks: map[limit.Name]time.Time{}}
 }
 
-func (m *memory) lock() (func(), error) {
+func (m *memory) lock(ctx context.Context) (func(), error) {
 	m.mu.Lock()
-	return m.mu.Unlock, m.broken
+	return m.mu.Unlock, cmp.Or(ctx.Err(), m.broken)
 }
 
 // breaks makes every verb fail, or none.
@@ -38,14 +39,14 @@ func (m *memory) breaks(err error) {
 	m.broken = err
 }
 
-func (m *memory) Bucket(_ context.Context, k limit.Key) (limit.Bucket, error) {
-	unlock, err := m.lock()
+func (m *memory) Bucket(ctx context.Context, k limit.Key) (limit.Bucket, error) {
+	unlock, err := m.lock(ctx)
 	defer unlock()
 	return m.buckets[k], err
 }
 
-func (m *memory) SwapBucket(_ context.Context, k limit.Key, was int64, b limit.Bucket) (bool, error) {
-	unlock, err := m.lock()
+func (m *memory) SwapBucket(ctx context.Context, k limit.Key, was int64, b limit.Bucket) (bool, error) {
+	unlock, err := m.lock(ctx)
 	defer unlock()
 	if err != nil || m.buckets[k].Stamp != was {
 		return false, err
@@ -54,8 +55,8 @@ func (m *memory) SwapBucket(_ context.Context, k limit.Key, was int64, b limit.B
 	return true, nil
 }
 
-func (m *memory) ClearBucket(_ context.Context, k limit.Key) error {
-	unlock, err := m.lock()
+func (m *memory) ClearBucket(ctx context.Context, k limit.Key) error {
+	unlock, err := m.lock(ctx)
 	defer unlock()
 	if err == nil {
 		delete(m.buckets, k)
@@ -63,8 +64,8 @@ func (m *memory) ClearBucket(_ context.Context, k limit.Key) error {
 	return err
 }
 
-func (m *memory) ClearBuckets(_ context.Context, subject limit.Name) error {
-	unlock, err := m.lock()
+func (m *memory) ClearBuckets(ctx context.Context, subject limit.Name) error {
+	unlock, err := m.lock(ctx)
 	defer unlock()
 	if err == nil {
 		maps.DeleteFunc(m.buckets, func(k limit.Key, _ limit.Bucket) bool { return k.Subject == subject })
@@ -72,8 +73,8 @@ func (m *memory) ClearBuckets(_ context.Context, subject limit.Name) error {
 	return err
 }
 
-func (m *memory) Marks(_ context.Context, names ...limit.Name) ([]time.Time, error) {
-	unlock, err := m.lock()
+func (m *memory) Marks(ctx context.Context, names ...limit.Name) ([]time.Time, error) {
+	unlock, err := m.lock(ctx)
 	defer unlock()
 	list := make([]time.Time, len(names))
 	for i, name := range names {
@@ -82,8 +83,8 @@ func (m *memory) Marks(_ context.Context, names ...limit.Name) ([]time.Time, err
 	return list, err
 }
 
-func (m *memory) PushMark(_ context.Context, name limit.Name, p limit.Push) (time.Time, error) {
-	unlock, err := m.lock()
+func (m *memory) PushMark(ctx context.Context, name limit.Name, p limit.Push) (time.Time, error) {
+	unlock, err := m.lock(ctx)
 	defer unlock()
 	mark := m.marks[name]
 	if mark.Before(p.Now) || mark.After(p.Horizon()) {
@@ -98,8 +99,8 @@ func (m *memory) PushMark(_ context.Context, name limit.Name, p limit.Push) (tim
 	return mark, err
 }
 
-func (m *memory) FirstMark(_ context.Context, name limit.Name, p limit.Span) (bool, error) {
-	unlock, err := m.lock()
+func (m *memory) FirstMark(ctx context.Context, name limit.Name, p limit.Span) (bool, error) {
+	unlock, err := m.lock(ctx)
 	defer unlock()
 	mark := m.marks[name]
 	passed := !mark.After(p.Now) || mark.After(p.Horizon())

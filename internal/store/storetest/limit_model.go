@@ -13,7 +13,7 @@ import (
 
 // modelled are limits that a random walk reaches.
 var modelled = limit.Options{
-	Failures: 3, Hard: 13, Durations: []time.Duration{time.Minute, 5 * time.Minute, 15 * time.Minute}, Patience: time.Millisecond,
+	Failures: 3, Hard: 7, Durations: []time.Duration{time.Minute, 5 * time.Minute, 15 * time.Minute}, Patience: time.Millisecond,
 }
 
 // guess is an attempt as the model knows it.
