@@ -42,6 +42,7 @@ type Parts struct {
 	Unlock   func(ctx context.Context, by principal.Principal, id string) error
 	Keys     *keyring.Service
 	Audit    *audit.Reader
+	Tree     LogTree
 	Clock    clock.Clock
 	URL      string // of this server, for the document
 	Version  string
@@ -81,6 +82,7 @@ func New(p Parts) *API {
 	a.grants()
 	a.sessions()
 	a.audit()
+	a.auditProofs()
 	return a
 }
 

@@ -88,6 +88,8 @@ func (s *Server) routes(p surfaces) []route {
 
 		{"GET /audit/events", "audit:read", problem, api},
 		{"GET /audit/counts", "audit:read", problem, api},
+		{"GET /audit/checkpoint", "audit:read", problem, api},
+		{"GET /audit/proof", "audit:read", problem, api},
 	}
 	if s.inbox { // dev, which this machine alone can reach
 		table = append(table,

@@ -278,7 +278,7 @@ func New(k *Core, version string) (*Server, error) {
 	}
 	api := admin.New(admin.Parts{
 		Accounts: k.Accounts, Roles: k.Roles, Issuer: k.Issuer, Sessions: k.Sessions, Limits: k.Limits, Unlock: k.Unlock,
-		Keys: k.Keys, Audit: k.Audit, Clock: k.Clock, URL: issuer(k.Config), Version: version,
+		Keys: k.Keys, Audit: k.Audit, Tree: k.Store, Clock: k.Clock, URL: issuer(k.Config), Version: version,
 	})
 	https := k.Config.Issuer != nil && k.Config.Issuer.Scheme == "https"
 	s.cookies = web.Cookies{Secure: https}
