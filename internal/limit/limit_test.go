@@ -324,3 +324,27 @@ func TestOvershootIsForgotten(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// The last failure that is allowed closes the bucket, also in the midst of a round.
+func TestHardWithinARound(t *testing.T) {
+	t.Parallel()
+	h := newHouse(limit.Options{Failures: 3, Hard: 7})
+	for n := range 7 {
+		v, ok := h.guess(t, victim)
+		if !ok || v.Hard != (n == 6) || v.Locked != (n == 2 || n == 5 || n == 6) {
+			t.Errorf("failure %d: %v, %+v", n+1, ok, v)
+		}
+		if v.Locked {
+			h.Move(v.Until.Sub(h.Now()))
+		}
+	}
+	if s, err := h.Locked(t.Context(), victim.Subject); s.Total != 7 || s.Until.Sub(h.Now()) < limit.Keep-time.Hour || err != nil {
+		t.Errorf("Locked = %+v, %v", s, err)
+	}
+	if _, err := h.Begin(t.Context(), victim); after(t, err) != time.Hour {
+		t.Error("after a time of another length")
+	}
+	if !h.enters(t, limit.Attempt{Subject: victim.Subject, Device: "laptop"}) {
+		t.Error("the owner's device is out")
+	}
+}
