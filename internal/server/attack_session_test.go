@@ -1,7 +1,10 @@
 package server_test
 
 import (
+	"encoding/base64"
+	"encoding/hex"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -413,6 +416,67 @@ func TestAttackSES011SessionTimes(t *testing.T) {
 		}
 		if status(t, busy) != http.StatusUnauthorized {
 			t.Error("its access token is good")
+		}
+	})
+}
+
+// What a browser's cookies hold is in no table, no file of the database and no log:
+// digests are, which open nothing.
+func TestAttackCookiesAreNotKept(t *testing.T) {
+	storetest.EachDSN(t, func(t *testing.T, dsn string) {
+		var secrets []string
+		var kept strings.Builder
+		log := logged(t, func() {
+			s := servertest.Start(t, servertest.Options{DSN: dsn})
+			s.User(t, "ann", "viewer")
+			b := s.Browser(t)
+			note := func() {
+				for _, name := range []string{"session", "refresh", "device"} {
+					if v := b.Cookie(t, name); v != "" {
+						secrets = append(secrets, v)
+					}
+				}
+				secrets = append(secrets, b.Cookie(t, "access")[strings.LastIndexByte(b.Cookie(t, "access"), '.')+1:])
+			}
+			b.Login(t, "ann")
+			note()
+			b.Form(t, "/auth/refresh")
+			note()
+			thief := b.Copy(t)
+			b.Form(t, "/auth/logout")
+			thief.Form(t, "/auth/refresh")
+			status(t, thief)
+			thief.Form(t, "/auth/login", "username", "ann", "password", "wrong", "mode", "cookie")
+			db := database(t, s)
+			for _, name := range tables(t, db) {
+				kept.WriteString(strings.Join(table(t, db, name), "\n"))
+			}
+			if path, ok := strings.CutPrefix(dsn, "sqlite:"); ok {
+				for _, end := range []string{"", "-wal"} {
+					text, err := os.ReadFile(path + end)
+					if err != nil {
+						t.Fatal(err)
+					}
+					kept.Write(text)
+				}
+			}
+			s.Stop()
+		})
+		if len(secrets) != 8 || !strings.Contains(kept.String(), "session.started") || !strings.Contains(log, "POST /auth/refresh") {
+			t.Fatalf("%d secrets; or nothing was read, so nothing was searched", len(secrets))
+		}
+		for i, v := range secrets {
+			for _, part := range strings.Split(v, ".") {
+				if len(part) < 20 {
+					continue
+				}
+				raw, _ := base64.RawURLEncoding.DecodeString(part)
+				for name, form := range map[string]string{"text": part, "hex": hex.EncodeToString(raw), "bytes": string(raw)} {
+					if len(form) > 8 && (strings.Contains(kept.String(), form) || strings.Contains(log, form)) {
+						t.Errorf("the %s of cookie %d is kept", name, i)
+					}
+				}
+			}
 		}
 	})
 }
