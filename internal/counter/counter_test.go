@@ -21,6 +21,7 @@ import (
 	"github.com/alicebob/miniredis/v2"
 	"github.com/gomodule/redigo/redis"
 
+	"github.com/doorward/doorward/internal/clock"
 	"github.com/doorward/doorward/internal/counter"
 	"github.com/doorward/doorward/internal/fault"
 	"github.com/doorward/doorward/internal/limit"
@@ -289,4 +290,20 @@ func certificate(t *testing.T) (tls.Certificate, []byte) {
 		t.Fatal(err)
 	}
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+}
+
+// What a successful sign-in costs here: a reservation and its settlement.
+func BenchmarkAttempt(b *testing.B) {
+	s := limit.NewService(open(b, start(b).URL()), clock.Wall(), slog.New(slog.DiscardHandler), limit.Options{})
+	n := 0
+	for b.Loop() {
+		n++
+		try, err := s.Begin(b.Context(), limit.Attempt{Subject: fmt.Sprint("user:", n), Network: "192.0.2.1"})
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := try.Succeeded(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+	}
 }

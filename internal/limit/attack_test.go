@@ -269,7 +269,7 @@ func TestAttackLOG021ManyNames(t *testing.T) {
 			t.Fatal(err)
 		}
 		try.Abandon(t.Context())
-		h.store.buckets = map[limit.Key]limit.Bucket{limit.Key{}: {}} // the store's memory is not the question
+		h.store.buckets = map[limit.Key]limit.Bucket{{}: {}} // the store's memory is not the question
 		clear(h.store.marks)
 	}
 	runtime.GC()

@@ -11,8 +11,7 @@ import (
 // others wait: so that right passwords that come together do not use up one
 // another's room, which each of them holds until it is found right.
 type gate struct {
-	width    int
-	patience time.Duration
+	width int
 
 	mu    sync.Mutex
 	lanes map[Key]*lane // those with somebody in them
@@ -26,29 +25,25 @@ type lane struct {
 // most is how many wait for one bucket.
 const most = 256
 
-func newGate(width int, patience time.Duration) *gate {
-	return &gate{width: width, patience: patience, lanes: map[Key]*lane{}}
-}
+func newGate(width int) *gate { return &gate{width: width, lanes: map[Key]*lane{}} }
 
-// enter waits for room. Whoever got in calls leave, once.
-func (g *gate) enter(ctx context.Context, k Key) (leave func(), err error) {
+// enter waits for room while there is patience. Whoever got in calls leave, once.
+func (g *gate) enter(ctx context.Context, k Key, patience <-chan time.Time) (leave func(), err error) {
 	l, err := g.join(k)
 	if err != nil {
 		return nil, err
 	}
-	select { // most find it empty, and need no timer
+	select { // where there is room, it does not matter who is in a hurry
 	case l.slots <- struct{}{}:
 		return g.leaving(k, l), nil
 	default:
 	}
-	patience := time.NewTimer(g.patience)
-	defer patience.Stop()
 	select {
 	case l.slots <- struct{}{}:
 		return g.leaving(k, l), nil
 	case <-ctx.Done():
 		err = fmt.Errorf("waiting for other attempts: %w", ctx.Err())
-	case <-patience.C:
+	case <-patience:
 		err = limited(time.Second)
 	}
 	g.part(k, l)

@@ -18,7 +18,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -91,7 +90,7 @@ func NewService(store Store, c clock.Clock, log *slog.Logger, o Options) *Servic
 	return &Service{
 		store: store, clock: c, log: log, options: o,
 		rule: rule{failures: o.Failures, hard: o.Hard, durations: o.Durations, settles: o.Patience},
-		gate: newGate(o.Failures/2+1, o.Patience), said: map[string]time.Time{},
+		gate: newGate(o.Failures/2 + 1), said: map[string]time.Time{},
 	}
 }
 
@@ -106,12 +105,13 @@ func (s *Service) Begin(ctx context.Context, a Attempt) (*Try, error) {
 	if a.Device != "" {
 		k.Device = nameOf("device", a.Device)
 	}
-	patience := time.Now().Add(s.options.Patience)
-	leave, err := s.gate.enter(ctx, k)
+	patience := time.NewTimer(s.options.Patience)
+	defer patience.Stop()
+	leave, err := s.gate.enter(ctx, k, patience.C)
 	if err != nil {
 		return nil, err
 	}
-	t, err := s.reserve(ctx, k, a, patience)
+	t, err := s.reserve(ctx, k, a, patience.C)
 	if errors.Is(err, errStranger) {
 		leave()
 		a.Device = ""
@@ -134,7 +134,7 @@ const again = 50 * time.Millisecond
 
 // reserve adds an attempt to its bucket, if its limits leave room. Where others
 // hold the room, and may yet give it back, it waits for them.
-func (s *Service) reserve(ctx context.Context, k Key, a Attempt, until time.Time) (*Try, error) {
+func (s *Service) reserve(ctx context.Context, k Key, a Attempt, patience <-chan time.Time) (*Try, error) {
 	t := &Try{service: s, key: k}
 	if a.Device == "" && a.Network != "" {
 		t.scopes = scopesOf(a.Network)
@@ -164,14 +164,11 @@ func (s *Service) reserve(ctx context.Context, k Key, a Attempt, until time.Time
 		case refusal == nil && swapped:
 			t.bucket = next
 			return t, nil
-		case refusal != nil && (!refusal.open || time.Now().After(until)):
-			return nil, limited(refusal.after)
-		case refusal != nil:
-			if err := sleep(ctx, min(again, s.options.Patience)); err != nil {
+		case refusal != nil && (!refusal.open || !pause(ctx, patience)):
+			if err := ctx.Err(); err != nil {
 				return nil, err
 			}
-		case time.Now().After(until):
-			return nil, fmt.Errorf("the bucket changed all the time: %w", context.DeadlineExceeded)
+			return nil, limited(refusal.after)
 		}
 		if b, err = s.store.Bucket(ctx, k); err != nil {
 			return nil, err
@@ -256,10 +253,11 @@ func (s *Service) told(ctx context.Context, err error) error {
 func (s *Service) due(what string, every time.Duration) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if last, ok := s.said[what]; ok && time.Since(last) < every {
+	now := s.clock.Now()
+	if ago := now.Sub(s.said[what]); ago >= 0 && ago < every { // a clock that was set back does not silence it
 		return false
 	}
-	s.said[what] = time.Now()
+	s.said[what] = now
 	return true
 }
 
@@ -270,15 +268,17 @@ func limited(wait time.Duration) error {
 	return e
 }
 
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
+// pause waits a moment, and reports whether there is still patience.
+func pause(ctx context.Context, patience <-chan time.Time) bool {
+	t := time.NewTimer(again)
 	defer t.Stop()
 	select {
 	case <-t.C:
-		return nil
+		return true
+	case <-patience:
 	case <-ctx.Done():
-		return ctx.Err()
 	}
+	return false
 }
 
 // nameOf hides what is counted behind a digest of one length.

@@ -74,7 +74,8 @@ func start(ctx context.Context, program string) (*Server, error) {
 	}
 	// Without the context: the keeper outlives the start, and ends when its
 	// standard input does.
-	s := &Server{Address: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), dir: dir, keeper: exec.Command("/bin/sh", "-c", keep, "keep.sh", program, dir, strconv.Itoa(port))}
+	s := &Server{Address: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), dir: dir}
+	s.keeper = exec.Command("/bin/sh", "-c", keep, "keep.sh", program, dir, strconv.Itoa(port)) //nolint:gosec // what need found
 	s.keeper.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if s.stdin, err = s.keeper.StdinPipe(); err == nil {
 		err = s.keeper.Start()

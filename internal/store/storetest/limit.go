@@ -198,9 +198,13 @@ func firstMarks(t *testing.T, both [2]limit.Store) {
 		after time.Duration // since the beginning
 		want  bool
 	}{
-		{0, true}, {0, false}, {59 * time.Minute, false}, // seen again, and remembered from then on
-		{118 * time.Minute, false}, {178*time.Minute - time.Microsecond, false},
-		{238 * time.Minute, true}, {239 * time.Minute, false},
+		{0, true},
+		{0, false},
+		{59 * time.Minute, false}, // seen again, and remembered from then on
+		{118 * time.Minute, false},
+		{178*time.Minute - time.Microsecond, false},
+		{238 * time.Minute, true},
+		{239 * time.Minute, false},
 		{238 * time.Minute, false},     // the clock of another server
 		{-24 * time.Hour, true},        // a clock that was set back
 		{-24*time.Hour + 1, false},     // and goes on from there
