@@ -87,7 +87,8 @@ func NewServices(t testing.TB, s *store.Store, p Parts) *Services {
 		func() (*secret.Sealer, error) { return secret.ParseSealer(p.Master) })
 	v.Issuer = issue.NewService(issue.Parts{
 		Store: s, Clock: p.Clock, Policy: v.Roles.Policy, Accounts: v.Accounts, Keys: v.Keys, Hasher: hasher(),
-		Limits: limit.NewService(s, p.Clock, slog.New(slog.DiscardHandler), limit.Options{Failures: 100}),
+		// Attempts are counted apart, where no test makes anything fail.
+		Limits: limit.NewService(Open(t, SQLite(t), store.Options{Clock: p.Clock}), p.Clock, slog.New(slog.DiscardHandler), limit.Options{Failures: 100}),
 	}, issue.Options{Issuer: "https://auth.example", Audience: "https://api.example", AccessTTL: 5 * time.Minute, Family: p.Family,
 		Session: session.Lifetimes{Absolute: 24 * time.Hour, Idle: time.Hour}})
 	v.listen()
