@@ -150,7 +150,7 @@ func (v *verification) run(ctx context.Context, o VerifyOptions) (err error) {
 			return fault.New(fault.Invalid, "the checkpoint that was kept elsewhere: %v", err)
 		}
 		if since.Origin != v.Origin {
-			return fault.New(fault.Invalid, "the checkpoint that was kept elsewhere is of the log %s, and this is %s", since.Origin, v.Origin)
+			return &Problem{Leaf: -1, Why: fmt.Sprintf("the checkpoint that was kept elsewhere is of the log %s, and this is %.80q", since.Origin, v.Origin)}
 		}
 		v.Since = &since.Checkpoint
 		v.wanted[since.Size] = true
@@ -163,7 +163,9 @@ func (v *verification) run(ctx context.Context, o VerifyOptions) (err error) {
 		return err
 	}
 	tail, err := v.log.Tail(ctx, v.Size)
-	if err != nil {
+	if p, ok := errors.AsType[*Problem](err); ok {
+		v.blame(p)
+	} else if err != nil {
 		return err
 	}
 	return v.judge(ctx, tail, o, stray)

@@ -96,10 +96,11 @@ func (t *tx) retiring(before int64) (first, until int64, err error) {
 	}
 	// The first event that is young enough stays, and all behind it.
 	var young sql.NullInt64
-	if err := t.one(`SELECT MIN(leaf) FROM audit_events WHERE leaf IS NOT NULL AND leaf < ? AND at >= ?`, first+retireAtMost, before).scan(&young); err != nil {
+	if err := t.one(`SELECT (SELECT size FROM audit_log WHERE id = 1), (SELECT MIN(leaf) FROM audit_events WHERE leaf IS NOT NULL AND leaf < ? AND at >= ?)`,
+		first+retireAtMost, before).scan(&until, &young); err != nil {
 		return 0, 0, err
 	}
-	until = first + retireAtMost
+	until = min(until, first+retireAtMost)
 	if young.Valid {
 		until = young.Int64
 	}
