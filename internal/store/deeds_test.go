@@ -144,6 +144,12 @@ func disabling(t *testing.T, v *storetest.Services, name string) scene {
 	}}
 }
 
+func unlocking(t *testing.T, v *storetest.Services, name string) scene {
+	u := v.User(t, name)
+	do := func() error { return v.Accounts.Unlock(t.Context(), storetest.Operator, u.ID) }
+	return scene{do, func(t *testing.T, _ bool) { expect(t, "unlocking again", do(), 0) }}
+}
+
 func givingRole(t *testing.T, v *storetest.Services, name string) scene {
 	u := v.User(t, name)
 	do := func() error {

@@ -43,6 +43,7 @@ var deeds = []deed{
 	{"change the password", 0, changingPassword},
 	{"create a user", 0, creatingUser},
 	{"disable a user", 0, disabling},
+	{"unlock a user", 0, unlocking},
 	{"give a role", 0, givingRole},
 	{"replace a role", 0, replacingRole},
 	{"delete a role", 0, deletingRole},

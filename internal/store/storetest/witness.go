@@ -126,7 +126,7 @@ func (w *Witness) each(t testing.TB, statement string, f func(Row)) error {
 var keys = map[string][]string{
 	"audit_private": {"event", "part"}, "audit_counts": {"minute", "credential", "action", "outcome"},
 	"audit_tiles": {"level", "n"}, "audit_checkpoints": {"size"},
-	"once": {"key"}, "peppers": {"purpose", "version"}, "roles": {"name"},
+	"attempts": {"subject", "device"}, "marks": {"name"}, "once": {"key"}, "peppers": {"purpose", "version"}, "roles": {"name"},
 }
 
 // telling are the columns whose values say what happened: they are the same
