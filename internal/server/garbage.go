@@ -1,6 +1,11 @@
 package server
 
-import "runtime/debug"
+import (
+	"net"
+	"net/http"
+	"runtime/debug"
+	"sync/atomic"
+)
 
 // garbage is by how much, in percent of what lives in it, the heap grows before
 // it is collected. Little lives here, and Go's usual 100 would collect it dozens
@@ -17,4 +22,43 @@ func collectLess() (undo func()) {
 		debug.SetGCPercent(was)
 	}
 	return func() { debug.SetGCPercent(was) }
+}
+
+// connections counts those that are open, to see when many of them have gone.
+type connections struct{ open, most atomic.Int64 }
+
+// many is how many connections must have gone before their memory, some 30 KiB
+// each, is worth a collection.
+const many = 500
+
+// note is told by the HTTP server what becomes of each connection.
+func (c *connections) note(_ net.Conn, state http.ConnState) {
+	switch state {
+	case http.StateNew:
+		n := c.open.Add(1)
+		for most := c.most.Load(); n > most && !c.most.CompareAndSwap(most, n); most = c.most.Load() {
+		}
+	case http.StateClosed, http.StateHijacked:
+		c.open.Add(-1)
+	case http.StateActive, http.StateIdle:
+	}
+}
+
+// fell reports whether half of the connections, and many, have gone since it last
+// said so.
+func (c *connections) fell() bool {
+	open, most := c.open.Load(), c.most.Load()
+	if most-open < many || open > most/2 {
+		return false
+	}
+	c.most.Store(open)
+	return true
+}
+
+// giveBack returns memory that connections took to the system, once they have
+// gone. Left to itself, Go keeps it for minutes where nothing else is going on.
+func (c *connections) giveBack() {
+	if c.fell() {
+		debug.FreeOSMemory()
+	}
 }

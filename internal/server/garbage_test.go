@@ -1,6 +1,7 @@
 package server
 
 import (
+	"net/http"
 	"runtime/debug"
 	"testing"
 )
@@ -18,5 +19,39 @@ func TestCollectLess(t *testing.T) {
 		if got := debug.SetGCPercent(was); got != was {
 			t.Errorf("%d is %d afterwards", was, got)
 		}
+	}
+}
+
+func TestConnectionsThatFell(t *testing.T) {
+	var c connections
+	change := func(n int, state http.ConnState) {
+		for range n {
+			c.note(nil, state)
+		}
+	}
+	for i, step := range []struct {
+		n     int
+		state http.ConnState
+		fell  bool
+	}{
+		{10_000, http.StateNew, false},
+		{10_000, http.StateActive, false},
+		{10_000, http.StateIdle, false},
+		{4999, http.StateClosed, false}, // not half
+		{1, http.StateClosed, true},
+		{0, http.StateClosed, false}, // told once
+		{5000, http.StateClosed, true},
+		{499, http.StateNew, false},
+		{499, http.StateClosed, false}, // not many
+		{501, http.StateNew, false},
+		{501, http.StateHijacked, true},
+	} {
+		change(step.n, step.state)
+		if got := c.fell(); got != step.fell {
+			t.Errorf("step %d: fell %t", i, got)
+		}
+	}
+	if c.open.Load() != 0 {
+		t.Errorf("%d are open", c.open.Load())
 	}
 }

@@ -78,14 +78,16 @@ func (s *Server) Run(ctx context.Context, listeners []net.Listener) error {
 		Handler: s, ErrorLog: slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug),
 		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: 90 * time.Second,
 		MaxHeaderBytes: 16 << 10, HTTP2: &http.HTTP2Config{MaxConcurrentStreams: 100},
+		ConnState:                    s.connections.note,
 		DisableGeneralOptionsHandler: true, // it would answer OPTIONS * beside the site map
 	}
 	var err error
 	if h.TLSConfig, err = s.transport(); err != nil {
 		return err
 	}
-	if h.TLSConfig != nil {
-		for i := range listeners {
+	for i := range listeners {
+		listeners[i] = &accepting{Listener: listeners[i], log: s.Log}
+		if h.TLSConfig != nil {
 			listeners[i] = tls.NewListener(listeners[i], h.TLSConfig)
 		}
 	}
@@ -148,6 +150,7 @@ func (s *Server) keepHouse(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-count.C:
+			s.connections.giveBack()
 			err = s.counter.Flush(ctx, s.Store.AddCounts)
 		case <-purge.C:
 			err = s.Keys.Retry(ctx)

@@ -251,15 +251,16 @@ func audience(c config.Config) string {
 // Server is Doorward, ready to serve.
 type Server struct {
 	*Core
-	handler  http.Handler
-	counter  *audit.Counter
-	draining atomic.Bool
-	guard    *guard.Guard
-	cookies  web.Cookies
-	origins  *web.CrossOrigin
-	keySet   keySet
-	openapi  []byte
-	first    func() // asks for the certificate before anybody else does; may be nil
+	handler     http.Handler
+	counter     *audit.Counter
+	draining    atomic.Bool
+	guard       *guard.Guard
+	cookies     web.Cookies
+	origins     *web.CrossOrigin
+	keySet      keySet
+	openapi     []byte
+	connections connections
+	first       func() // asks for the certificate before anybody else does; may be nil
 }
 
 // New builds the server over a core.

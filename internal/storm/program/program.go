@@ -113,6 +113,9 @@ func (p *Process) Stop(within time.Duration) error {
 // Ended is closed when the process has ended.
 func (p *Process) Ended() <-chan struct{} { return p.ended }
 
+// PID returns the id of the process.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
+
 // Log returns what the process has printed so far.
 func (p *Process) Log() string { return p.log.String() }
 
