@@ -77,6 +77,7 @@ func (e *examination) run(ctx context.Context) error {
 	e.reach()
 	e.choices()
 	e.mail(ctx)
+	e.counters(ctx)
 	if e.master() {
 		e.database(ctx)
 	}

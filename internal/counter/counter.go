@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/gomodule/redigo/redis"
@@ -70,6 +71,35 @@ func (c *Counter) Ping(ctx context.Context) error {
 		_, err := conn.Do("PING")
 		return err
 	})
+}
+
+// About is what a server says of itself.
+type About struct {
+	Version string // like "redis 7.0.15"
+	Policy  string // its maxmemory-policy
+	Evicts  bool   // it throws keys away that have not had their time
+}
+
+// About asks the server about itself.
+func (c *Counter) About(ctx context.Context) (a About, err error) {
+	err = c.with(ctx, func(conn redis.Conn) error {
+		text, err := redis.String(conn.Do("INFO"))
+		if err != nil {
+			return err
+		}
+		said := map[string]string{}
+		for line := range strings.Lines(text) {
+			name, value, _ := strings.Cut(strings.TrimSpace(line), ":")
+			said[name] = value
+		}
+		a = About{Version: "redis " + said["redis_version"], Policy: said["maxmemory_policy"]}
+		if v := said["valkey_version"]; v != "" {
+			a.Version = "valkey " + v
+		}
+		a.Evicts = a.Policy != "noeviction" && a.Policy != "" && said["maxmemory"] != "0"
+		return nil
+	})
+	return a, err
 }
 
 // with runs f on a connection of the pool, for which it waits no longer than for
