@@ -18,9 +18,10 @@ const (
 	Once             = "once"              // names requests that are to have one effect
 	Device           = "device"            // tells browsers that signed in before
 	Attempt          = "attempt"           // hides names that were typed and are nobody's
+	Form             = "form"              // ties forms to the browser that they were shown to
 )
 
-var purposes = []string{RefreshSuccessor, Cursor, Once, Device, Attempt}
+var purposes = []string{RefreshSuccessor, Cursor, Once, Device, Attempt, Form}
 
 // Pepper is a random key for MACs, by purpose and version. A row that holds a
 // MAC holds the version that made it.

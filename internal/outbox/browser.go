@@ -42,7 +42,7 @@ var systems = []sign{
 // "Firefox on Windows". Nothing of the text itself is repeated: whoever signs in
 // chooses it, and a mail program makes links of what looks like one.
 func browser(agent string) string {
-	name, system := told(browsers, agent), told(systems, agent)
+	name, system := Agent(agent)
 	switch {
 	case name == "" && system == "":
 		return "unknown"
@@ -53,6 +53,10 @@ func browser(agent string) string {
 	}
 	return name + " on " + system
 }
+
+// Agent returns the program and the system that a user agent names, each empty if
+// it is not known. Nothing of the text itself is repeated.
+func Agent(agent string) (program, system string) { return told(browsers, agent), told(systems, agent) }
 
 func told(signs []sign, agent string) string {
 	for _, s := range signs {

@@ -54,6 +54,11 @@ type Store interface {
 	// EndSignedIn ends a session with its families, or a family, of a user. Another's
 	// is ended only if by may touch him. It returns a NotFound for what does not live.
 	EndSignedIn(ctx context.Context, by principal.Principal, user, id string, e audit.Event) error
+	// EndOthers ends all that by is signed in with but the session keep.
+	EndOthers(ctx context.Context, by principal.Principal, keep string) error
+	// TouchSession notes that a session is used at now and may lie unused until
+	// idle, or until its end. It returns an Unauthenticated fault if it is over.
+	TouchSession(ctx context.Context, id string, now, idle time.Time) error
 }
 
 // Service lists and ends what people are signed in with.
@@ -81,6 +86,25 @@ func (s *Service) Of(ctx context.Context, cookie secret.Text) (Session, error) {
 		return Session{}, err
 	}
 	return found, nil
+}
+
+// touchEvery is how old the note of a session's last use may be, so that not every
+// page that is looked at is a write.
+const touchEvery = time.Minute
+
+// Use returns the living session that a cookie belongs to, as Of does, and notes
+// that it is used: it may lie unused for idle from now.
+func (s *Service) Use(ctx context.Context, cookie secret.Text, idle time.Duration) (Session, error) {
+	found, err := s.Of(ctx, cookie)
+	now := s.clock.Now()
+	if err != nil || now.Sub(found.UsedAt) < min(touchEvery, idle/10) {
+		return found, err
+	}
+	err = s.store.TouchSession(ctx, found.ID, now, now.Add(idle))
+	if fault.KindOf(err) == fault.Unauthenticated { // it ended meanwhile
+		err = errNoSession.Because(err)
+	}
+	return found, err
 }
 
 // SignOut ends the session that a cookie belongs to, with its tokens. A cookie that
@@ -111,4 +135,9 @@ func (s *Service) Owner(ctx context.Context, id string) (string, error) {
 func (s *Service) End(ctx context.Context, by principal.Principal, user, id string) error {
 	e := audit.Now(by, s.clock.Now(), audit.SessionEnded, "session:"+id).With("user", user)
 	return s.store.EndSignedIn(ctx, by, user, id, e)
+}
+
+// EndOthers ends all that a person is signed in with but one session.
+func (s *Service) EndOthers(ctx context.Context, by principal.Principal, keep string) error {
+	return s.store.EndOthers(ctx, by, keep)
 }

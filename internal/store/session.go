@@ -107,6 +107,11 @@ func (t *tx) touch(id string, now, idle time.Time) error {
 	return err
 }
 
+// TouchSession notes that a session is used.
+func (s *Store) TouchSession(ctx context.Context, id string, now, idle time.Time) error {
+	return s.write(ctx, func(t *tx) error { return t.touch(id, now, idle) })
+}
+
 var errSessionOver = fault.New(fault.Unauthenticated, "the session is over")
 
 // SessionBySecret returns the session that a cookie belongs to.
@@ -187,5 +192,24 @@ func (s *Store) EndSignedIn(ctx context.Context, by principal.Principal, user, i
 			}
 			return t.record(e)
 		})
+	})
+}
+
+// EndOthers ends all that by is signed in with but a session.
+func (s *Store) EndOthers(ctx context.Context, by principal.Principal, keep string) error {
+	return s.write(ctx, func(t *tx) error {
+		if err := t.endSessions(by, "ended", `user_id = ? AND id <> ?`, by.ID, keep); err != nil {
+			return err
+		}
+		families, err := t.end("ended", `user_id = ? AND session = ''`, by.ID)
+		if err != nil {
+			return err
+		}
+		for _, id := range families {
+			if err := t.record(audit.Now(by, t.now, audit.SessionEnded, "session:"+id).With("why", "ended")); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }

@@ -41,6 +41,8 @@ func Sessions(t *testing.T, s *store.Store, _ *Witness) {
 	t.Run("replaced", func(t *testing.T) { sessionReplaced(t, s) })
 	t.Run("used", func(t *testing.T) { sessionUsed(t, s) })
 	t.Run("what ends it", func(t *testing.T) { sessionEnds(t, s) })
+	t.Run("touched", func(t *testing.T) { sessionTouched(t, s) })
+	t.Run("all but one ended", func(t *testing.T) { othersEnd(t, s) })
 	t.Run("listed", func(t *testing.T) { sessionsListed(t, s) })
 	t.Run("ended by others", func(t *testing.T) { endedByOthers(t, s) })
 	t.Run("cap", func(t *testing.T) { sessionCap(t, s) })
@@ -219,5 +221,55 @@ func sessionCap(t *testing.T, s *store.Store) {
 	}
 	if lives(t, s, first) || !lives(t, s, second) {
 		t.Error("the oldest session did not make way, or more than it did")
+	}
+}
+
+// A use moves the idle end, never past the absolute one, and revives nothing.
+func sessionTouched(t *testing.T, s *store.Store) {
+	u := create(t, s, person(t, "touching"))
+	in, _, _ := start(t, s, u, instant, secret.Hash{})
+	touch := func(after time.Duration) error {
+		now := instant.Add(after)
+		return s.TouchSession(t.Context(), in.ID, now, now.Add(sessionLife.Idle))
+	}
+	for _, after := range []time.Duration{50 * time.Minute, 100 * time.Minute} {
+		Want(t, "a use", touch(after), 0)
+		if got, _ := s.SessionBySecret(t.Context(), in.Secret); got.UsedAt != instant.Add(after) || got.IdleUntil != instant.Add(after+sessionLife.Idle) {
+			t.Errorf("after %v it was used at %v and may lie idle until %v", after, got.UsedAt, got.IdleUntil)
+		}
+	}
+	Want(t, "at the idle end", touch(160*time.Minute), fault.Unauthenticated)
+	Want(t, "at the end", touch(24*time.Hour), fault.Unauthenticated)
+	Want(t, "an unknown one", s.TouchSession(t.Context(), "unknown", instant, instant), fault.Unauthenticated)
+	late := in.ExpiresAt.Add(-time.Minute)
+	for at := 150 * time.Minute; instant.Add(at).Before(late); at += 50 * time.Minute {
+		Want(t, "a use", touch(at), 0)
+	}
+	Want(t, "a use near the end", s.TouchSession(t.Context(), in.ID, late, late.Add(sessionLife.Idle)), 0)
+	if got, _ := s.SessionBySecret(t.Context(), in.Secret); got.IdleUntil != in.ExpiresAt {
+		t.Errorf("it may lie idle until %v past its end", got.IdleUntil.Sub(in.ExpiresAt))
+	}
+	Want(t, "ending it", s.EndSession(t.Context(), Operator, in.Secret, "signed-out"), 0)
+	Want(t, "after that", touch(150*time.Minute), fault.Unauthenticated)
+}
+
+// Whoever ends all but one thing ends his own: browsers, with their families, and
+// apps.
+func othersEnd(t *testing.T, s *store.Store) {
+	u, bob := create(t, s, person(t, "many-things")), create(t, s, person(t, "bystander"))
+	here, _, hereToken := start(t, s, u, instant, secret.Hash{})
+	there, _, thereToken := start(t, s, u, instant, secret.Hash{})
+	_, app := begin(t, s, u, instant)
+	his, _, _ := start(t, s, bob, instant, secret.Hash{})
+	_, hisApp := begin(t, s, bob, instant)
+	Want(t, "ending the others", s.EndOthers(t.Context(), principal.Principal{Kind: principal.User, ID: u.ID}, here.ID), 0)
+	if !lives(t, s, here) || !familyOf(t, s, hereToken).EndedAt.IsZero() {
+		t.Error("the one to keep has ended")
+	}
+	if lives(t, s, there) || familyOf(t, s, thereToken).EndedAt.IsZero() || familyOf(t, s, app).EndedAt.IsZero() {
+		t.Error("another lives on")
+	}
+	if !lives(t, s, his) || !familyOf(t, s, hisApp).EndedAt.IsZero() {
+		t.Error("another's has ended")
 	}
 }
