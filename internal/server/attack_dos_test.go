@@ -157,7 +157,8 @@ func TestAttackDOS002SlowReader(t *testing.T) {
 func TestAttackDOS006BodyCaps(t *testing.T) {
 	s := servertest.Start(t, servertest.Options{})
 	ann := s.User(t, "ann", "viewer")
-	token := s.Login(t, servertest.Admin).Access
+	token, b := s.Login(t, servertest.Admin).Access, s.Browser(t)
+	b.Login(t, "ann")
 	for _, line := range s.Server.SiteMap() {
 		method, path := address(line.Pattern)
 		if method == http.MethodGet || method == http.MethodDelete {
@@ -172,23 +173,27 @@ func TestAttackDOS006BodyCaps(t *testing.T) {
 		if path == "/auth/logout" { // always 204, whatever it is brought
 			continue
 		}
-		auth := []string{"Authorization", "Bearer " + token}
+		auth, contentType, fits := []string{"Authorization", "Bearer " + token}, jsonType, http.StatusBadRequest
 		body := func(n int) string { return `{"` + strings.Repeat("a", n-6) + `":1}` }
-		if a := s.Send(t, method, path, "application/json", body(limit-1), auth...); a.Status != http.StatusBadRequest && !bodiless {
+		if line.Person || line.Pattern == "POST /signin" { // a form, and not a genuine one
+			auth, contentType, fits, limit = []string{"Cookie", "doorward_session=" + b.Cookie(t, "session")}, formType, http.StatusForbidden, 16<<10
+			body = func(n int) string { return strings.Repeat("a", n) }
+		}
+		if a := s.Send(t, method, path, contentType, body(limit-1), auth...); a.Status != fits && !bodiless {
 			t.Errorf("%s at the cap: %d %s", line.Pattern, a.Status, a.Body)
 		}
-		if a := s.Send(t, method, path, "application/json", body(limit+1), auth...); a.Status != http.StatusRequestEntityTooLarge {
+		if a := s.Send(t, method, path, contentType, body(limit+1), auth...); a.Status != http.StatusRequestEntityTooLarge {
 			t.Errorf("%s past the cap: %d %s", line.Pattern, a.Status, a.Body)
 		}
 		for name, headers := range map[string]string{"gzip": "Content-Encoding: gzip\r\n", "deflate": "Content-Encoding: deflate\r\n", "identity, gzip": "Content-Encoding: identity\r\nContent-Encoding: gzip\r\n"} {
-			request := method + " " + path + " HTTP/1.1\r\nHost: HOST\r\nConnection: close\r\nContent-Type: application/json\r\nAuthorization: Bearer " + token + "\r\n" + headers + "Content-Length: 2\r\n\r\n{}"
+			request := method + " " + path + " HTTP/1.1\r\nHost: HOST\r\nConnection: close\r\nContent-Type: " + contentType + "\r\n" + auth[0] + ": " + auth[1] + "\r\n" + headers + "Content-Length: 2\r\n\r\n{}"
 			if got := answers(raw(t, s, request)); bodiless {
 				continue
 			} else if len(got) != 1 || got[0] != http.StatusUnsupportedMediaType {
 				t.Errorf("%s, %s: %v", line.Pattern, name, got)
 			}
 		}
-		chunked := method + " " + path + " HTTP/1.1\r\nHost: HOST\r\nContent-Type: application/json\r\nAuthorization: Bearer " + token + "\r\nTransfer-Encoding: chunked\r\n\r\n" +
+		chunked := method + " " + path + " HTTP/1.1\r\nHost: HOST\r\nContent-Type: " + contentType + "\r\n" + auth[0] + ": " + auth[1] + "\r\nTransfer-Encoding: chunked\r\n\r\n" +
 			fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", limit+1, body(limit+1))
 		if got := answers(raw(t, s, chunked)); len(got) != 1 || got[0] != http.StatusRequestEntityTooLarge {
 			t.Errorf("%s in chunks: %v", line.Pattern, got)

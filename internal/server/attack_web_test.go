@@ -46,6 +46,9 @@ func TestAttackWEB005Headers(t *testing.T) {
 			}
 		}
 		for _, name := range []string{"Server", "X-Powered-By", "Access-Control-Allow-Origin", "Set-Cookie", "Strict-Transport-Security"} {
+			if name == "Set-Cookie" && what == "GET /signin" && strings.HasPrefix(h.Get(name), "doorward_pre=") {
+				continue // what ties the form to the browser
+			}
 			if h.Get(name) != "" {
 				t.Errorf("%s: %s: %s", what, name, h.Get(name))
 			}

@@ -16,13 +16,14 @@ type Line struct {
 	Pattern    string
 	Permission string
 	Open       bool // anybody may call it
+	Person     bool // who is signed in in a browser may
 }
 
 // SiteMap returns the site map.
 func (s *Server) SiteMap() []Line {
 	var lines []Line
 	for _, r := range s.routes(surfaces{admin: admin.New(admin.Parts{}), provider: &provider.Provider{}, signin: &signin.Surface{}}) {
-		lines = append(lines, Line{Pattern: r.pattern, Permission: r.who.permission(), Open: r.who == anybody})
+		lines = append(lines, Line{Pattern: r.pattern, Permission: r.who.permission(), Open: r.who == anybody, Person: r.who == person})
 	}
 	return lines
 }

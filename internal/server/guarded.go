@@ -116,7 +116,7 @@ func (s *Server) deny(ctx context.Context, permission string) *web.Problem {
 func (s *Server) counted(pattern string, h web.Handler) web.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		err := h(w, r)
-		if fault.KindOf(err) == fault.Limited {
+		if fault.KindOf(err) == fault.Limited || fault.KindOf(web.Of(r.Context()).Cause) == fault.Limited { // a page tells it by itself
 			s.counter.Add(s.Clock.Now(), "", pattern, audit.Denied)
 		}
 		return err

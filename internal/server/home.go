@@ -35,6 +35,7 @@ var page = template.Must(template.New("home").Parse(`<!doctype html>
 <h1>Doorward</h1>
 <p>An authentication and authorization server runs here.</p>
 <dl>
+<div><dt><i>GET</i><a href="/account">/account</a></dt><dd>Sign in, see your devices, change your password</dd></div>
 <div><dt><i>POST</i>/auth/login</dt><dd>Sign in with a username and a password</dd></div>
 <div><dt><i>POST</i>/auth/refresh</dt><dd>Spend a refresh token for the next pair</dd></div>
 <div><dt><i>POST</i>/auth/logout</dt><dd>End what was signed in</dd></div>

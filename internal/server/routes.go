@@ -19,17 +19,19 @@ type route struct {
 	serve   http.Handler
 }
 
-// who may call a route: anybody, whoever brings an access token, or whoever has
-// a permission, in the token and by his roles now.
+// who may call a route: anybody, whoever is signed in in this browser, whoever
+// brings an access token, or whoever has a permission, in the token and by his
+// roles now.
 type who string
 
 const (
 	anybody who = ""
+	person  who = "person"
 	token   who = "token"
 )
 
 func (w who) permission() string {
-	if w == anybody || w == token {
+	if w == anybody || w == person || w == token {
 		return ""
 	}
 	return string(w)
@@ -44,7 +46,7 @@ type surfaces struct {
 // routes is the site map: every path of this server, who may call it, how its
 // failures are told, and who answers. What is not here is 404.
 func (s *Server) routes(p surfaces) []route {
-	problem := web.FailProblem
+	problem, page := web.FailProblem, signin.FailPage
 	api := p.admin.Handler()
 	f := web.Serve
 	table := []route{
@@ -57,6 +59,14 @@ func (s *Server) routes(p surfaces) []route {
 		{"POST /auth/login", anybody, signin.Fail, f(s.counted("POST /auth/login", p.signin.Login), signin.Fail)},
 		{"POST /auth/refresh", anybody, signin.Fail, f(p.signin.Refresh, signin.Fail)},
 		{"POST /auth/logout", anybody, signin.Fail, f(p.signin.Logout, signin.Fail)},
+
+		{"GET /signin", anybody, page, f(p.signin.SignInPage, page)},
+		{"POST /signin", anybody, page, f(s.counted("POST /signin", p.signin.SignIn), page)},
+		{"GET /account", person, page, f(p.signin.Account, page)},
+		{"POST /account/signout", person, page, f(p.signin.SignOut, page)},
+		{"POST /account/sessions/{id}/end", person, page, f(p.signin.EndSession, page)},
+		{"POST /account/sessions/end", person, page, f(p.signin.EndOthers, page)},
+		{"POST /account/password", person, page, f(s.counted("POST /account/password", p.signin.ChangePassword), page)},
 
 		{"GET /oauth2/jwks", anybody, signin.Fail, f(p.provider.JWKS, signin.Fail)},
 		{"GET /.well-known/oauth-authorization-server", anybody, problem, f(p.provider.Metadata, problem)},
@@ -138,11 +148,15 @@ func needs(table []route) func(string) (string, bool) {
 }
 
 // mux serves the site map.
-func (s *Server) mux(table []route) http.Handler {
+func (s *Server) mux(table []route, pages *signin.Surface) http.Handler {
 	mux := http.NewServeMux()
 	for _, r := range table {
 		h := r.serve
-		if r.who != anybody {
+		switch r.who {
+		case anybody:
+		case person:
+			h = pages.Person(h, r.fail)
+		default:
 			h = s.protect(r, h)
 		}
 		mux.Handle(r.pattern, named(r.pattern, h))
@@ -179,6 +193,10 @@ func nowhere(mux *http.ServeMux, r *http.Request) error {
 func (s *Server) failNowhere(w http.ResponseWriter, r *http.Request, err error) {
 	if strings.HasPrefix(r.URL.Path, "/auth/") || strings.HasPrefix(r.URL.Path, "/oauth2/") {
 		signin.Fail(w, r, err)
+		return
+	}
+	if beginsAs(r.URL.Path, []string{"/signin", "/account"}) {
+		signin.FailPage(w, r, err)
 		return
 	}
 	web.FailProblem(w, r, err)

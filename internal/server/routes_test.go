@@ -15,7 +15,7 @@ import (
 // who has thought about it.
 var open = []string{
 	"GET /{$}", "GET /favicon.ico", "GET /healthz", "GET /readyz", "GET /openapi.json",
-	"POST /auth/login", "POST /auth/refresh", "POST /auth/logout",
+	"POST /auth/login", "POST /auth/refresh", "POST /auth/logout", "GET /signin", "POST /signin",
 	"GET /oauth2/jwks", "GET /.well-known/oauth-authorization-server", "GET /.well-known/oauth-protected-resource",
 }
 
@@ -48,11 +48,17 @@ func TestAttackRBAC016DenyByDefault(t *testing.T) {
 			if m == http.MethodHead && method != http.MethodGet {
 				continue
 			}
-			if a := s.Send(t, m, path, "", ""); (a.Status != http.StatusUnauthorized) != public {
-				t.Errorf("%s by nobody: %d", line.Pattern, a.Status)
-			}
-			if a := s.Send(t, m, path, "", "", "Authorization", "Bearer x.y.z"); (a.Status != http.StatusUnauthorized) != public {
-				t.Errorf("%s with a bad token: %d", line.Pattern, a.Status)
+			for who, headers := range map[string][]string{
+				"nobody": nil, "a bad token": {"Authorization", "Bearer x.y.z"}, "a session that is none": {"Cookie", "doorward_session=" + strings.Repeat("A", 43)},
+			} {
+				a := s.Send(t, m, path, "", "", headers...)
+				refused := a.Status == http.StatusUnauthorized
+				if line.Person { // people are shown the way
+					refused = a.Status == http.StatusSeeOther && a.Header.Get("Location") == "/signin?return_to=/account"
+				}
+				if refused == public {
+					t.Errorf("%s by %s: %d", line.Pattern, who, a.Status)
+				}
 			}
 		}
 	}
@@ -173,8 +179,17 @@ var matrix = map[string]row{
 	"POST /auth/refresh": {wants: everybody(200), body: func(c *call) any {
 		return map[string]any{"refresh_token": c.s.Login(c.t, servertest.Admin).Refresh}
 	}},
-	"POST /auth/logout":                           {wants: everybody(204)},
-	"GET /oauth2/jwks":                            {wants: everybody(200)},
+	"POST /auth/logout": {wants: everybody(204)},
+	// Pages know nobody by a token: they show the way to the sign-in.
+	"GET /signin":                     {wants: everybody(200)},
+	"POST /signin":                    {wants: everybody(415)},
+	"GET /account":                    {wants: everybody(303)},
+	"POST /account/signout":           {wants: everybody(303)},
+	"POST /account/sessions/{id}/end": {wants: everybody(303), path: func(c *call) string { return "/account" + c.session() + "/end" }},
+	"POST /account/sessions/end":      {wants: everybody(303)},
+	"POST /account/password":          {wants: everybody(303)},
+
+	"GET /oauth2/jwks": {wants: everybody(200)},
 	"GET /.well-known/oauth-authorization-server": {wants: everybody(200)},
 	"GET /.well-known/oauth-protected-resource":   {wants: everybody(200)},
 

@@ -286,8 +286,13 @@ func New(k *Core, version string) (*Server, error) {
 	if s.origins, err = web.NewCrossOrigin(k.Config.CORS.Origins); err != nil {
 		return nil, err
 	}
+	forms, err := web.NewCrossOrigin(nil)
+	if err != nil {
+		return nil, err
+	}
 	surfaces := surfaces{admin: api, provider: p, signin: signin.New(signin.Parts{
 		Issuer: k.Issuer, Sessions: k.Sessions, Bearer: s.bearer, Cookies: s.cookies, Origins: s.origins,
+		Forms: forms, Accounts: k.Accounts, Keys: k.Keys, Clock: k.Clock, Idle: k.Config.Sessions.Idle,
 	})}
 	table := s.routes(surfaces)
 	if s.openapi, err = api.Document(needs(table)); err != nil {
@@ -300,7 +305,7 @@ func New(k *Core, version string) (*Server, error) {
 		Pages: isPage, URL: issuer(k.Config),
 	}
 	cors := web.CORS{Origins: k.Config.CORS.Origins, Shares: shares, Fail: s.failNowhere}
-	s.handler = site.Around(cors.Around(s.mux(table)))
+	s.handler = site.Around(cors.Around(s.mux(table, surfaces.signin)))
 	return s, nil
 }
 

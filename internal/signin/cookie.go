@@ -30,15 +30,23 @@ func (s *Surface) mode(r *http.Request, p oauth.Params) (browser bool, err error
 
 // hold answers a browser with its tokens in cookies; the body holds none.
 func (s *Surface) hold(w http.ResponseWriter, t issue.Tokens) error {
+	s.keep(w, t)
+	return web.JSON(w, http.StatusOK, struct {
+		Expires int64  `json:"expires_in"`
+		Scope   string `json:"scope"`
+	}{int64(t.Expires / time.Second), oauth.FormatScope(t.Scope)})
+}
+
+// keep gives a browser its tokens in cookies.
+func (s *Surface) keep(w http.ResponseWriter, t issue.Tokens) {
+	if !t.Device.IsZero() {
+		s.Cookies.Set(w, web.DeviceCookie, t.Device, deviceLasts)
+	}
 	if !t.Session.IsZero() {
 		s.Cookies.Set(w, web.SessionCookie, t.Session, t.Lasts)
 	}
 	s.Cookies.Set(w, web.RefreshCookie, t.Refresh, t.Lasts)
 	s.Cookies.Set(w, web.AccessCookie, t.Access, t.Expires)
-	return web.JSON(w, http.StatusOK, struct {
-		Expires int64  `json:"expires_in"`
-		Scope   string `json:"scope"`
-	}{int64(t.Expires / time.Second), oauth.FormatScope(t.Scope)})
 }
 
 // held returns what a cookie holds that is to be acted on: nothing if there are
@@ -70,11 +78,12 @@ func (s *Surface) Logout(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	token := secret.From(p.Get("refresh_token"))
-	browser := token.IsZero() && len(r.Header["Authorization"]) == 0 && len(r.Header["Cookie"]) > 0
-	if browser {
-		if token, err = s.held(r, web.RefreshCookie); err != nil {
+	if token.IsZero() && len(r.Header["Authorization"]) == 0 && len(r.Header["Cookie"]) > 0 {
+		if err := s.signOut(w, r); err != nil {
 			return err
 		}
+		w.WriteHeader(http.StatusNoContent)
+		return nil
 	}
 	if err := s.Issuer.SignOut(r.Context(), by, token); err != nil {
 		return err
@@ -89,17 +98,28 @@ func (s *Surface) Logout(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 	}
-	if browser {
-		session, err := s.held(r, web.SessionCookie)
-		if err != nil {
-			return err
-		}
-		if err := s.Sessions.SignOut(r.Context(), by, session); err != nil {
-			return err
-		}
-		s.Cookies.Expire(w, web.SessionCookie, web.AccessCookie, web.RefreshCookie, web.PreCookie)
-		w.Header().Set("Clear-Site-Data", `"cache", "storage"`)
-	}
 	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// signOut ends what a browser's cookies belong to, and takes them back.
+func (s *Surface) signOut(w http.ResponseWriter, r *http.Request) error {
+	by := web.By(r.Context())
+	token, err := s.held(r, web.RefreshCookie)
+	if err != nil {
+		return err
+	}
+	if err := s.Issuer.SignOut(r.Context(), by, token); err != nil {
+		return err
+	}
+	session, err := s.held(r, web.SessionCookie)
+	if err != nil {
+		return err
+	}
+	if err := s.Sessions.SignOut(r.Context(), by, session); err != nil {
+		return err
+	}
+	s.Cookies.Expire(w, web.SessionCookie, web.AccessCookie, web.RefreshCookie, web.PreCookie)
+	w.Header().Set("Clear-Site-Data", `"cache", "storage"`)
 	return nil
 }

@@ -1,6 +1,6 @@
 // Package signin is where people prove who they are: the password form and what
-// follows it, under /auth/. Its tokens are answered in the body, or held by a
-// browser in cookies that scripts cannot read.
+// follows it, under /auth/ for programs and as pages for people. Its tokens are
+// answered in the body, or held by a browser in cookies that scripts cannot read.
 package signin
 
 import (
@@ -10,9 +10,12 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/doorward/doorward/internal/account"
 	"github.com/doorward/doorward/internal/client"
+	"github.com/doorward/doorward/internal/clock"
 	"github.com/doorward/doorward/internal/fault"
 	"github.com/doorward/doorward/internal/issue"
+	"github.com/doorward/doorward/internal/keyring"
 	"github.com/doorward/doorward/internal/oauth"
 	"github.com/doorward/doorward/internal/principal"
 	"github.com/doorward/doorward/internal/secret"
@@ -26,6 +29,7 @@ type Issuer interface {
 	Refresh(context.Context, principal.Principal, issue.Renewal) (issue.Tokens, error)
 	SignOut(context.Context, principal.Principal, secret.Text) error
 	SignOutFamily(ctx context.Context, by principal.Principal, family, session string) error
+	ChangePassword(ctx context.Context, by principal.Principal, current, next secret.Text) error
 }
 
 // Parts are what the surface is made of.
@@ -36,10 +40,16 @@ type Parts struct {
 	// is one of ours.
 	Bearer  func(*http.Request) (principal.Principal, error)
 	Cookies web.Cookies
-	Origins *web.CrossOrigin
+	Origins *web.CrossOrigin // for /auth/
+	// What follows is for the pages.
+	Forms    *web.CrossOrigin // with no origin but the site's own
+	Accounts *account.Service
+	Keys     *keyring.Service
+	Clock    clock.Clock
+	Idle     time.Duration // how long a session may lie unused
 }
 
-// Surface serves /auth/.
+// Surface serves /auth/ and the pages.
 type Surface struct{ Parts }
 
 // New returns the surface.
@@ -116,10 +126,10 @@ func (s *Surface) Login(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	s.Cookies.Set(w, web.DeviceCookie, t.Device, deviceLasts)
 	if browser {
 		return s.hold(w, t)
 	}
+	s.Cookies.Set(w, web.DeviceCookie, t.Device, deviceLasts)
 	return answer(w, t)
 }
 

@@ -56,6 +56,11 @@ func (c Cookies) Set(w http.ResponseWriter, k Cookie, value secret.Text, lasts t
 	c.write(w, k, value.Reveal(), max(int(lasts/time.Second), 1))
 }
 
+// Hold gives the browser a cookie until it is closed.
+func (c Cookies) Hold(w http.ResponseWriter, k Cookie, value secret.Text) {
+	c.write(w, k, value.Reveal(), 0)
+}
+
 // Expire takes cookies back.
 func (c Cookies) Expire(w http.ResponseWriter, list ...Cookie) {
 	for _, k := range list {

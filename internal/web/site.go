@@ -156,13 +156,14 @@ func (s Site) ours(host string) bool {
 	return err == nil && slices.Contains(s.Hosts, strings.ToLower(name))
 }
 
-// canonical reports whether the path is written in the one way that routes are:
+func canonical(r *http.Request) bool { return Canonical(r.URL.EscapedPath()) }
+
+// Canonical reports whether a path is written in the one way that routes are:
 // nothing is cleaned, decoded or redirected, so that what was checked is what is
 // served.
-func canonical(r *http.Request) bool {
-	p := r.URL.EscapedPath()
-	return strings.HasPrefix(p, "/") && !strings.ContainsAny(p, `%\;`) && !strings.Contains(p, "//") &&
-		!strings.Contains(p+"/", "/./") && !strings.Contains(p+"/", "/../") && len(p) <= 512
+func Canonical(path string) bool {
+	return strings.HasPrefix(path, "/") && !strings.ContainsAny(path, `%\;`) && !strings.Contains(path, "//") &&
+		!strings.Contains(path+"/", "/./") && !strings.Contains(path+"/", "/../") && len(path) <= 512
 }
 
 // contain answers for a handler that panicked. The stack goes to the log. Where a
