@@ -1,9 +1,11 @@
 package servertest
 
 import (
+	"html"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -92,4 +94,33 @@ func (b *Browser) Copy(t testing.TB) *Browser {
 	}
 	c.Jar.SetCookies(u, b.Jar.Cookies(u))
 	return c
+}
+
+// Fields returns the hidden fields of the form on a page that is sent to a path.
+func (b *Browser) Fields(t testing.TB, page, does string) url.Values {
+	t.Helper()
+	a := b.Send(t, http.MethodGet, page, "", "")
+	_, form, found := strings.Cut(a.Body, `<form method="post" action="`+does+`"`)
+	if !found {
+		t.Fatalf("%s has no form for %s: %d %s", page, does, a.Status, a.Body)
+	}
+	form, _, _ = strings.Cut(form, "</form>")
+	fields := url.Values{}
+	for _, m := range hidden.FindAllStringSubmatch(form, -1) {
+		fields.Set(m[1], html.UnescapeString(m[2]))
+	}
+	return fields
+}
+
+var hidden = regexp.MustCompile(`<input type="hidden" name="([^"]+)" value="([^"]*)">`)
+
+// Submit fills in the form on a page that is sent to a path, and sends it as the
+// browser would. pairs are names and values.
+func (b *Browser) Submit(t testing.TB, page, does string, pairs ...string) Answer {
+	t.Helper()
+	fields := b.Fields(t, page, does)
+	for i := 0; i < len(pairs); i += 2 {
+		fields.Set(pairs[i], pairs[i+1])
+	}
+	return b.Send(t, http.MethodPost, does, "application/x-www-form-urlencoded", fields.Encode())
 }

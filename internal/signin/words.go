@@ -70,12 +70,13 @@ func (w words) Say(key string, args ...any) (string, error) {
 	return fmt.Sprintf(format, args...), nil
 }
 
-// told returns a message of the domain, which is in English, in these words.
+// told returns a message of the domain, which is in English, as a sentence in these
+// words.
 func (w words) told(message string) string {
 	if translated, ok := w[message]; ok {
 		return translated
 	}
-	return message
+	return strings.ToUpper(message[:1]) + message[1:] + "."
 }
 
 // wait says for how long.

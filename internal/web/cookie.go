@@ -91,10 +91,13 @@ func NewCrossOrigin(origins []string) (*CrossOrigin, error) {
 }
 
 // Check returns a Refused with 403 for a request that another origin began. An
-// Origin header that is not one, like null, is another's.
+// Origin header that is not one, like null, is another's; but browsers write null
+// also where a page of ours, which lets nobody know whence (no-referrer), sends a
+// form, and then say in Sec-Fetch-Site that it is ours (Fetch, Section 3.2).
 func (c *CrossOrigin) Check(r *http.Request) error {
 	given := r.Header.Values("Origin")
-	if len(given) > 1 || len(given) == 1 && !strings.HasPrefix(given[0], "http") || c.protection.Check(r) != nil {
+	strange := len(given) == 1 && !strings.HasPrefix(given[0], "http") && r.Header.Get("Sec-Fetch-Site") != "same-origin"
+	if len(given) > 1 || strange || c.protection.Check(r) != nil {
 		return &Refused{Status: http.StatusForbidden, Message: "the request came from another site"}
 	}
 	return nil
