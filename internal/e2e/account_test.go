@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -228,5 +229,63 @@ func TestAccountByKeyboard(t *testing.T) {
 		t.Errorf("the focus goes to %q", order)
 	}
 	b.do("signing out", chromedp.Focus("#signout"), chromedp.KeyEvent(kb.Enter), chromedp.WaitVisible("#signin"))
+	b.quiet()
+}
+
+// What somebody got into a name, or into what his browser calls itself, is words in
+// a real browser too.
+func TestAttackWEB008AccountInABrowser(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	b := visit(t, s.url, view{"payload", 390, 844, true}, true)
+	const payload = `"'><img src=x onerror="document.title='evil'"><svg onload="document.title='evil'"></svg><script>document.title='evil'</script></title>{{.}}`
+	form := url.Values{"username": {"viewer"}, "password": {s.password}}
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/auth/login", strings.NewReader(form.Encode()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.Header.Set("User-Agent", payload)
+	a, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Body.Close()
+	var tokens struct {
+		Access string `json:"access_token"`
+	}
+	if err := json.NewDecoder(a.Body).Decode(&tokens); err != nil {
+		t.Fatal(err)
+	}
+	change, err := json.Marshal(map[string]string{"name": payload + strings.Repeat("W", 80)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err = http.NewRequestWithContext(t.Context(), http.MethodPatch, s.url+"/users/me", strings.NewReader(string(change)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/merge-patch+json")
+	r.Header.Set("Authorization", "Bearer "+tokens.Access)
+	a, err = http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.Body.Close()
+	if a.StatusCode != http.StatusOK {
+		t.Fatalf("the name: %s", a.Status)
+	}
+	var kept string
+	b.do("signing in with it", chromedp.Navigate(s.url+"/signin?return_to="+url.QueryEscape("/account?done="+payload)+"&done="+url.QueryEscape(payload)),
+		chromedp.WaitVisible("#signin"), chromedp.SendKeys("#username", payload), chromedp.SendKeys("#password", "wrong"), chromedp.Click("#submit"),
+		chromedp.WaitVisible("#problem"), chromedp.Value("#username", &kept))
+	if kept != payload {
+		t.Errorf("the field holds %q", kept)
+	}
+	b.sees("payload-signin", "The username or the password is wrong.")
+	b.do("signing in", chromedp.SetValue("#username", "viewer"), chromedp.SendKeys("#password", s.password), chromedp.Click("#submit"), chromedp.WaitVisible("#devices"))
+	b.sees("payload-account", payload, "Unknown program")
+	b.do("an error", chromedp.Navigate(s.url+"/account/"+strings.Repeat("a", 300)), chromedp.WaitVisible("#request-id"))
+	b.sees("error", "There is nothing here", "To your account")
 	b.quiet()
 }
