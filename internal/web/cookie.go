@@ -53,24 +53,24 @@ func (c Cookies) Get(r *http.Request, k Cookie) (value secret.Text, twice bool) 
 
 // Set gives the browser a cookie for a time.
 func (c Cookies) Set(w http.ResponseWriter, k Cookie, value secret.Text, lasts time.Duration) {
-	c.write(w, k, value.Reveal(), max(int(lasts/time.Second), 1))
+	c.write(w, k, value, max(int(lasts/time.Second), 1))
 }
 
 // Hold gives the browser a cookie until it is closed.
 func (c Cookies) Hold(w http.ResponseWriter, k Cookie, value secret.Text) {
-	c.write(w, k, value.Reveal(), 0)
+	c.write(w, k, value, 0)
 }
 
 // Expire takes cookies back.
 func (c Cookies) Expire(w http.ResponseWriter, list ...Cookie) {
 	for _, k := range list {
-		c.write(w, k, "", -1)
+		c.write(w, k, secret.Text{}, -1)
 	}
 }
 
-func (c Cookies) write(w http.ResponseWriter, k Cookie, value string, seconds int) {
+func (c Cookies) write(w http.ResponseWriter, k Cookie, value secret.Text, seconds int) {
 	http.SetCookie(w, &http.Cookie{
-		Name: c.Name(k), Value: value, Path: "/", MaxAge: seconds, Secure: c.Secure, HttpOnly: true, SameSite: k.sameSite,
+		Name: c.Name(k), Value: value.Reveal(), Path: "/", MaxAge: seconds, Secure: c.Secure, HttpOnly: true, SameSite: k.sameSite,
 	})
 }
 
