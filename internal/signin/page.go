@@ -46,7 +46,7 @@ type screen struct {
 
 // Form returns what a form carries that is sent to a path: the value of its field
 // "form".
-func (s screen) Form(does string) (string, error) { return s.form(does) }
+func (p screen) Form(does string) (string, error) { return p.form(does) }
 
 // screen begins a page for this browser. Its title is a text of the catalogue.
 func (s *Surface) screen(w http.ResponseWriter, r *http.Request, title string) screen {

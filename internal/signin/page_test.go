@@ -104,8 +104,15 @@ func TestWhen(t *testing.T) {
 		ago  time.Duration
 		want string
 	}{
-		{-time.Hour, "just now"}, {0, "just now"}, {59 * time.Second, "just now"}, {time.Minute, "1 min ago"}, {59*time.Minute + 59*time.Second, "59 min ago"},
-		{time.Hour, "1 h ago"}, {23*time.Hour + 59*time.Minute, "23 h ago"}, {24 * time.Hour, "23 Nov 2026"}, {400 * 24 * time.Hour, "20 Oct 2025"},
+		{-time.Hour, "just now"},
+		{0, "just now"},
+		{59 * time.Second, "just now"},
+		{time.Minute, "1 min ago"},
+		{59*time.Minute + 59*time.Second, "59 min ago"},
+		{time.Hour, "1 h ago"},
+		{23*time.Hour + 59*time.Minute, "23 h ago"},
+		{24 * time.Hour, "23 Nov 2026"},
+		{400 * 24 * time.Hour, "20 Oct 2025"},
 	} {
 		if got := w.when(now.Add(-tt.ago), now).Text; got != tt.want {
 			t.Errorf("%v: %q, want %q", tt.ago, got, tt.want)
