@@ -1,11 +1,14 @@
 package session
 
 import (
+	"context"
 	"encoding/base64"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/doorward/doorward/internal/clock"
+	"github.com/doorward/doorward/internal/fault"
 	"github.com/doorward/doorward/internal/principal"
 	"github.com/doorward/doorward/internal/secret"
 )
@@ -200,4 +203,57 @@ func FuzzParseCookie(f *testing.F) {
 			t.Errorf("%q is a cookie", text)
 		}
 	})
+}
+
+// uses keeps one session, and counts the writes.
+type uses struct {
+	Store
+	in     Session
+	writes int
+	err    error
+}
+
+func (u *uses) SessionBySecret(context.Context, secret.Hash) (Session, error) {
+	return u.in, nil
+}
+
+func (u *uses) TouchSession(_ context.Context, _ string, now, idle time.Time) error {
+	if u.err == nil {
+		u.writes++
+		u.in.UsedAt, u.in.IdleUntil = now, idle
+	}
+	return u.err
+}
+
+// A use moves the idle end, with a write a minute at the most, or ten in the time
+// that the session may lie idle, if that is short.
+func TestUse(t *testing.T) {
+	for _, tt := range []struct {
+		idle, every time.Duration
+		uses        int
+		writes      int
+	}{
+		{time.Hour, time.Second, 120, 2}, {time.Hour, time.Minute, 10, 10}, {time.Hour, 59 * time.Minute, 3, 3}, {time.Hour, 61 * time.Minute, 1, 0}, {10 * time.Second, 5 * time.Second, 20, 20},
+	} {
+		now := time.Date(2026, 11, 24, 5, 0, 0, 0, time.UTC)
+		in, cookie := New(now, "ann", nil, principal.Origin{}, Lifetimes{Absolute: 24 * time.Hour, Idle: tt.idle})
+		kept := &uses{in: in}
+		s := NewService(kept, clock.Func(func() time.Time { return now }))
+		for i := range tt.uses {
+			now = now.Add(tt.every)
+			if _, err := s.Use(t.Context(), cookie, tt.idle); (fault.KindOf(err) == fault.NotFound) != (tt.every > tt.idle) {
+				t.Errorf("%v: use %d after %v: %v", tt.idle, i, tt.every, err)
+			}
+		}
+		if kept.writes != tt.writes {
+			t.Errorf("%d uses every %v were %d writes, want %d", tt.uses, tt.every, kept.writes, tt.writes)
+		}
+		now = in.CreatedAt.Add(time.Hour)
+		kept.in = in
+		kept.in.IdleUntil = now.Add(time.Hour)
+		kept.err = fault.New(fault.Unauthenticated, "the session is over")
+		if _, err := s.Use(t.Context(), cookie, tt.idle); fault.KindOf(err) != fault.NotFound {
+			t.Errorf("a session that ended meanwhile: %v", err)
+		}
+	}
 }
