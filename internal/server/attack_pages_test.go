@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/doorward/doorward/internal/audit"
 	"github.com/doorward/doorward/internal/servertest"
 	"github.com/doorward/doorward/internal/store/storetest"
 )
@@ -232,6 +233,9 @@ func TestAttackSES010PagesWithTwoCookies(t *testing.T) {
 		if a := s.Send(t, http.MethodGet, "/account", "", "", "Cookie", cookies); a.Status != http.StatusSeeOther {
 			t.Errorf("%d", a.Status)
 		}
+	}
+	if n, err := s.Server.Counted(t.Context(), "GET /account", audit.Denied); err != nil || n != 4 {
+		t.Errorf("counted are %d, %v", n, err)
 	}
 	if a := s.Send(t, http.MethodGet, "/account", "", "", "Cookie", "doorward_access="+ann.Cookie(t, "access")+"; doorward_refresh="+ann.Cookie(t, "refresh")); a.Status != http.StatusSeeOther {
 		t.Errorf("without its session: %d", a.Status)

@@ -1,12 +1,14 @@
 package server
 
 import (
+	"context"
 	"crypto/tls"
 	"log/slog"
 
 	"golang.org/x/crypto/acme/autocert"
 
 	"github.com/doorward/doorward/internal/admin"
+	"github.com/doorward/doorward/internal/audit"
 	"github.com/doorward/doorward/internal/provider"
 	"github.com/doorward/doorward/internal/signin"
 )
@@ -41,3 +43,16 @@ func TLSFrom(cert, key string, log *slog.Logger) (*tls.Config, error) {
 
 // CertificateCache returns where certificates from an authority are kept.
 func (k *Core) CertificateCache() autocert.Cache { return k.certificates() }
+
+// Counted returns how often something was counted, and writes it down.
+func (s *Server) Counted(ctx context.Context, action string, o audit.Outcome) (n int64, err error) {
+	err = s.counter.Flush(ctx, func(ctx context.Context, list []audit.Count) error {
+		for _, c := range list {
+			if c.Action == action && c.Outcome == o {
+				n += c.Times
+			}
+		}
+		return s.Store.AddCounts(ctx, list)
+	})
+	return n, err
+}

@@ -71,7 +71,7 @@ func (s *Server) withCookie(r route, next http.Handler) http.Handler {
 		if len(req.Header["Cookie"]) > 0 && len(req.Header["Authorization"]) == 0 && len(req.Header["X-Api-Key"]) == 0 {
 			value, twice := s.cookies.Get(req, web.AccessCookie)
 			if twice {
-				s.duplicate(req, r)
+				s.duplicate(req)
 			}
 			if !value.IsZero() {
 				if err := s.origins.Check(req); err != nil {
@@ -88,9 +88,9 @@ func (s *Server) withCookie(r route, next http.Handler) http.Handler {
 
 // duplicate notes a request with two cookies of one name: one of them was put
 // there by another host or by whoever sits on the line.
-func (s *Server) duplicate(req *http.Request, r route) {
+func (s *Server) duplicate(req *http.Request) {
 	web.Note(req.Context(), slog.Bool("duplicate_cookie", true))
-	s.counter.Add(s.Clock.Now(), "", r.pattern, audit.Denied)
+	s.counter.Add(s.Clock.Now(), "", web.Of(req.Context()).Route, audit.Denied)
 }
 
 // identify makes the request that of the principal whose token was verified.

@@ -292,7 +292,7 @@ func New(k *Core, version string) (*Server, error) {
 	}
 	surfaces := surfaces{admin: api, provider: p, signin: signin.New(signin.Parts{
 		Issuer: k.Issuer, Sessions: k.Sessions, Bearer: s.bearer, Cookies: s.cookies, Origins: s.origins,
-		Forms: forms, Accounts: k.Accounts, Keys: k.Keys, Clock: k.Clock, Idle: k.Config.Sessions.Idle,
+		Forms: forms, Accounts: k.Accounts, Keys: k.Keys, Clock: k.Clock, Idle: k.Config.Sessions.Idle, Twice: s.duplicate,
 	})}
 	table := s.routes(surfaces)
 	if s.openapi, err = api.Document(needs(table)); err != nil {

@@ -3,7 +3,6 @@ package signin
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"net/http"
 	"time"
 
@@ -22,7 +21,7 @@ import (
 func (s *Surface) session(r *http.Request) (session.Session, error) {
 	value, twice := s.Cookies.Get(r, web.SessionCookie)
 	if twice {
-		web.Note(r.Context(), slog.Bool("duplicate_cookie", true))
+		s.Twice(r)
 	}
 	return s.Sessions.Use(r.Context(), value, s.Idle)
 }

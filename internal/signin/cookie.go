@@ -1,7 +1,6 @@
 package signin
 
 import (
-	"log/slog"
 	"net/http"
 	"time"
 
@@ -54,7 +53,7 @@ func (s *Surface) keep(w http.ResponseWriter, t issue.Tokens) {
 func (s *Surface) held(r *http.Request, k web.Cookie) (secret.Text, error) {
 	value, twice := s.Cookies.Get(r, k)
 	if twice {
-		web.Note(r.Context(), slog.Bool("duplicate_cookie", true))
+		s.Twice(r)
 	}
 	if value.IsZero() {
 		return value, nil

@@ -40,7 +40,8 @@ type Parts struct {
 	// is one of ours.
 	Bearer  func(*http.Request) (principal.Principal, error)
 	Cookies web.Cookies
-	Origins *web.CrossOrigin // for /auth/
+	Origins *web.CrossOrigin    // for /auth/
+	Twice   func(*http.Request) // notes a request with two cookies of one name
 	// What follows is for the pages.
 	Forms    *web.CrossOrigin // with no origin but the site's own
 	Accounts *account.Service
