@@ -25,6 +25,56 @@ func signingIn(t *testing.T, v *storetest.Services, name string) scene {
 	return scene{do, func(t *testing.T, _ bool) { expect(t, "signing in again", do(), 0) }}
 }
 
+// browse signs in with a browser that brings a session along, or none.
+func browse(t *testing.T, v *storetest.Services, name string, brings secret.Text) (issue.Tokens, error) {
+	return v.Issuer.SignIn(t.Context(), storetest.Browser, issue.Password{
+		Name: name, Password: secret.From(storetest.Password), Client: client.Builtin, Browser: true, Replaces: brings,
+	})
+}
+
+func signingInABrowser(t *testing.T, v *storetest.Services, name string) scene {
+	v.User(t, name, "viewer")
+	first, err := browse(t, v, name, secret.Text{})
+	expect(t, "the session before", err, 0)
+	do := func() error { _, err := browse(t, v, name, first.Session); return err }
+	return scene{do, func(t *testing.T, happened bool) {
+		_, err := v.Sessions.Of(t.Context(), first.Session)
+		expect(t, "the session before", err, map[bool]fault.Kind{true: fault.NotFound, false: 0}[happened])
+		expect(t, "signing in again", do(), 0)
+		_, err = v.Sessions.Of(t.Context(), first.Session)
+		expect(t, "the session before, in the end", err, fault.NotFound)
+		ended(t, v, first.Refresh, "replaced")
+	}}
+}
+
+func refreshingABrowser(t *testing.T, v *storetest.Services, name string) scene {
+	v.User(t, name, "viewer")
+	first, err := browse(t, v, name, secret.Text{})
+	expect(t, "signing in", err, 0)
+	do := func() error { _, err := refresh(t, v, first.Refresh); return err }
+	return scene{do, func(t *testing.T, _ bool) { // tabs have a grace
+		next, err := refresh(t, v, first.Refresh)
+		expect(t, "the retry", err, 0)
+		_, err = refresh(t, v, next)
+		expect(t, "the successor", err, 0)
+		_, err = v.Sessions.Of(t.Context(), first.Session)
+		expect(t, "the session", err, 0)
+	}}
+}
+
+func signingOutABrowser(t *testing.T, v *storetest.Services, name string) scene {
+	v.User(t, name, "viewer")
+	first, err := browse(t, v, name, secret.Text{})
+	expect(t, "signing in", err, 0)
+	do := func() error { return v.Sessions.SignOut(t.Context(), storetest.Browser, first.Session) }
+	return scene{do, func(t *testing.T, _ bool) {
+		expect(t, "signing out again", do(), 0)
+		ended(t, v, first.Refresh, "signed-out")
+		_, err := v.Sessions.Of(t.Context(), first.Session)
+		expect(t, "the session", err, fault.NotFound)
+	}}
+}
+
 func beingRefused(t *testing.T, v *storetest.Services, name string) scene {
 	v.User(t, name)
 	do := func() error { return unless(signIn(t, v, name, "wrong"), fault.Unauthenticated) }

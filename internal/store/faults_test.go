@@ -39,7 +39,9 @@ type deed struct {
 var deeds = []deed{
 	{"sign in", 0, signingIn},
 	{"sign in with a wrong password", 0, beingRefused},
+	{"sign in a browser", 0, signingInABrowser},
 	{"sign out", 0, signingOut},
+	{"sign out a browser", 0, signingOutABrowser},
 	{"change the password", 0, changingPassword},
 	{"create a user", 0, creatingUser},
 	{"disable a user", 0, disabling},
@@ -53,6 +55,7 @@ var rotations = []deed{
 	{"refresh", 0, refreshing},
 	{"refresh with a grace", 10 * time.Second, refreshingWithGrace},
 	{"reuse", 0, reusing},
+	{"refresh a browser", 0, refreshingABrowser},
 }
 
 // kinds are the ways in which a statement fails. Where there are several errors
@@ -141,7 +144,7 @@ func (p *prover) prove(t *testing.T) {
 }
 
 func (p *prover) prepare(t *testing.T) {
-	for _, table := range []string{"audit_private", "audit_events", "changes", "once", "grants", "token_families", "users"} {
+	for _, table := range []string{"audit_private", "audit_events", "changes", "once", "grants", "token_families", "sessions", "users", "outbox"} {
 		p.Exec(t, "DELETE FROM "+table)
 	}
 	p.scene = p.next()

@@ -34,6 +34,7 @@ type Services struct {
 	Roles    *rbac.Service
 	Keys     *keyring.Service
 	Issuer   *issue.Service
+	Sessions *session.Service
 	Feed     *feed.Feed
 	Revoked  *grant.Revoked
 
@@ -79,7 +80,7 @@ func NewServices(t testing.TB, s *store.Store, p Parts) *Services {
 		p.Master = master
 	}
 	v := &Services{
-		Store: s, Accounts: account.NewService(s, p.Clock), Roles: rbac.NewService(s, p.Clock),
+		Store: s, Accounts: account.NewService(s, p.Clock), Roles: rbac.NewService(s, p.Clock), Sessions: session.NewService(s, p.Clock),
 		Feed: feed.New(s, slog.New(slog.DiscardHandler)), Revoked: grant.NewRevoked(),
 		clock: p.Clock, family: p.Family,
 	}

@@ -134,6 +134,7 @@ var keys = map[string][]string{
 var telling = map[string][]string{
 	"audit_events": {"action", "outcome"}, "audit_private": {"part"}, "changes": {"topic"}, "grants": {"role"},
 	"token_families": {"generation", "ended_why", "grace_salt"}, "users": {"status", "version"},
+	"sessions": {"ended_why"}, "outbox": {"kind"},
 }
 
 // aside are the columns that a poll of the change feed writes, in a transaction
