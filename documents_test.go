@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/doorward/doorward/internal/audit"
 	"github.com/doorward/doorward/internal/config"
 )
 
@@ -92,6 +93,9 @@ func namesExist(t *testing.T, s *stage) {
 		known[x.Name] = true
 		section, _, _ := strings.Cut(x.Name, ".")
 		sections[section] = true
+	}
+	for _, a := range audit.Actions() { // they have the form of settings
+		known[string(a)] = true
 	}
 	helps := helps{program: s.doorward, commands: map[string][]string{}}
 	found := map[string]int{}
