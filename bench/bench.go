@@ -23,6 +23,7 @@ type bench struct {
 	out     io.Writer
 	dir     string // where everything is written; gone at the end
 	root    string // the module's folder
+	bare    string // the binary without the audit log
 	load    string // the machine's, before
 	pg      *testpg.Server
 	pgPID   int
@@ -102,7 +103,16 @@ func (b *bench) setUp(ctx context.Context) error {
 	}
 	for _, users := range sizes {
 		for _, db := range b.databases {
-			s, err := b.newSite(ctx, db, users)
+			s, err := b.newSite(ctx, db, users, false)
+			if err != nil {
+				return err
+			}
+			b.sites = append(b.sites, s)
+		}
+	}
+	if b.audit {
+		for _, db := range b.databases {
+			s, err := b.newSite(ctx, db, b.users, true)
 			if err != nil {
 				return err
 			}
@@ -140,6 +150,14 @@ func (b *bench) build(ctx context.Context) error {
 		args = append(args, "-overlay="+overlay)
 	}
 	b.say("building")
+	if err := b.compile(ctx, args...); err != nil || !b.audit {
+		return err
+	}
+	b.bare = b.binary + "-noaudit"
+	return b.compile(ctx, append(args, "-tags=noaudit", "-o", b.bare)...)
+}
+
+func (b *bench) compile(ctx context.Context, args ...string) error {
 	cmd := exec.CommandContext(ctx, "go", append(args, "./cmd/doorward")...)
 	cmd.Dir, cmd.Env = b.root, append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -193,6 +211,9 @@ func (b *bench) plan(ctx context.Context) error {
 			continue
 		}
 		for n, site := range b.sites {
+			if site.bare && s.name != audited {
+				continue
+			}
 			if s.grows || site.users == b.users && (s.each || n == 0) {
 				b.rows = append(b.rows, &row{subject: s, site: site, floor: b.floorOf(s, site)})
 			}

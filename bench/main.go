@@ -65,6 +65,7 @@ type options struct {
 	connections int
 	users       int
 	growth      int
+	audit       bool // measure refresh without the audit log too
 	active      int
 	profile     string
 	folder      string // where profiles go
@@ -88,6 +89,7 @@ func parse(args []string) (options, error) {
 	fs.IntVar(&o.connections, "connections", 16, "how many connections the load comes over")
 	fs.IntVar(&o.users, "users", 1000, "how many accounts there are")
 	fs.IntVar(&o.growth, "growth", 0, "measure with this many accounts too, and compare")
+	fs.BoolVar(&o.audit, "audit", false, "measure what the audit log costs a refresh: a build without it takes turns")
 	fs.IntVar(&o.active, "active", 1000, "how many of the accounts are signed in")
 	fs.StringVar(&o.profile, "profile", "", "profile each path: cpu, alloc or block; the figures are then worth less")
 	fs.StringVar(&o.folder, "profiles", "bin/profiles", "the folder that profiles are written to")

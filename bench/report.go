@@ -43,6 +43,9 @@ func (b *bench) tables(ctx context.Context) string {
 	}
 	t.WriteString("### Floors\n\n" + b.floorTable())
 	t.WriteString("\n### Paths\n\n" + b.pathTable())
+	if b.audit {
+		t.WriteString("\n### The audit log\n\n" + b.auditTable())
+	}
 	t.WriteString("\n### The process\n\n" + b.processTable())
 	if b.growth > 0 {
 		t.WriteString("\n### Growth\n\n" + b.growthTable())
@@ -84,7 +87,7 @@ func (b *bench) floorTable() string {
 func (b *bench) pathTable() string {
 	t := table{{"", "path", "database", "req/s", "p50 ms", "p95 ms", "p99 ms", "errors", "CPU-ms", "PostgreSQL CPU-ms", "peak MiB", "of its floor", "target", ""}}
 	for _, r := range b.rows {
-		if r.subject.isFloor || r.site.users != b.users {
+		if r.subject.isFloor || r.site.users != b.users || r.site.bare {
 			continue
 		}
 		m, of := median(r.rounds), ""

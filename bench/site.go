@@ -34,6 +34,7 @@ type site struct {
 	dsn    string
 	dir    string
 	binary string
+	bare   bool // the build without the audit log
 	addr   string
 	env    []string
 	pgPID  int // of the PostgreSQL server; 0: there is none
@@ -46,11 +47,19 @@ type site struct {
 
 func (s *site) url() string { return "http://" + s.addr }
 
-func (s *site) String() string { return fmt.Sprintf("%s with %d users", s.db, s.users) }
+func (s *site) String() string {
+	if s.bare {
+		return s.db + " without the audit log"
+	}
+	return fmt.Sprintf("%s with %d users", s.db, s.users)
+}
 
 // newSite sets up a Doorward and fills its database. It is not running yet.
-func (b *bench) newSite(ctx context.Context, db string, users int) (*site, error) {
-	s := &site{db: db, users: users, binary: b.binary, dir: filepath.Join(b.dir, fmt.Sprintf("%s-%d", db, users))}
+func (b *bench) newSite(ctx context.Context, db string, users int, bare bool) (*site, error) {
+	s := &site{db: db, users: users, binary: b.binary, bare: bare, dir: filepath.Join(b.dir, fmt.Sprintf("%s-%d-%t", db, users, bare))}
+	if bare {
+		s.binary = b.bare
+	}
 	if err := os.Mkdir(s.dir, 0o700); err != nil {
 		return nil, err
 	}
@@ -58,7 +67,7 @@ func (b *bench) newSite(ctx context.Context, db string, users int) (*site, error
 	if s.addr, err = freeAddr(); err != nil {
 		return nil, err
 	}
-	if s.dsn, err = b.newDatabase(ctx, db, fmt.Sprintf("doorward%d", users)); err != nil {
+	if s.dsn, err = b.newDatabase(ctx, db, fmt.Sprintf("doorward%d%t", users, bare)); err != nil {
 		return nil, err
 	}
 	if db == postgres {

@@ -19,6 +19,9 @@ const (
 
 // record writes events with the transaction's change.
 func (t *tx) record(events ...audit.Event) error {
+	if !audited {
+		return nil
+	}
 	for _, e := range events {
 		r, err := e.Record()
 		if err != nil {
