@@ -71,35 +71,34 @@ func (s *Service) nobody(name string) (string, error) {
 	return "name:" + hex.EncodeToString(h[:16]), nil
 }
 
-// lockNotice is how often the owner of an account is told that it was locked.
+// lockNotice is for how long it is kept that the owner of an account was told,
+// on that day, that it was locked.
 const lockNotice = 24 * time.Hour
 
 // failed settles a guess that was wrong, and records it with what follows: that
 // the account is locked, of which its owner is told.
 func (s *Service) failed(ctx context.Context, by principal.Principal, g *guess, e audit.Event) error {
 	ctx = context.WithoutCancel(ctx) // who hangs up does not get his guess back
-	v, err := g.Failed(ctx)
-	if err != nil {
-		return err
-	}
+	v, lost := g.Failed(ctx)         // the guess was judged, so it is recorded even where it could not be counted
 	events := []audit.Event{e}
 	var letters []outbox.Letter
 	if v.Locked && g.user != "" {
 		events = append(events, audit.Now(by, e.At, audit.LoginLocked, "user:"+g.user).
 			With("until", v.Until.UTC().Format(audit.TimeFormat)).With("device", deviceWord(g.known)))
-		first, err := s.limits.First(ctx, "lock-notice:"+g.user, lockNotice)
-		if err != nil {
-			return err
-		}
+		first, err := s.limits.First(ctx, "lock-notice:"+g.user+e.At.UTC().Format(" 2006-01-02"), lockNotice)
 		if first {
 			letters = append(letters, outbox.New(g.user, outbox.AccountLocked, e.At, place(by, "until", v.Until.UTC().Format(time.RFC3339))))
 		}
+		lost = err
 	}
 	if v.Flood {
 		system := principal.Principal{Kind: principal.System, ID: "limits"}
 		events = append(events, audit.Now(system, e.At, audit.LoginFlood, "server"))
 	}
-	return s.store.Tell(ctx, events, letters...)
+	if err := s.store.Tell(ctx, events, letters...); err != nil {
+		return err
+	}
+	return lost
 }
 
 func deviceWord(known bool) string {

@@ -47,6 +47,7 @@ type Parts struct {
 	Clock  clock.Clock     // the wall clock if not given
 	Family grant.Lifetimes // a day, an hour idle, and strict if not given
 	Master secret.Text     // that of all tests if not given
+	Counts limit.Store     // of attempts; apart if not given, where no test makes anything fail
 }
 
 // Password is that of every User, and Stored is its hash: bcrypt of cost 4.
@@ -79,6 +80,9 @@ func NewServices(t testing.TB, s *store.Store, p Parts) *Services {
 	if p.Master.IsZero() {
 		p.Master = master
 	}
+	if p.Counts == nil {
+		p.Counts = Open(t, SQLite(t), store.Options{Clock: p.Clock})
+	}
 	v := &Services{
 		Store: s, Accounts: account.NewService(s, p.Clock), Roles: rbac.NewService(s, p.Clock), Sessions: session.NewService(s, p.Clock),
 		Feed: feed.New(s, slog.New(slog.DiscardHandler)), Revoked: grant.NewRevoked(),
@@ -88,8 +92,7 @@ func NewServices(t testing.TB, s *store.Store, p Parts) *Services {
 		func() (*secret.Sealer, error) { return secret.ParseSealer(p.Master) })
 	v.Issuer = issue.NewService(issue.Parts{
 		Store: s, Clock: p.Clock, Policy: v.Roles.Policy, Accounts: v.Accounts, Keys: v.Keys, Hasher: hasher(),
-		// Attempts are counted apart, where no test makes anything fail.
-		Limits: limit.NewService(Open(t, SQLite(t), store.Options{Clock: p.Clock}), p.Clock, slog.New(slog.DiscardHandler), limit.Options{Failures: 100}),
+		Limits: limit.NewService(p.Counts, p.Clock, slog.New(slog.DiscardHandler), limit.Options{Failures: 100}),
 	}, issue.Options{Issuer: "https://auth.example", Audience: "https://api.example", AccessTTL: 5 * time.Minute, Family: p.Family,
 		Session: session.Lifetimes{Absolute: 24 * time.Hour, Idle: time.Hour}})
 	v.listen()
