@@ -75,12 +75,18 @@ func (b *base) settled(had bool) {
 	b.doubt = ""
 }
 
+// attempt asks to be signed in.
+func (b *base) attempt(name, password, mode, about string) answer {
+	form := url.Values{"username": {name}, "password": {password}}
+	if mode != "" {
+		form.Set("mode", mode)
+	}
+	return b.do(request{method: http.MethodPost, path: "/auth/login", about: name + about, form: form})
+}
+
 // login signs in; the family is nil if there is no answer to tell.
-func (b *base) login(name string) *held {
-	a := b.do(request{
-		method: http.MethodPost, path: "/auth/login", about: name,
-		form: url.Values{"username": {name}, "password": {b.password}},
-	})
+func (b *base) login(name, mode string) *held {
+	a := b.attempt(name, b.password, mode, "")
 	if !b.done(a, http.StatusOK, "login") {
 		return nil
 	}
@@ -93,14 +99,24 @@ func (b *base) login(name string) *held {
 	return &h
 }
 
-func (b *base) refresh(token, about string) answer {
-	return b.do(request{method: http.MethodPost, path: "/auth/refresh", form: url.Values{"refresh_token": {token}}, about: about})
+// refresh spends a refresh token, of a browser in its cookie.
+func (b *base) refresh(token string, browser bool, about string) answer {
+	return b.do(withToken(request{method: http.MethodPost, path: "/auth/refresh", about: about}, token, browser))
+}
+
+func withToken(q request, token string, browser bool) request {
+	if browser {
+		q.header = map[string]string{"Cookie": refreshCookie + "=" + token}
+	} else {
+		q.form = url.Values{"refresh_token": {token}}
+	}
+	return q
 }
 
 // dead holds a family that has ended to it: nothing that it gave is good for
 // anything.
 func (b *base) dead(h held) {
-	if a := b.refresh(h.refresh, "a token of the ended family "+h.family); b.is(a, http.StatusBadRequest, "refreshing what has ended") && a.code() != "invalid_grant" {
+	if a := b.refresh(h.refresh, h.browser, "a token of the ended family "+h.family); b.is(a, http.StatusBadRequest, "refreshing what has ended") && a.code() != "invalid_grant" {
 		b.violated("refreshing what has ended: %v", a)
 	}
 	b.me(h.access, http.StatusUnauthorized, "an access token of the ended family "+h.family)

@@ -36,6 +36,7 @@ func (b *books) balance(s *snapshot) {
 	}
 	b.policy(s)
 	b.families(s)
+	b.sessions(s)
 	b.people(s)
 	b.history(s)
 	b.last = s
@@ -173,6 +174,27 @@ func (b *books) families(s *snapshot) {
 	}
 	if s.strays != 0 {
 		b.wrong("%d private parts belong to no event", s.strays)
+	}
+}
+
+// sessions holds signed-in browsers against their token families: one of each,
+// which begin and end together.
+func (b *books) sessions(s *snapshot) {
+	of := map[string]int{}
+	for id, f := range s.families {
+		if f.session == "" {
+			continue
+		}
+		of[f.session]++
+		v, ok := s.sessions[f.session]
+		if !ok || v.user != f.user || (v.ended == 0) != (f.ended == 0) {
+			b.wrong("family %s of the session %s: %+v, and the session is %+v (there: %v)", id, f.session, f, v, ok)
+		}
+	}
+	for id := range s.sessions {
+		if of[id] != 1 {
+			b.wrong("session %s has %d families", id, of[id])
+		}
 	}
 }
 

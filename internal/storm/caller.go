@@ -155,6 +155,7 @@ func (c *caller) send(q request) (answer, error) {
 // held is a token family as the client that holds it knows it.
 type held struct {
 	family          string // its public id
+	browser         bool   // the tokens came as cookies, and go as such
 	access, refresh string
 	before          []string // spent tokens, the newest last
 	generation      int64
@@ -164,6 +165,9 @@ type held struct {
 	lost bool
 }
 
+// The cookies of an issuer on loopback.
+const accessCookie, refreshCookie = "doorward_access", "doorward_refresh"
+
 // tokens reads an answer that holds tokens.
 func tokens(a answer) (held, error) {
 	var t struct {
@@ -172,6 +176,15 @@ func tokens(a answer) (held, error) {
 	}
 	if err := json.Unmarshal(a.body, &t); err != nil {
 		return held{}, err
+	}
+	browser := t.Access == ""
+	for _, c := range (&http.Response{Header: a.header}).Cookies() {
+		switch {
+		case browser && c.Name == accessCookie:
+			t.Access = c.Value
+		case browser && c.Name == refreshCookie:
+			t.Refresh = c.Value
+		}
 	}
 	parts := strings.Split(t.Access, ".")
 	if len(parts) != 3 {
@@ -188,7 +201,7 @@ func tokens(a answer) (held, error) {
 		return held{}, err
 	}
 	digest, err := digestOf(t.Refresh)
-	return held{family: claims.Family, access: t.Access, refresh: t.Refresh, generation: 1, secret: digest}, err
+	return held{family: claims.Family, browser: browser, access: t.Access, refresh: t.Refresh, generation: 1, secret: digest}, err
 }
 
 // digestOf returns what the database holds of a refresh token.

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"net/http"
-	"net/url"
 	"time"
 )
 
@@ -11,7 +10,8 @@ import (
 type chain struct {
 	base
 	user, name string
-	begun      int // families of the user, as far as is known
+	mode       string // "cookie": it is a browser
+	begun      int    // families of the user, as far as is known
 	held       *held
 	graves     graves
 }
@@ -42,7 +42,7 @@ func (c *chain) rest() {
 }
 
 func (c *chain) signIn() {
-	if c.held = c.login(c.name); c.held != nil {
+	if c.held = c.login(c.name, c.mode); c.held != nil {
 		c.begun++
 	}
 }
@@ -53,7 +53,7 @@ func (c *chain) about(what string) string {
 
 // turn spends the refresh token for the next one.
 func (c *chain) turn() {
-	a := c.refresh(c.held.refresh, c.about("going on with"))
+	a := c.refresh(c.held.refresh, c.held.browser, c.about("going on with"))
 	if c.done(a, http.StatusOK, "refresh") && c.take(a) {
 		c.held.generation++
 		c.sum.add("acknowledged turns")
@@ -90,7 +90,7 @@ func (c *chain) retry() {
 		return
 	}
 	if !within {
-		a := c.refresh(c.held.refresh, c.about("retrying, too late,"))
+		a := c.refresh(c.held.refresh, c.held.browser, c.about("retrying, too late,"))
 		if c.done(a, http.StatusBadRequest, "the reuse") {
 			c.sum.add("lost answers whose retry ended the family")
 			c.bury()
@@ -98,7 +98,7 @@ func (c *chain) retry() {
 		return
 	}
 	was := c.held.secret
-	a := c.refresh(c.held.refresh, c.about("retrying within the grace"))
+	a := c.refresh(c.held.refresh, c.held.browser, c.about("retrying within the grace"))
 	if !c.done(a, http.StatusOK, "the retry") || !c.take(a) {
 		return
 	}
@@ -112,14 +112,14 @@ func (c *chain) retry() {
 // steal sends a token of two turns ago, as a thief would.
 func (c *chain) steal() {
 	old := c.held.before[len(c.held.before)-2]
-	if a := c.refresh(old, c.about("reusing a spent token of")); c.done(a, http.StatusBadRequest, "the reuse") {
+	if a := c.refresh(old, c.held.browser, c.about("reusing a spent token of")); c.done(a, http.StatusBadRequest, "the reuse") {
 		c.sum.add("acknowledged ends of families")
 		c.bury()
 	}
 }
 
 func (c *chain) logout() {
-	a := c.do(request{method: http.MethodPost, path: "/auth/logout", form: url.Values{"refresh_token": {c.held.refresh}}, about: c.about("ending")})
+	a := c.do(withToken(request{method: http.MethodPost, path: "/auth/logout", about: c.about("ending")}, c.held.refresh, c.held.browser))
 	if c.done(a, http.StatusNoContent, "the logout") {
 		c.sum.add("acknowledged ends of families")
 		c.bury()

@@ -19,7 +19,7 @@ type racer struct {
 const parallel = 3
 
 func (r *racer) step() {
-	h := r.login(r.name)
+	h := r.login(r.name, "")
 	if h == nil {
 		return
 	}
@@ -29,7 +29,7 @@ func (r *racer) step() {
 	var wait sync.WaitGroup
 	for i := range parallel {
 		wait.Go(func() {
-			answers[i] = r.refresh(h.refresh, fmt.Sprintf("use %d of %s with %s", i+1, h.family, short(h.secret)))
+			answers[i] = r.refresh(h.refresh, false, fmt.Sprintf("use %d of %s with %s", i+1, h.family, short(h.secret)))
 		})
 	}
 	wait.Wait()

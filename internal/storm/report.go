@@ -30,6 +30,7 @@ func (s *storm) report(w io.Writer) {
 		"acknowledged sign-ins", "acknowledged turns", "acknowledged ends of families",
 		"lost answers whose retry ended the family", "lost answers whose retry was given the same successor", "races for one token",
 		"acknowledged role changes", "acknowledged status changes", "acknowledged account changes", "acknowledged commands",
+		"guesses that were judged", "guesses that a lock refused", "proofs of the audit log",
 		"repeated requests that were done before", "times the books were balanced",
 	} {
 		fmt.Fprintf(w, "  %8d %s\n", s.sum.get(what), what)

@@ -16,6 +16,7 @@ import (
 type snapshot struct {
 	families map[string]family
 	begun    map[string]int // families of a user
+	sessions map[string]session
 	users    map[string]user
 	names    map[string]string // username → id
 	roles    map[string]role   // those that are not built in
@@ -33,10 +34,17 @@ type snapshot struct {
 // family is the row of a token family.
 type family struct {
 	user, secret, previous, why string
+	session                     string // of a browser; else empty
 	generation                  int64
 	salted                      bool  // a retry is given the same successor
 	grace                       int64 // until when, Unix microseconds
 	created, ended              int64
+}
+
+// session is the row of a signed-in browser.
+type session struct {
+	user, why string
+	ended     int64
 }
 
 type user struct {
@@ -77,10 +85,10 @@ func read(ctx context.Context, dsn, after string) (*snapshot, error) {
 	}
 	defer tx.Rollback() //nolint:errcheck // it was only read
 	r := reader{ctx: ctx, tx: tx, to: &snapshot{
-		families: map[string]family{}, begun: map[string]int{}, users: map[string]user{}, names: map[string]string{},
+		families: map[string]family{}, begun: map[string]int{}, sessions: map[string]session{}, users: map[string]user{}, names: map[string]string{},
 		roles: map[string]role{}, grants: map[holding]bool{}, told: map[string]bool{}, newest: after,
 	}}
-	for _, f := range []func() error{r.families, r.users, r.rolesAndGrants, r.changes, func() error { return r.events(after) }} {
+	for _, f := range []func() error{r.families, r.sessions, r.users, r.rolesAndGrants, r.changes, func() error { return r.events(after) }} {
 		if err := f(); err != nil {
 			return nil, fmt.Errorf("looking into the database: %w", err)
 		}
@@ -131,14 +139,24 @@ func (r reader) families() error {
 		var id string
 		var secret, previous, salt []byte
 		var f family
-		if err := scan(&id, &f.user, &secret, &previous, &f.generation, &salt, &f.grace, &f.created, &f.ended, &f.why); err != nil {
+		if err := scan(&id, &f.user, &secret, &previous, &f.generation, &salt, &f.grace, &f.created, &f.ended, &f.why, &f.session); err != nil {
 			return err
 		}
 		f.secret, f.previous, f.salted = string(secret), string(previous), len(salt) > 0
 		r.to.families[id] = f
 		r.to.begun[f.user]++
 		return nil
-	}, `SELECT id, user_id, secret, previous, generation, grace_salt, grace_until, created_at, ended_at, ended_why FROM token_families`)
+	}, `SELECT id, user_id, secret, previous, generation, grace_salt, grace_until, created_at, ended_at, ended_why, session FROM token_families`)
+}
+
+func (r reader) sessions() error {
+	return r.each(func(scan func(...any) error) error {
+		var id string
+		var v session
+		err := scan(&id, &v.user, &v.ended, &v.why)
+		r.to.sessions[id] = v
+		return err
+	}, `SELECT id, user_id, ended_at, ended_why FROM sessions`)
 }
 
 func (r reader) users() error {

@@ -172,7 +172,7 @@ func (w *steward) carry() {
 	if !w.granted {
 		return
 	}
-	if h := w.login(w.name); h != nil {
+	if h := w.login(w.name, ""); h != nil {
 		w.begun++
 		w.carrier, w.void = h, false
 	}

@@ -53,6 +53,7 @@ type storm struct {
 	grace   time.Duration // of this life of the server
 	last    *snapshot
 	starts  []time.Duration // until ready
+	kept    string          // the checkpoint that the last proof went back to; empty before the first
 	dropped int             // how much of the log was looked at
 }
 
@@ -86,6 +87,9 @@ func (s *storm) command(args ...string) program.Command {
 			"DOORWARD_PASSWORDS_HASH=argon2id", // bcrypt would leave time for nothing else
 			"DOORWARD_TOKENS_ACCESS_TTL=12h",
 			"DOORWARD_TOKENS_ROTATION_GRACE="+s.grace.String(),
+			"DOORWARD_RATE_LIMIT_LOGIN=100000/1s", // all come from one address
+			"DOORWARD_RATE_LIMIT_GLOBAL=100000/1s",
+			"DOORWARD_LOCKOUT_DURATIONS=60m", // longer than a storm
 			"DOORWARD_LOG_FORMAT=json",
 		),
 	}
@@ -148,7 +152,7 @@ func (s *storm) prepare(ctx context.Context) error {
 		return err
 	}
 	setup := &base{storm: s, who: "setup"}
-	h := setup.login(administrator)
+	h := setup.login(administrator, "")
 	if h == nil {
 		return errors.New("the administrator cannot sign in")
 	}
@@ -161,7 +165,7 @@ func (s *storm) prepare(ctx context.Context) error {
 
 // cast makes the actors and their accounts.
 func (s *storm) cast(setup *base) error {
-	const chains, racers, stewards, wardens, clerks = 6, 1, 2, 2, 1
+	const chains, browsers, racers, stewards, wardens, burglars, clerks = 5, 2, 1, 2, 2, 1, 1
 	account := func(who string) (base, string, error) {
 		a := setup.manage(http.MethodPost, "/users", map[string]string{"username": who, "password": s.password}, who)
 		var made struct {
@@ -178,11 +182,13 @@ func (s *storm) cast(setup *base) error {
 		make func(b base, id string) actor
 	}{
 		{"chain", chains, func(b base, id string) actor { return &chain{base: b, user: id, name: b.who} }},
+		{"browser", browsers, func(b base, id string) actor { return &chain{base: b, user: id, name: b.who, mode: "cookie"} }},
 		{"racer", racers, func(b base, id string) actor { return &racer{base: b, user: id, name: b.who} }},
 		{"steward", stewards, func(b base, id string) actor { return &steward{base: b, user: id, name: b.who} }},
 		{"warden", wardens, func(b base, id string) actor {
 			return &warden{base: b, user: id, name: b.who, status: "active", version: 1}
 		}},
+		{"burglar", burglars, func(b base, id string) actor { return &burglar{base: b, user: id, name: b.who} }},
 		{"clerk", clerks, func(b base, _ string) actor { return &clerk{base: b} }},
 		{"operator", 1, func(b base, _ string) actor { return &operator{base: b} }},
 	} {
@@ -336,7 +342,7 @@ func (s *storm) balance(ctx context.Context) error {
 		a.settle(s.last)
 	}
 	s.sum.add("times the books were balanced")
-	return nil
+	return s.prove(ctx)
 }
 
 // quiet waits until PostgreSQL has noticed that the clients of earlier lives are
@@ -374,6 +380,9 @@ func (s *storm) calm(ctx context.Context) error {
 		}
 	}
 	s.books.audit(all)
+	if err := s.prove(ctx); err != nil {
+		return err
+	}
 	if s.books.count["server.stopped server"] != 1 {
 		s.verdict.violated("server", "it was asked to stop once, and the log tells of %d times", s.books.count["server.stopped server"])
 	}

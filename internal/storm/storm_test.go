@@ -66,14 +66,15 @@ func calmSea() *snapshot {
 	return &snapshot{
 		families: map[string]family{
 			"f1": {user: "u1", secret: "s3", previous: "s2", generation: 3, created: 10},
-			"f2": {user: "u1", secret: "s1", generation: 1, created: 11, ended: 20, why: "reused"},
+			"f2": {user: "u1", secret: "s1", generation: 1, created: 11, ended: 20, why: "reused", session: "s"},
 		},
-		begun:  map[string]int{"u1": 2},
-		users:  map[string]user{"u1": {"active", 2, "Ann"}},
-		names:  map[string]string{"ann": "u1"},
-		roles:  map[string]role{"support": {"read write", "", 2}},
-		grants: map[holding]bool{{"u1", "support"}: true},
-		policy: 9, head: 3, numbered: 3, told: map[string]bool{"f2": true}, newest: "12",
+		sessions: map[string]session{"s": {user: "u1", ended: 20, why: "reused"}},
+		begun:    map[string]int{"u1": 2},
+		users:    map[string]user{"u1": {"active", 2, "Ann"}},
+		names:    map[string]string{"ann": "u1"},
+		roles:    map[string]role{"support": {"read write", "", 2}},
+		grants:   map[holding]bool{{"u1", "support"}: true},
+		policy:   9, head: 3, numbered: 3, told: map[string]bool{"f2": true}, newest: "12",
 		events: []event{
 			{id: "01", action: "user.created", target: "user:u1", private: 1, kept: 1},
 			{id: "02", action: "role.created", target: "role:support", lists: map[string][]string{"permissions_added": {"read", "send"}}},
@@ -149,6 +150,10 @@ func TestBooksBite(t *testing.T) {
 		"a grant from nowhere":               func(s *snapshot) { s.grants[holding{"u1", "king"}] = true },
 		"a private part that was lost":       func(s *snapshot) { s.events[0].kept = 0 },
 		"a private part of no event":         func(s *snapshot) { s.strays = 1 },
+		"a session that was lost":            func(s *snapshot) { clear(s.sessions) },
+		"a session from nowhere":             func(s *snapshot) { s.sessions["t"] = session{user: "u1"} },
+		"a session of somebody else":         func(s *snapshot) { s.sessions["s"] = session{user: "u2", ended: 20} },
+		"a session that outlives":            func(s *snapshot) { s.sessions["s"] = session{user: "u1"} },
 		"a change that has no number":        func(s *snapshot) { s.waiting = 1 },
 		"a hole in the feed":                 func(s *snapshot) { s.numbered-- },
 	} {
@@ -222,6 +227,41 @@ func TestChainSettles(t *testing.T) {
 		c.settle(&snapshot{families: map[string]family{"f1": tt.row}, begun: map[string]int{"u1": 1}})
 		if v.stop() == tt.ok {
 			t.Errorf("%q, then %+v: %s", tt.doubt, tt.row, v.found)
+		}
+	}
+}
+
+// A burglar who was told of three wrong passwords, and what the log may say after
+// a crash.
+func TestBurglarSettles(t *testing.T) {
+	for _, tt := range []struct {
+		doubt  string
+		judged int
+		ok     bool
+	}{
+		{"", 3, true},
+		{"guess", 3, true},
+		{"guess", 4, true},
+		{"", 2, false},      // one is forgotten
+		{"", 4, false},      // one that nobody asked for
+		{"guess", 5, false}, // two for one request
+		{"login", 4, false}, // a right password is none
+	} {
+		bk, v := judged()
+		bk.count["login.failed user:u1"] = tt.judged
+		b := &burglar{base: base{storm: &storm{verdict: v, ledger: v.ledger, sum: newSums(), books: bk}, who: "burglar", doubt: tt.doubt}, user: "u1", judged: 3}
+		b.settle(&snapshot{begun: map[string]int{}})
+		if v.stop() == tt.ok {
+			t.Errorf("%q, then %d: %s", tt.doubt, tt.judged, v.found)
+		}
+	}
+	for unlocked, ok := range []bool{false, true} {
+		bk, v := judged()
+		bk.count["login.failed user:u1"], bk.count["user.unlocked user:u1"] = 6, unlocked
+		b := &burglar{base: base{storm: &storm{verdict: v, ledger: v.ledger, sum: newSums(), books: bk}, who: "burglar"}, user: "u1", judged: 6}
+		b.settle(&snapshot{begun: map[string]int{}})
+		if v.stop() == ok {
+			t.Errorf("six were judged, and the account was unlocked %d times: %s", unlocked, v.found)
 		}
 	}
 }
