@@ -12,8 +12,6 @@ import (
 
 	"github.com/doorward/doorward/internal/admin"
 	"github.com/doorward/doorward/internal/audit"
-	"github.com/doorward/doorward/internal/clock"
-	"github.com/doorward/doorward/internal/server"
 	"github.com/doorward/doorward/internal/servertest"
 	"github.com/doorward/doorward/internal/store/storetest"
 )
@@ -169,13 +167,9 @@ func TestAuditEventAsShown(t *testing.T) {
 // shown; its further pages leave none, or following the log would never end; but
 // one that goes on leaves one each hour.
 func TestAttackAUD007ReadingIsRecorded(t *testing.T) {
-	var ahead time.Duration
 	storetest.EachDSN(t, func(t *testing.T, dsn string) {
-		ahead = 0
-		s := servertest.Start(t, servertest.Options{DSN: dsn, Set: map[string]string{"tokens.access_ttl": "24h"}, Tweak: func(o *server.Options) {
-			wall := clock.Wall()
-			o.Store.Clock = clock.Func(func() time.Time { return wall.Now().Add(ahead) })
-		}})
+		var c steered
+		s := servertest.Start(t, servertest.Options{DSN: dsn, Set: map[string]string{"tokens.access_ttl": "24h"}, Tweak: c.tweak})
 		root := s.Login(t, servertest.Admin).Access
 		me := "user:" + subject(t, s, root)
 		page := readLog(t, s, root, "actor", me, "limit", "1", "from", "2026-01-01T00:00:00Z")
@@ -204,7 +198,7 @@ func TestAttackAUD007ReadingIsRecorded(t *testing.T) {
 		}
 		before := readings(t, s)
 		for range 20 {
-			ahead += 10 * time.Minute // three hours and twenty minutes in all
+			c.pass(10 * time.Minute) // three hours and twenty minutes in all
 			followed = readLog(t, s, root, "order", "log", "after", *followed.Next)
 		}
 		if n := readings(t, s) - before; n < 2 || n > 4 {

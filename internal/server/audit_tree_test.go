@@ -122,9 +122,11 @@ func TestAuditProofs(t *testing.T) {
 // is vouched for by the one before.
 func TestAuditKeyRotates(t *testing.T) {
 	dsn := storetest.SQLite(t)
-	s := servertest.Start(t, servertest.Options{DSN: dsn})
+	var c steered
+	s := servertest.Start(t, servertest.Options{DSN: dsn, Tweak: c.tweak})
 	token := s.Login(t, servertest.Admin).Access
 	first, _ := checkpoint(t, s, token)
+	c.pass(2 * time.Second) // of one second only the last checkpoint is kept
 	before, err := s.Core.Keys.AuditVerifiers(first.Origin)
 	if err != nil {
 		t.Fatal(err)

@@ -125,6 +125,13 @@ func (s *shelf) deliver(ctx context.Context, lines []Line) error {
 
 func (s *shelf) close() error { return nil }
 
+// begun returns how many deliveries were begun.
+func (s *shelf) begun() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.n
+}
+
 func (s *shelf) lines() []Line {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -285,7 +292,7 @@ func TestAttackAUD005SinkHangs(t *testing.T) {
 	last, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	sinks.Finish(last)
-	if n := stuck.n; n != 1 {
+	if n := stuck.begun(); n != 1 {
 		t.Errorf("%d deliveries were begun while one hung", n)
 	}
 	close(free)
