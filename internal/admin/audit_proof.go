@@ -55,7 +55,7 @@ type proofOut struct {
 func (a *API) auditProofs() {
 	note := operation("get-audit-checkpoint", http.MethodGet, "/audit/checkpoint", "audit", "Get the newest signed checkpoint of the audit log", one, func(op *huma.Operation) {
 		op.Responses = map[string]*huma.Response{"200": {Description: "A signed note (C2SP tlog-checkpoint)", Content: map[string]*huma.MediaType{
-			"text/plain": {Schema: &huma.Schema{Type: huma.TypeString}},
+			"text/plain; charset=utf-8": {Schema: &huma.Schema{Type: huma.TypeString}},
 		}}}
 	})
 	handle(a, note, a.auditCheckpoint)

@@ -3,12 +3,10 @@ package audit
 import (
 	"bytes"
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"iter"
-	"runtime"
-	"slices"
-	"sync"
 	"time"
 
 	"golang.org/x/mod/sumdb/note"
@@ -23,6 +21,9 @@ type Head struct {
 	Size    int64   // how many leaves there are
 	Sizes   []int64 // those at which there are checkpoints
 	Private bool    // private parts are there
+
+	// Handovers are the checkpoints that two keys signed, from the smallest.
+	Handovers []Note
 }
 
 // Note is a signed checkpoint as it is kept, and the size it is kept under.
@@ -53,8 +54,11 @@ type strays interface {
 
 // VerifyOptions say what a log is held against.
 type VerifyOptions struct {
-	Keys  []note.Verifier // whoever may have signed
-	Since []byte          // a checkpoint that was kept elsewhere; nil for none
+	// Keys are trusted to sign. So is each later key of which an event tells that
+	// a checkpoint of a trusted key covers: the log hands over from key to key, and
+	// never back.
+	Keys  []note.Verifier
+	Since []byte // a checkpoint that was kept elsewhere; nil for none
 }
 
 // Report is what Verify found.
@@ -69,10 +73,18 @@ type Report struct {
 	Problem     *Problem    // nil: all is proved
 }
 
-// claims are what events say that may be missing.
+// claims are what events say of the log itself: what may be missing, and who
+// signs.
 type claims struct {
 	erased  map[string]erasure
 	retired int64
+	keys    []newKey
+}
+
+// newKey is a key of checkpoints, and the leaf that tells of it.
+type newKey struct {
+	leaf int64
+	key  ed25519.PublicKey
 }
 
 // erasure is when a person was erased last.
@@ -89,6 +101,9 @@ func (c *claims) add(n int64, l Leaf) {
 	if until, ok := l.retired(); ok && until <= n {
 		c.retired = max(c.retired, until)
 	}
+	if key, ok := l.newKey(); ok {
+		c.keys = append(c.keys, newKey{n, key})
+	}
 }
 
 func (c *claims) join(o claims) {
@@ -100,6 +115,7 @@ func (c *claims) join(o claims) {
 		c.erased[person] = erasure{max(was.leaf, e.leaf), max(was.time, e.time)}
 	}
 	c.retired = max(c.retired, o.retired)
+	c.keys = append(c.keys, o.keys...)
 }
 
 // erasureTakes is how much later than its event an erasure may still reach what
@@ -118,6 +134,7 @@ type verification struct {
 	Report
 	log     Source
 	head    Head
+	since   *Signed
 	tree    Tree
 	wanted  map[int64]bool // sizes whose root is to be kept
 	roots   map[int64]Hash
@@ -140,10 +157,11 @@ func Verify(ctx context.Context, log Source, o VerifyOptions) (Report, error) {
 }
 
 func (v *verification) run(ctx context.Context, o VerifyOptions) (err error) {
-	if v.head, err = v.log.Head(ctx); err != nil {
+	v.head, err = v.log.Head(ctx)
+	v.Origin, v.Size = v.head.Origin, v.head.Size
+	if err != nil {
 		return err
 	}
-	v.Origin, v.Size = v.head.Origin, v.head.Size
 	if o.Since != nil {
 		since, err := OpenCheckpoint(o.Since, o.Keys)
 		if err != nil {
@@ -152,7 +170,7 @@ func (v *verification) run(ctx context.Context, o VerifyOptions) (err error) {
 		if since.Origin != v.Origin {
 			return &Problem{Leaf: -1, Why: fmt.Sprintf("the checkpoint that was kept elsewhere is of the log %s, and this is %.80q", since.Origin, v.Origin)}
 		}
-		v.Since = &since.Checkpoint
+		v.Since, v.since = &since.Checkpoint, &since
 		v.wanted[since.Size] = true
 	}
 	for _, size := range append(v.head.Sizes, v.head.Size) {
@@ -273,67 +291,4 @@ func (v *verification) blame(p *Problem) {
 	if v.Problem == nil || v.Problem.Leaf >= 0 && p.Leaf < v.Problem.Leaf {
 		v.Problem = p
 	}
-}
-
-// notes holds the tree against its checkpoints, from the smallest: the first that
-// does not agree bounds where the log was altered.
-func (v *verification) notes(ctx context.Context, o VerifyOptions) error {
-	notes, err := v.log.Notes(ctx)
-	if err != nil {
-		return err
-	}
-	opened, err := openAll(notes, o.Keys)
-	if err != nil {
-		return err
-	}
-	if v.Since != nil {
-		opened = append(opened, *v.Since)
-		slices.SortStableFunc(opened, func(a, b Checkpoint) int { return int(a.Size - b.Size) })
-	}
-	proved := int64(0)
-	for _, c := range opened {
-		switch root, ok := v.roots[c.Size]; {
-		case c.Origin != v.Origin:
-			return &Problem{Leaf: -1, Why: fmt.Sprintf("the checkpoint of %d leaves is of the log %.80q", c.Size, c.Origin)}
-		case c.Size > v.Size:
-			return &Problem{Leaf: v.Size, Why: fmt.Sprintf("the log ends here, and a checkpoint says that it had %d leaves: the last were dropped", c.Size)}
-		case c.Size > 0 && (!ok || root != c.Root):
-			return &Problem{Leaf: proved, Why: fmt.Sprintf("the tree of %d leaves is not that of its checkpoint: one of the events from leaf %d to %d was altered, dropped or put there, and the tree with it", c.Size, proved, c.Size-1)}
-		}
-		proved = c.Size
-		v.Checkpoints++
-		v.Newest = &c
-	}
-	if v.Size > 0 && proved != v.Size {
-		return &Problem{Leaf: proved, Why: fmt.Sprintf("no checkpoint covers the events from here on: the newest is of %d leaves, and there are %d", proved, v.Size)}
-	}
-	return nil
-}
-
-// openAll verifies the signatures of checkpoints, on all processors.
-func openAll(notes []Note, keys []note.Verifier) ([]Checkpoint, error) {
-	opened, errs := make([]Checkpoint, len(notes)), make([]error, len(notes))
-	var work sync.WaitGroup
-	workers := runtime.GOMAXPROCS(0)
-	for w := range workers {
-		work.Go(func() {
-			for i := w; i < len(notes); i += workers {
-				signed, err := OpenCheckpoint(notes[i].Text, keys)
-				if err == nil && signed.Size != notes[i].Size {
-					err = fmt.Errorf("it is of %d leaves", signed.Size)
-				}
-				if err != nil {
-					errs[i] = &Problem{Leaf: -1, Why: fmt.Sprintf("the checkpoint of %d leaves: %v", notes[i].Size, err)}
-				}
-				opened[i] = signed.Checkpoint
-			}
-		})
-	}
-	work.Wait()
-	for _, err := range errs {
-		if err != nil {
-			return nil, err
-		}
-	}
-	return opened, nil
 }

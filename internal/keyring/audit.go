@@ -12,13 +12,19 @@ import (
 	"github.com/doorward/doorward/internal/principal"
 )
 
+// addAuditKey makes a key of checkpoints. The event holds its public half, so
+// that the log itself hands over from the key before.
 func (s *Service) addAuditKey(ctx context.Context, by principal.Principal) error {
 	now := s.clock.Now()
 	k, err := s.generate(Key{Purpose: Audit, Alg: jose.EdDSA, CreatedAt: now, ActiveFrom: now}, s.loaded.Load().audit)
 	if err != nil {
 		return err
 	}
-	return s.store.CreateSigningKey(ctx, k, audit.Now(by, now, audit.AuditKeyCreated, "audit-key:"+k.ID))
+	e := audit.Now(by, now, audit.AuditKeyCreated, "audit-key:"+k.ID)
+	if e, err = e.Introducing(k.Private.Public()); err != nil {
+		return err
+	}
+	return s.store.CreateSigningKey(ctx, k, e)
 }
 
 // RotateAudit makes a new key that signs checkpoints from the next one on. The
@@ -50,7 +56,9 @@ func (s *Service) AuditVerifiers(origin string) ([]note.Verifier, error) {
 var errNoAuditKey = errors.New("there is no key to sign checkpoints with")
 
 // SignCheckpoint is an audit.Signing. The first checkpoint of a new key is signed
-// by the one before too, so that whoever trusts that one can trust the new one.
+// by the one before too: it covers the event that tells of the new key, so that
+// whoever trusts the old one can trust the new one. (Two signatures under one text
+// prove nothing of the kind alone: anybody can put his own beside another's.)
 func (s *Service) SignCheckpoint(was audit.Checkpoint, before []byte, is audit.Checkpoint) ([]byte, error) {
 	keys := s.AuditKeys()
 	if len(keys) == 0 {

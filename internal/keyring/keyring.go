@@ -214,7 +214,7 @@ func (s *Service) generate(k Key, chain []Key) (Sealed, error) {
 	if err != nil {
 		return Sealed{}, err
 	}
-	k.ID, k.Ordinal = public.Kid, 1
+	k.ID, k.Ordinal, k.Private = public.Kid, 1, private
 	for _, o := range chain {
 		k.Ordinal = max(k.Ordinal, o.Ordinal+1)
 	}

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/mod/sumdb/note"
 
 	"github.com/doorward/doorward/internal/audit"
+	"github.com/doorward/doorward/internal/fault"
 	"github.com/doorward/doorward/internal/servertest"
 	"github.com/doorward/doorward/internal/store"
 	"github.com/doorward/doorward/internal/store/storetest"
@@ -119,13 +120,13 @@ func TestAuditProofs(t *testing.T) {
 }
 
 // A server that ends leaves nothing without its place in the tree, and a new key
-// is vouched for by the one before.
+// is vouched for by the one before, never the other way round.
 func TestAuditKeyRotates(t *testing.T) {
 	dsn := storetest.SQLite(t)
 	var c steered
 	s := servertest.Start(t, servertest.Options{DSN: dsn, Tweak: c.tweak})
 	token := s.Login(t, servertest.Admin).Access
-	first, _ := checkpoint(t, s, token)
+	first, kept := checkpoint(t, s, token)
 	c.pass(2 * time.Second) // of one second only the last checkpoint is kept
 	before, err := s.Core.Keys.AuditVerifiers(first.Origin)
 	if err != nil {
@@ -156,8 +157,19 @@ func TestAuditKeyRotates(t *testing.T) {
 	if err != nil || st.Waiting || st.Holder != "" {
 		t.Errorf("after the end: %+v, %v", st, err)
 	}
-	if r, err := audit.Verify(t.Context(), log.AuditLog(), audit.VerifyOptions{Keys: keys}); err != nil || r.Problem != nil {
-		t.Errorf("%v, %v", err, r.Problem)
+	var export strings.Builder
+	if _, err := audit.Export(t.Context(), &export, log.AuditLog(), true); err != nil {
+		t.Fatal(err)
+	}
+	for name, trusted := range map[string][]note.Verifier{"both keys": keys, "the old key alone": before} {
+		for what, source := range map[string]audit.Source{"database": log.AuditLog(), "export": audit.NewExported(strings.NewReader(export.String()))} {
+			if r, err := audit.Verify(t.Context(), source, audit.VerifyOptions{Keys: trusted, Since: []byte(kept)}); err != nil || r.Problem != nil {
+				t.Errorf("by %s, the %s: %v, %v", name, what, err, r.Problem)
+			}
+		}
+	}
+	if _, err := audit.Verify(t.Context(), log.AuditLog(), audit.VerifyOptions{Keys: keys[:1], Since: []byte(kept)}); fault.KindOf(err) != fault.Invalid {
+		t.Errorf("the new key alone opens what the old one signed: %v", err)
 	}
 	if r, err := audit.Verify(t.Context(), log.AuditLog(), audit.VerifyOptions{Keys: []note.Verifier{keys[0]}}); err != nil || r.Problem == nil {
 		t.Errorf("the new key alone verifies what the old one signed: %v", err)

@@ -356,8 +356,10 @@ func TestAnswersFitTheDocument(t *testing.T) {
 				t.Errorf("%s answers %d as %s; documented is %v", pattern, a.Status, a.Header.Get("Content-Type"), slices.Sorted(maps.Keys(content)))
 				return a
 			}
-			var v any
-			a.JSON(t, &v)
+			var v any = a.Body
+			if strings.Contains(a.Header.Get("Content-Type"), "json") {
+				a.JSON(t, &v)
+			}
 			for _, w := range d.wrong(d.object(media, "schema"), v, pattern+": "+strconv.Itoa(a.Status)) {
 				t.Error(w)
 			}
@@ -454,6 +456,12 @@ func converse(t *testing.T, s *servertest.Site, check func(string, servertest.An
 	call("GET /audit/events", "/audit/events?action=nothing", nil)
 	call("GET /audit/counts", "/audit/counts", nil)
 	call("GET /audit/counts", "/audit/counts?from=yesterday", nil)
+	checkpoint(t, s, tokens.Access) // there is one
+	call("GET /audit/checkpoint", "/audit/checkpoint", nil)
+	call("GET /audit/proof", "/audit/proof?leaf=0", nil)
+	call("GET /audit/proof", "/audit/proof?from=1", nil)
+	call("GET /audit/proof", "/audit/proof", nil)
+	call("GET /audit/proof", "/audit/proof?event="+strings.Repeat("0", 26), nil)
 
 	s.User(t, "eve", "viewer")
 	admin := tokens

@@ -227,6 +227,9 @@ var matrix = map[string]row{
 
 	"GET /audit/events": {wants: admins(200, 200, 200)},
 	"GET /audit/counts": {wants: admins(200, 200, 200)},
+
+	"GET /audit/checkpoint": {wants: admins(200, 200, 200)},
+	"GET /audit/proof":      {wants: admins(200, 200, 200), path: func(*call) string { return "/audit/proof?leaf=0" }},
 }
 
 func TestAttackRBAC008Matrix(t *testing.T) {
@@ -234,6 +237,7 @@ func TestAttackRBAC008Matrix(t *testing.T) {
 	servertest.Each(t, func(t *testing.T, s *servertest.Site) {
 		root := s.Login(t, servertest.Admin).Access
 		made(t, s, root, "delegate", []string{"roles:grant"}, nil)
+		checkpoint(t, s, root) // there is one
 		n := 0
 		regulars := map[string]person{}
 		for _, caller := range callers {

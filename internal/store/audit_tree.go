@@ -219,7 +219,7 @@ func (s *Store) LeafOf(ctx context.Context, event string) (int64, error) {
 }
 
 // thinned is how long every checkpoint is kept; of those before, the last of
-// each hour stays.
+// each hour stays, and each that two keys signed.
 const thinned = 24 * time.Hour
 
 // ThinCheckpoints deletes checkpoints that are no longer kept, a batch, and
@@ -227,11 +227,28 @@ const thinned = 24 * time.Hour
 func (s *Store) ThinCheckpoints(ctx context.Context) (more bool, err error) {
 	hour := time.Hour.Microseconds()
 	err = s.write(ctx, func(t *tx) error {
-		n, err := t.exec(`DELETE FROM audit_checkpoints WHERE size IN (SELECT c.size FROM audit_checkpoints AS c WHERE c.at < ?
-				AND c.at / ? = (SELECT d.at / ? FROM audit_checkpoints AS d WHERE d.size > c.size ORDER BY d.size LIMIT 1) ORDER BY c.size LIMIT ?)`,
-			clock.Micro(t.now.Add(-thinned)), hour, hour, purgeBatch)
-		more = n == purgeBatch
-		return err
+		var sizes []int64
+		found := 0
+		if err := t.all(func(r scanner) error {
+			var n audit.Note
+			err := r.Scan(&n.Size, &n.Text)
+			if audit.Signatures(n.Text) == 1 {
+				sizes = append(sizes, n.Size)
+			}
+			found++
+			return err
+		}, `SELECT c.size, c.note FROM audit_checkpoints AS c WHERE c.at < ?
+				AND c.at / ? = (SELECT d.at / ? FROM audit_checkpoints AS d WHERE d.size > c.size ORDER BY d.size LIMIT 1) ORDER BY c.size LIMIT ?`,
+			clock.Micro(t.now.Add(-thinned)), hour, hour, purgeBatch); err != nil {
+			return err
+		}
+		for _, size := range sizes {
+			if _, err := t.exec(`DELETE FROM audit_checkpoints WHERE size = ?`, size); err != nil {
+				return err
+			}
+		}
+		more = found == purgeBatch && len(sizes) > 0
+		return nil
 	})
 	return more, err
 }

@@ -1,0 +1,117 @@
+package audit
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"runtime"
+	"slices"
+	"sync"
+
+	"golang.org/x/mod/sumdb/note"
+)
+
+// notes holds the tree against its checkpoints, from the smallest: the first that
+// does not agree bounds where the log was altered.
+func (v *verification) notes(ctx context.Context, o VerifyOptions) error {
+	notes, err := v.log.Notes(ctx)
+	if err != nil {
+		return err
+	}
+	trusted := unique(o.Keys)
+	told, err := v.told()
+	if err != nil {
+		return err
+	}
+	opened, err := openAll(notes, unique(append(slices.Clone(trusted), told...)))
+	if err != nil {
+		return err
+	}
+	if v.since != nil {
+		opened = append(opened, *v.since)
+		slices.SortStableFunc(opened, func(a, b Signed) int { return cmp.Compare(a.Size, b.Size) })
+	}
+	proved := int64(0)
+	for _, c := range opened {
+		if !slices.ContainsFunc(trusted, c.By) {
+			return &Problem{Leaf: -1, Why: fmt.Sprintf("the checkpoint of %d leaves: a key signed it that none of the known keys hands over to", c.Size)}
+		}
+		if p := v.agrees(c.Checkpoint, proved); p != nil {
+			return p
+		}
+		proved = c.Size
+		v.Checkpoints++
+		v.Newest = &c.Checkpoint
+		for len(told) > 0 && v.claims.keys[0].leaf < proved {
+			trusted, told, v.claims.keys = append(trusted, told[0]), told[1:], v.claims.keys[1:]
+		}
+	}
+	if v.Size > 0 && proved != v.Size {
+		return &Problem{Leaf: proved, Why: fmt.Sprintf("no checkpoint covers the events from here on: the newest is of %d leaves, and there are %d", proved, v.Size)}
+	}
+	return nil
+}
+
+// agrees holds the tree against a checkpoint; proved is the size of the one
+// before.
+func (v *verification) agrees(c Checkpoint, proved int64) *Problem {
+	switch root, ok := v.roots[c.Size]; {
+	case c.Origin != v.Origin:
+		return &Problem{Leaf: -1, Why: fmt.Sprintf("the checkpoint of %d leaves is of the log %.80q", c.Size, c.Origin)}
+	case c.Size > v.Size:
+		return &Problem{Leaf: v.Size, Why: fmt.Sprintf("the log ends here, and a checkpoint says that it had %d leaves: the last were dropped", c.Size)}
+	case c.Size > 0 && (!ok || root != c.Root):
+		return &Problem{Leaf: proved, Why: fmt.Sprintf("the tree of %d leaves is not that of its checkpoint: one of the events from leaf %d to %d was altered, dropped or put there, and the tree with it", c.Size, proved, c.Size-1)}
+	}
+	return nil
+}
+
+// told returns the keys that events tell of, in the order of their leaves.
+func (v *verification) told() ([]note.Verifier, error) {
+	list := make([]note.Verifier, len(v.claims.keys))
+	for i, k := range v.claims.keys {
+		var err error
+		if _, list[i], err = NewVerifierKey(v.Origin, k.key); err != nil {
+			return nil, &Problem{Leaf: k.leaf, Why: fmt.Sprintf("the key that it tells of: %v", err)}
+		}
+	}
+	return list, nil
+}
+
+// unique returns keys without those whose name and number an earlier one has.
+func unique(keys []note.Verifier) (list []note.Verifier) {
+	for _, k := range keys {
+		if !slices.ContainsFunc(list, func(o note.Verifier) bool { return o.Name() == k.Name() && o.KeyHash() == k.KeyHash() }) {
+			list = append(list, k)
+		}
+	}
+	return list
+}
+
+// openAll verifies the signatures of checkpoints, on all processors.
+func openAll(notes []Note, keys []note.Verifier) ([]Signed, error) {
+	opened, errs := make([]Signed, len(notes)), make([]error, len(notes))
+	var work sync.WaitGroup
+	workers := runtime.GOMAXPROCS(0)
+	for w := range workers {
+		work.Go(func() {
+			for i := w; i < len(notes); i += workers {
+				signed, err := OpenCheckpoint(notes[i].Text, keys)
+				if err == nil && signed.Size != notes[i].Size {
+					err = fmt.Errorf("it is of %d leaves", signed.Size)
+				}
+				if err != nil {
+					errs[i] = &Problem{Leaf: -1, Why: fmt.Sprintf("the checkpoint of %d leaves: %v", notes[i].Size, err)}
+				}
+				opened[i] = signed
+			}
+		})
+	}
+	work.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return nil, err
+		}
+	}
+	return opened, nil
+}
