@@ -1,0 +1,298 @@
+package audit
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"iter"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/mod/sumdb/note"
+
+	"github.com/doorward/doorward/internal/fault"
+	"github.com/doorward/doorward/internal/principal"
+)
+
+const logName = "auth.example.com/audit"
+
+// signer makes a key of checkpoints; the same number is the same key.
+func signer(t testing.TB, n byte) Signer {
+	t.Helper()
+	s, err := NewSigner(logName, ed25519.NewKeyFromSeed(bytes.Repeat([]byte{n}, ed25519.SeedSize)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// memory is a log in memory.
+type memory struct {
+	t      testing.TB
+	tree   Tree
+	hashes []Hash
+	events []Stored
+	kept   []Note
+}
+
+// add appends n events, or one that tells of a key.
+func (m *memory) add(n int, tells *Signer) *memory {
+	m.t.Helper()
+	for range n {
+		at := time.Date(2026, 3, 1, 12, 0, len(m.events), 0, time.UTC)
+		e := Now(principal.Principal{Kind: principal.User, ID: "ann", Origin: principal.Origin{Address: "192.0.2.7"}}, at, TokenRefreshed, fmt.Sprint("family:", len(m.events)))
+		if tells != nil {
+			var err error
+			if e, err = Now(principal.Principal{Kind: principal.CLI, ID: "ops"}, at, AuditKeyCreated, "audit-key:x").Introducing(tells.key.Public()); err != nil {
+				m.t.Fatal(err)
+			}
+		}
+		r, err := e.Record()
+		if err != nil {
+			m.t.Fatal(err)
+		}
+		s := Stored{Leaf: int64(len(m.events)), Data: r.Public}
+		for i, p := range r.Private {
+			s.Parts = append(s.Parts, StoredPart{i, p})
+		}
+		m.events, m.hashes = append(m.events, s), append(m.hashes, LeafHash(r.Public))
+		m.tree.Append(LeafHash(r.Public), func(Tile) {})
+	}
+	return m
+}
+
+// sign makes a checkpoint of what there is.
+func (m *memory) sign(by ...note.Signer) *memory {
+	m.t.Helper()
+	text, err := Checkpoint{logName, m.tree.Size(), m.tree.Root()}.Sign(by...)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	m.kept = append(m.kept, Note{m.tree.Size(), text})
+	return m
+}
+
+func (m *memory) Head(context.Context) (Head, error) {
+	h := Head{Origin: logName, Size: m.kept[len(m.kept)-1].Size, Private: true}
+	for _, n := range m.kept {
+		h.Sizes = append(h.Sizes, n.Size)
+		if Signatures(n.Text) > 1 {
+			h.Handovers = append(h.Handovers, n)
+		}
+	}
+	return h, nil
+}
+
+func (m *memory) Batches(_ context.Context, size int64) iter.Seq2[Batch, error] {
+	return func(yield func(Batch, error) bool) {
+		for first := int64(0); first < size; first += 10 {
+			end := min(first+10, size)
+			if !yield(Batch{First: first, Count: end - first, Hashes: m.hashes[first:end], Events: m.events[first:end]}, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (m *memory) Notes(context.Context) ([]Note, error)         { return m.kept, nil }
+func (m *memory) Tail(context.Context, int64) ([]Stored, error) { return nil, nil }
+
+func (m *memory) export(private bool) string {
+	m.t.Helper()
+	var b strings.Builder
+	if _, err := Export(m.t.Context(), &b, m, private); err != nil {
+		m.t.Fatal(err)
+	}
+	return b.String()
+}
+
+// The log hands over from one key to the next: whoever trusts the first trusts
+// those after it, by an event that a checkpoint of a trusted key covers, and by
+// nothing else.
+func TestKeysHandOver(t *testing.T) {
+	a, b, c, evil := signer(t, 1), signer(t, 2), signer(t, 3), signer(t, 66)
+	log := func() *memory { return (&memory{t: t}).add(25, nil) }
+	twice := log().sign(a).add(1, &b).add(3, nil).sign(b, a).add(20, nil).sign(b).add(1, &c).sign(c, b).add(1, nil).sign(c)
+	for _, test := range []struct {
+		name  string
+		log   *memory
+		trust []note.Verifier
+		want  string // in the problem; empty for none
+	}{
+		{"one key", log().sign(a), []note.Verifier{a}, ""},
+		{"given twice", log().sign(a), []note.Verifier{a, a}, ""},
+		{"another's", log().sign(evil), []note.Verifier{a}, "none of the known keys signed it"},
+		{"from the first", twice, []note.Verifier{a}, ""},
+		{"all given", twice, []note.Verifier{c, b, a}, ""},
+		{"from the second", twice, []note.Verifier{b}, "the checkpoint of 25 leaves"},
+		{"from the last", twice, []note.Verifier{c}, "the checkpoint of 25 leaves"},
+		{"from the last, with what the others signed gone", log().add(1, &b).sign(b), []note.Verifier{b}, ""},
+		{"another's signature beside one", log().sign(a, evil).add(1, nil).sign(evil), []note.Verifier{a}, "none of the known keys signed it"},
+		{"an event that no trusted checkpoint covers", log().sign(a).add(1, &evil).sign(evil), []note.Verifier{a}, "that none of the known keys hands over to"},
+		{"an event after the checkpoint that covers", log().sign(a, evil).add(1, &evil).sign(evil), []note.Verifier{a}, "that none of the known keys hands over to"},
+		{"back", log().sign(b).add(1, &a).sign(a, b).add(1, nil).sign(a), []note.Verifier{a}, "the checkpoint of 25 leaves"},
+	} {
+		for what, source := range map[string]Source{"memory": test.log, "export": NewExported(strings.NewReader(test.log.export(true)))} {
+			if what == "export" && len(test.log.kept) > 1 && strings.HasPrefix(test.want, "the checkpoint of 25") {
+				continue // it has the first checkpoint no more: its fate is that of the newest
+			}
+			r, err := Verify(t.Context(), source, VerifyOptions{Keys: test.trust})
+			switch {
+			case err != nil:
+				t.Errorf("%s, %s: %v", test.name, what, err)
+			case test.want == "" && r.Problem != nil, test.want != "" && (r.Problem == nil || !strings.Contains(r.Problem.Why, test.want)):
+				t.Errorf("%s, %s: %v, want %q", test.name, what, r.Problem, test.want)
+			}
+		}
+	}
+}
+
+// Whatever is changed in the lines of an export is found (AUD-004).
+func TestAttackAUD004Export(t *testing.T) {
+	a, b := signer(t, 1), signer(t, 2)
+	log := (&memory{t: t}).add(25, nil).sign(a).add(1, &b).sign(b, a).add(4, nil).sign(b)
+	good := log.export(true)
+	verify := func(text string, since []byte) (Report, error) {
+		return Verify(t.Context(), NewExported(strings.NewReader(text)), VerifyOptions{Keys: []note.Verifier{a}, Since: since})
+	}
+	if r, err := verify(good, log.kept[0].Text); err != nil || r.Problem != nil || r.Events != 30 || r.Checkpoints != 3 {
+		t.Fatalf("as it was written: %+v, %v", r, err)
+	}
+	lines := strings.SplitAfter(good, "\n")
+	lines = lines[:len(lines)-1] // nothing follows the last end of a line
+	// lines: 0 the header, 1 the handing over, 2 to 31 the leaves, 32 the checkpoint
+	last := len(lines) - 1
+	join := func(list ...[]string) string {
+		var all []string
+		for _, l := range list {
+			all = append(all, l...)
+		}
+		return strings.Join(all, "")
+	}
+	replaced := func(n int, old, with string) string {
+		t.Helper()
+		if !strings.Contains(lines[n], old) {
+			t.Fatalf("%q is not in %s", old, lines[n])
+		}
+		return join(lines[:n], []string{strings.Replace(lines[n], old, with, 1)}, lines[n+1:])
+	}
+	other := (&memory{t: t}).add(26, nil).sign(a, b)
+	for name, attack := range map[string]struct{ text, want string }{
+		"an event":                {replaced(9, "family:7", "family:9"), "leaf 7, event"},
+		"its number":              {replaced(9, `"leaf":7`, `"leaf":8`), "leaf 7: in its place the export has leaf 8"},
+		"its hash":                {replaced(9, `"hash":"`, `"hash":"AAAA`), "as an export has it"},
+		"another's hash":          {replaced(9, log.hashes[7].String(), log.hashes[8].String()), "leaf 7, event"},
+		"its part":                {replaced(9, "192.0.2.7", "192.0.2.8"), "leaf 7, event"},
+		"its person":              {replaced(9, `"person":"ann"`, `"person":"bea"`), "leaf 7, event"},
+		"its parts gone":          {replaced(9, `"private":[{`, `"private":[],"hash":null,"checkpoint":"","x":[{`), "as an export has it"},
+		"the event gone":          {replaced(9, `"event":`, `"later":`), "leaf 7: the event is not there"},
+		"a line gone":             {join(lines[:9], lines[10:]), "leaf 7: in its place the export has leaf 8"},
+		"a line twice":            {join(lines[:10], lines[9:]), "leaf 8: in its place the export has leaf 7"},
+		"two turned":              {join(lines[:9], lines[10:11], lines[9:10], lines[11:]), "leaf 7: in its place"},
+		"the last leaf gone":      {join(lines[:last-1], lines[last:]), "leaf 29: line"},
+		"the checkpoint gone":     {join(lines[:last]), "ends here, before its checkpoint"},
+		"the end gone":            {join(lines[:20]), "ends here, before its checkpoint"},
+		"the middle of a line":    {good[:len(good)-7], "cut off"},
+		"a line after the end":    {good + lines[last], "something follows"},
+		"an older checkpoint":     {join(lines[:last], lines[1:2]), "it is of 26 leaves"},
+		"the handing over gone":   {join(lines[:1], lines[2:]), "hands over to"},
+		"it comes twice":          {join(lines[:2], lines[1:]), "hands over to another key"},
+		"that of another log":     {join(lines[:1], []string{strings.Split(other.export(false), "\n")[1] + "\n"}, lines[2:]), "the tree of 26 leaves is not that of its checkpoint"},
+		"the header says less":    {replaced(0, `"size":30`, `"size":29`), "something follows where the export should end"},
+		"the header says more":    {replaced(0, `"size":30`, `"size":31`), "leaf 30: line"},
+		"the header says another": {replaced(0, logName, "evil.example/audit"), "is of the log"},
+		"not with private parts":  {replaced(0, `"private":true`, `"private":false,"private":true,"y":1`), "not an export"},
+	} {
+		since := log.kept[0].Text
+		if r, err := verify(attack.text, since); err != nil && !strings.Contains(err.Error(), attack.want) || err == nil && (r.Problem == nil || !strings.Contains(r.Problem.Error(), attack.want)) {
+			t.Errorf("%s: %v, %v, want %q", name, r.Problem, err, attack.want)
+		}
+	}
+}
+
+// What is no signed checkpoint of the log is not taken for one.
+func TestOpenCheckpointRefuses(t *testing.T) {
+	a, evil := signer(t, 1), signer(t, 66)
+	root := LeafHash(nil)
+	sign := func(text string) []byte {
+		signed, err := note.Sign(&note.Note{Text: text}, a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return signed
+	}
+	good := sign(Checkpoint{logName, 7, root}.Text())
+	if s, err := OpenCheckpoint(good, []note.Verifier{a}); err != nil || s.Checkpoint != (Checkpoint{logName, 7, root}) || !s.By(a) || s.By(evil) {
+		t.Fatalf("%+v, %v", s, err)
+	}
+	if _, err := OpenCheckpoint(sign(Checkpoint{logName, 7, root}.Text()+"an extension\n"), []note.Verifier{a}); err != nil {
+		t.Errorf("with an extension: %v", err)
+	}
+	for name, text := range map[string][]byte{
+		"nothing": nil, "no signature": []byte(Checkpoint{logName, 7, root}.Text()), "two lines": sign(logName + "\n7\n"),
+		"no origin": sign("\n7\n" + root.String() + "\n"), "another origin": sign("evil.example/audit\n7\n" + root.String() + "\n"),
+		"a control character": sign("auth\x1b.example\n7\n" + root.String() + "\n"),
+		"no number":           sign(logName + "\nx\n" + root.String() + "\n"), "a negative number": sign(logName + "\n-7\n" + root.String() + "\n"),
+		"a sign": sign(logName + "\n+7\n" + root.String() + "\n"), "zeros": sign(logName + "\n007\n" + root.String() + "\n"),
+		"too large a number": sign(logName + "\n9223372036854775808\n" + root.String() + "\n"), "a short hash": sign(logName + "\n7\nAAAA\n"),
+		"bits after the hash": sign(logName + "\n7\n" + strings.Replace(root.String(), "=", "", 1) + "\n"),
+		"a flipped bit":       bytes.Replace(good, []byte("\n7\n"), []byte("\n6\n"), 1), "too long": append(good, bytes.Repeat([]byte("x"), maxCheckpoint)...),
+	} {
+		if s, err := OpenCheckpoint(text, []note.Verifier{a}); err == nil {
+			t.Errorf("%s was taken: %+v", name, s)
+		}
+	}
+	if _, err := OpenCheckpoint(good, []note.Verifier{evil}); err == nil {
+		t.Error("by a key that did not sign")
+	}
+	if _, err := OpenCheckpoint(good, nil); err == nil {
+		t.Error("by no key")
+	}
+	if _, err := ParseVerifierKey("auth.example.com/audit+1a2b3c4d+AZ"); fault.KindOf(err) != fault.Invalid {
+		t.Errorf("a key that is none: %v", err)
+	}
+}
+
+// FuzzExported: no file makes a verifier fall over, and none is proved whose
+// newest checkpoint the key did not sign.
+func FuzzExported(f *testing.F) {
+	a, b := signer(f, 1), signer(f, 2)
+	f.Add([]byte((&memory{t: f}).add(3, nil).sign(a).export(true)))
+	f.Add([]byte((&memory{t: f}).add(3, nil).sign(a).add(1, &b).sign(b, a).add(1, nil).sign(b).export(true)))
+	f.Add([]byte(`{"doorward_audit_export":1,"logName":"x","size":9223372036854775807,"private":true}` + "\n"))
+	f.Add([]byte(`{"event":{"id":"x","at":"2026-03-01T12:00:00.000000Z","action":"audit.erased","target":"user:ann"},"bytes":"e30="}` + "\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		r, err := Verify(t.Context(), NewExported(bytes.NewReader(data)), VerifyOptions{Keys: []note.Verifier{a}})
+		if err == nil && r.Problem == nil && r.Size > 0 && (r.Origin != logName || r.Newest == nil || r.Newest.Size != r.Size) {
+			t.Errorf("it was proved: %+v", r)
+		}
+		if _, err := Erasures(bytes.NewReader(data)); err != nil && fault.KindOf(err) != fault.Invalid {
+			t.Errorf("erasures: %v", err)
+		}
+		if text, err := LastCheckpoint(bytes.NewReader(data)); err == nil {
+			if s, err := OpenCheckpoint(text, []note.Verifier{a}); err == nil && s.Origin != logName {
+				t.Errorf("opened: %+v", s)
+			}
+		}
+	})
+}
+
+// What cannot be read is no verdict.
+func TestVerifyTellsReadingFromTampering(t *testing.T) {
+	a := signer(t, 1)
+	broken := errors.New("the disk is gone")
+	log := &failing{(&memory{t: t}).add(3, nil).sign(a), broken}
+	if r, err := Verify(t.Context(), log, VerifyOptions{Keys: []note.Verifier{a}}); !errors.Is(err, broken) || r.Problem != nil {
+		t.Errorf("%v, %v", err, r.Problem)
+	}
+}
+
+type failing struct {
+	*memory
+	err error
+}
+
+func (f *failing) Notes(context.Context) ([]Note, error) { return nil, f.err }
