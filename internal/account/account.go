@@ -39,6 +39,7 @@ type User struct {
 	Profile       Profile
 	Attributes    json.RawMessage // a JSON object, {} if there are none
 	HasPassword   bool
+	PasswordAt    time.Time // when it was changed; zero if never
 	CreatedAt     time.Time
 	UpdatedAt     time.Time
 	SignedInAt    time.Time // zero if never

@@ -194,9 +194,9 @@ func TestAttackLOG021KeysHaveAnEnd(t *testing.T) {
 	if len(keys) != 200+200+2 {
 		t.Errorf("%d keys", len(keys))
 	}
-	m.FastForward(2 * time.Hour)
+	m.FastForward(3 * time.Hour)
 	if left := len(m.Keys()); left != 200 {
-		t.Errorf("two hours later %d are left, want the buckets", left)
+		t.Errorf("three hours later %d are left, want the buckets", left)
 	}
 	m.FastForward(limit.Keep)
 	if left := m.Keys(); len(left) != 0 {

@@ -93,7 +93,8 @@ func (d *door) close() {
 
 // do has a worker do the work and returns when it is done, or with the reason
 // why it will not be. When ctx ends it returns at once: a ticket that waits is
-// torn up, while work that has begun goes on for nobody.
+// torn up, while work that has begun goes on for nobody, and the error is
+// ErrLeft.
 func (d *door) do(ctx context.Context, source string, work func(*arena)) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("password hash: %w", err)
@@ -106,10 +107,16 @@ func (d *door) do(ctx context.Context, source string, work func(*arena)) error {
 	case <-t.done:
 		return t.err
 	case <-ctx.Done():
-		d.leave(t)
+		if !d.leave(t) {
+			return fmt.Errorf("%w: %w", ErrLeft, ctx.Err())
+		}
 		return fmt.Errorf("password hash: %w", ctx.Err())
 	}
 }
+
+// ErrLeft says that whoever asked left while his password was hashed: it cost
+// what an answer costs.
+var ErrLeft = errors.New("left while the password was hashed")
 
 // enter puts a ticket at the end of its source's queue, or returns a fault of
 // kind Limited or Unavailable.
@@ -162,28 +169,29 @@ func (d *door) full() error {
 	return e
 }
 
-// leave takes back a ticket that still waits.
-func (d *door) leave(t *ticket) {
+// leave takes back a ticket that still waits, and reports whether it did.
+func (d *door) leave(t *ticket) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.drop(t)
+	return d.drop(t)
 }
 
-// drop removes a ticket from its queue, if it is in it.
-func (d *door) drop(t *ticket) {
+// drop removes a ticket from its queue, and reports whether it was in it.
+func (d *door) drop(t *ticket) bool {
 	queue := d.queues[t.source]
 	i := slices.Index(queue, t)
 	if i < 0 {
-		return
+		return false
 	}
 	d.waiting--
 	if len(queue) > 1 {
 		d.queues[t.source] = slices.Delete(queue, i, i+1)
-		return
+		return true
 	}
 	delete(d.queues, t.source)
 	i = slices.Index(d.turns, t.source)
 	d.turns = slices.Delete(d.turns, i, i+1)
+	return true
 }
 
 // next waits for the ticket whose turn it is, and returns nil when the door is

@@ -159,13 +159,13 @@ func TestDoorLetsGo(t *testing.T) {
 		v.send(waiting, "b", 1)
 		leave()
 		for _, s := range v.collect(2) {
-			if !errors.Is(s.err, context.Canceled) || fault.KindOf(s.err) != 0 || s.ended != 0 {
+			if !errors.Is(s.err, context.Canceled) || errors.Is(s.err, ErrLeft) || fault.KindOf(s.err) != 0 || s.ended != 0 {
 				t.Errorf("%+v", s)
 			}
 		}
 		// The one that is being served leaves at once, and its worker goes on.
 		stop()
-		if s := v.collect(1)[0]; s.source != "-" || !errors.Is(s.err, context.Canceled) || s.ended != 0 {
+		if s := v.collect(1)[0]; s.source != "-" || !errors.Is(s.err, context.Canceled) || !errors.Is(s.err, ErrLeft) || s.ended != 0 {
 			t.Errorf("%+v", s)
 		}
 		// The places are free again.

@@ -41,6 +41,9 @@ const (
 	// acr says how sure the sign-in was: one factor, a password.
 	onePassword = "urn:doorward:acr:1"
 	largest     = 8 << 10 // bytes of an access token
+	// A browser ignores a cookie whose name and value have more than 4,096 bytes
+	// together (draft-ietf-httpbis-rfc6265bis, Section 5.6).
+	largestKept = 4000
 )
 
 // lifetime returns how long a token lives that carries what is held: never
@@ -76,8 +79,12 @@ func (s *Service) access(f grant.Family, scope []string, held rbac.Effective, po
 	if err != nil {
 		return secret.Text{}, err
 	}
-	if len(token) > largest {
-		return secret.Text{}, fault.At("scope", "the token would be larger than %d bytes; ask for fewer scopes", largest)
+	most := largest
+	if f.Session != "" {
+		most = largestKept
+	}
+	if len(token) > most {
+		return secret.Text{}, fault.At("scope", "the token would be larger than %d bytes; ask for fewer scopes", most)
 	}
 	return secret.From(token), nil
 }

@@ -3,10 +3,14 @@ package issue
 import (
 	"context"
 	"encoding/hex"
+	"errors"
+	"strconv"
 	"time"
 
 	"github.com/doorward/doorward/internal/account"
 	"github.com/doorward/doorward/internal/audit"
+	"github.com/doorward/doorward/internal/clock"
+	"github.com/doorward/doorward/internal/factor"
 	"github.com/doorward/doorward/internal/keyring"
 	"github.com/doorward/doorward/internal/limit"
 	"github.com/doorward/doorward/internal/outbox"
@@ -20,16 +24,17 @@ import (
 type guess struct {
 	*limit.Try
 	user   string // the account's id; empty where the name is nobody's
+	place  string // where it comes from, as arrivals are remembered; empty until it was right
 	known  bool   // the browser has signed in to the account before
 	device session.Device
 	pepper session.Pepper
 }
 
 // begin reserves an attempt at an account. Every door for guesses at what a
-// person knows begins here. user is empty for a name that is nobody's, which is
+// person knows begins here. user has no id for a name that is nobody's, which is
 // then counted like an account.
-func (s *Service) begin(ctx context.Context, by principal.Principal, user, name string) (*guess, error) {
-	g := &guess{user: user}
+func (s *Service) begin(ctx context.Context, by principal.Principal, user account.User, name string) (*guess, error) {
+	g := &guess{user: user.ID}
 	newest, err := s.keys.Pepper(keyring.Device)
 	if err != nil {
 		return nil, err
@@ -39,22 +44,39 @@ func (s *Service) begin(ctx context.Context, by principal.Principal, user, name 
 		p, err := s.keys.PepperVersion(keyring.Device, version)
 		return p.Key, err == nil
 	})
-	attempt := limit.Attempt{Subject: "user:" + user, Network: by.Origin.Network}
+	attempt := limit.Attempt{Subject: "user:" + user.ID, Network: by.Origin.Network}
 	if ok && made.Version == newest.Version {
 		g.device = device
 	} else {
 		g.device = session.NewDevice()
 	}
-	if ok && user != "" && device.Knows(user, made) {
+	if ok && user.ID != "" && device.Knows(owner(user), made) {
 		g.known, attempt.Device = true, device.ID
 	}
-	if user == "" {
+	if user.ID == "" {
 		if attempt.Subject, err = s.nobody(name); err != nil {
 			return nil, err
 		}
 	}
 	g.Try, err = s.limits.Begin(ctx, attempt)
 	return g, err
+}
+
+// owner is whom a device knows: a person with this password. Once it is changed,
+// nobody keeps what he may have got with the one before.
+func owner(u account.User) string {
+	return u.ID + " " + strconv.FormatInt(clock.Micro(u.PasswordAt), 10)
+}
+
+// verify has a guess hashed. Who leaves meanwhile has made one.
+func (s *Service) verify(ctx context.Context, by principal.Principal, g *guess, p secret.Text, stored string, e audit.Event) (factor.Result, error) {
+	result, err := s.hasher.Verify(ctx, by.Origin.Network, p, stored)
+	if errors.Is(err, factor.ErrLeft) {
+		if err := s.failed(ctx, by, g, e.Because(audit.Failure, "left")); err != nil {
+			return result, err
+		}
+	}
+	return result, err
 }
 
 // nobody returns how attempts at a name are counted that no account has. What was
@@ -85,11 +107,11 @@ func (s *Service) failed(ctx context.Context, by principal.Principal, g *guess, 
 	if v.Locked && g.user != "" {
 		events = append(events, audit.Now(by, e.At, audit.LoginLocked, "user:"+g.user).
 			With("until", v.Until.UTC().Format(audit.TimeFormat)).With("device", deviceWord(g.known)))
-		first, err := s.limits.First(ctx, "lock-notice:"+g.user+e.At.UTC().Format(" 2006-01-02"), lockNotice)
+		first, err := s.limits.First(ctx, "lock-notice:"+g.user+" "+deviceWord(g.known)+e.At.UTC().Format(" 2006-01-02"), lockNotice)
 		if first {
 			letters = append(letters, outbox.New(g.user, outbox.AccountLocked, e.At, place(by, "until", v.Until.UTC().Format(time.RFC3339))))
 		}
-		lost = err
+		lost = errors.Join(lost, err)
 	}
 	if v.Flood {
 		system := principal.Principal{Kind: principal.System, ID: "limits"}
@@ -120,17 +142,24 @@ func place(by principal.Principal, more ...string) map[string]string {
 // placeNotice is how long a place counts as known where a client keeps no cookie.
 const placeNotice = 30 * 24 * time.Hour
 
-// arrival returns the letter about a sign-in on a device that is new to its
-// account. A client that keeps no cookies is known by its network and its name.
+// arrival returns the letter about a right password from a device that is new to
+// its account. A client that keeps no cookies is known by its network and its
+// name; arrived remembers them once the letter is posted.
 func (s *Service) arrival(ctx context.Context, by principal.Principal, g *guess, user account.User, now time.Time) ([]outbox.Letter, error) {
 	p, err := s.keys.Pepper(keyring.Attempt)
 	if err != nil {
 		return nil, err
 	}
 	where := secret.MAC(p.Key, "doorward place", []byte(user.ID), []byte(by.Origin.Network), []byte(by.Origin.UserAgent))
-	first, err := s.limits.First(ctx, "place:"+hex.EncodeToString(where[:16]), placeNotice)
-	if err != nil || !first || g.known || user.SignedInAt.IsZero() {
+	g.place = "place:" + hex.EncodeToString(where[:16])
+	seen, err := s.limits.Seen(ctx, g.place, placeNotice)
+	if err != nil || seen || g.known || user.SignedInAt.IsZero() {
 		return nil, err
 	}
 	return []outbox.Letter{outbox.New(user.ID, outbox.DeviceNew, now, place(by))}, nil
+}
+
+func (s *Service) arrived(ctx context.Context, g *guess) error {
+	_, err := s.limits.First(ctx, g.place, placeNotice)
+	return err
 }

@@ -46,18 +46,18 @@ func (s *Service) ChangePassword(ctx context.Context, by principal.Principal, cu
 // prove holds the present password of somebody who is signed in against its hash.
 // It is a guess like that of a sign-in: who holds a stolen token may be guessing.
 func (s *Service) prove(ctx context.Context, by principal.Principal, user account.User, current secret.Text, hash string) error {
-	g, err := s.begin(ctx, by, user.ID, "")
+	g, err := s.begin(ctx, by, user, "")
 	if err != nil {
 		return err
 	}
 	defer g.Abandon(ctx)
-	result, err := s.hasher.Verify(ctx, by.Origin.Network, current, hash)
+	e := audit.Now(by, s.clock.Now(), audit.PasswordChangeFailed, user.Target())
+	result, err := s.verify(ctx, by, g, current, hash, e)
 	if err != nil {
 		return at("current_password", err)
 	}
 	if !result.OK {
-		e := audit.Now(by, s.clock.Now(), audit.PasswordChangeFailed, user.Target()).Because(audit.Failure, "wrong-password")
-		if err := s.failed(ctx, by, g, e); err != nil {
+		if err := s.failed(ctx, by, g, e.Because(audit.Failure, "wrong-password")); err != nil {
 			return err
 		}
 		return fault.New(fault.Denied, "the current password is wrong")

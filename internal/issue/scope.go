@@ -8,22 +8,31 @@ import (
 	"github.com/doorward/doorward/internal/rbac"
 )
 
-// narrow is the scope rule: requested ∩ allowed to the client ∩ allowed by the
-// principal's roles. Nothing requested stands for the client's default, which
-// for the built-in client is all that the principal holds. A scope that nobody
-// could ever have is refused; one that the principal does not hold is dropped;
-// if nothing is left of a request, that is refused (RFC 6749, Section 3.3).
-func narrow(c client.Client, requested []string, snapshot *rbac.Snapshot, held rbac.Effective) ([]string, error) {
+// The scope rule: requested ∩ allowed to the client ∩ allowed by the principal's
+// roles. Nothing requested stands for the client's default, which for the
+// built-in client is all that the principal holds. A scope that nobody could ever
+// have is refused; one that the principal does not hold is dropped; if nothing is
+// left of a request, that is refused (RFC 6749, Section 3.3).
+
+// conceivable is the part of it that can be judged of anybody.
+func conceivable(c client.Client, requested []string, snapshot *rbac.Snapshot) error {
+	for _, s := range requested {
+		if !c.FirstParty || !rbac.IdentityScope(s) && !snapshot.Known(s) {
+			return &oauth.Error{Code: oauth.InvalidScope, Description: "the client may not ask for one of these scopes"}
+		}
+	}
+	return nil
+}
+
+// narrow is the part that needs to know whom the scope is for.
+func narrow(requested []string, held rbac.Effective) ([]string, error) {
 	if len(requested) == 0 {
 		return held.Permissions(), nil
 	}
 	var scope []string
 	for _, s := range requested {
-		switch {
-		case rbac.IdentityScope(s) || held.Has(s):
+		if rbac.IdentityScope(s) || held.Has(s) {
 			scope = append(scope, s)
-		case !c.FirstParty || !snapshot.Known(s):
-			return nil, &oauth.Error{Code: oauth.InvalidScope, Description: "the client may not ask for one of these scopes"}
 		}
 	}
 	if len(scope) == 0 {

@@ -12,6 +12,7 @@ import (
 	"github.com/doorward/doorward/internal/fault"
 	"github.com/doorward/doorward/internal/grant"
 	"github.com/doorward/doorward/internal/oauth"
+	"github.com/doorward/doorward/internal/outbox"
 	"github.com/doorward/doorward/internal/principal"
 	"github.com/doorward/doorward/internal/secret"
 	"github.com/doorward/doorward/internal/session"
@@ -49,11 +50,14 @@ func (s *Service) SignIn(ctx context.Context, by principal.Principal, p Password
 	if err != nil {
 		return Tokens{}, err
 	}
+	if err := conceivable(p.Client, p.Scope, s.policy.Snapshot()); err != nil {
+		return Tokens{}, err
+	}
 	found, err := s.find(ctx, p.Name)
 	if err != nil {
 		return Tokens{}, err
 	}
-	g, err := s.begin(ctx, by, found.User.ID, p.Name)
+	g, err := s.begin(ctx, by, found.User, p.Name)
 	if err != nil {
 		return Tokens{}, err
 	}
@@ -82,12 +86,12 @@ func (s *Service) attempt(ctx context.Context, by principal.Principal, p Passwor
 	if user.ID != g.user { // the name went to somebody else meanwhile
 		return Tokens{}, s.refused(ctx, by, p.Name, "changed-meanwhile", g)
 	}
-	result, err := s.hasher.Verify(ctx, by.Origin.Network, p.Password, found.Password)
-	if err != nil {
-		return Tokens{}, err
-	}
 	if user.ID != "" {
 		by.Kind, by.ID = principal.User, user.ID
+	}
+	result, err := s.verify(ctx, by, g, p.Password, found.Password, s.failure(by, p.Name, ""))
+	if err != nil {
+		return Tokens{}, err
 	}
 	switch {
 	case user.ID == "":
@@ -99,6 +103,9 @@ func (s *Service) attempt(ctx context.Context, by principal.Principal, p Passwor
 	case user.Status != account.Active:
 		return Tokens{}, s.refused(ctx, by, p.Name, "disabled", g)
 	}
+	// The password was right. Who hangs up now is signed in all the same: or he
+	// would learn that it was, unseen.
+	ctx = context.WithoutCancel(ctx)
 	by.Client = p.Client.ID
 	write := SignIn{Was: found.Password}
 	if result.Outdated {
@@ -108,7 +115,7 @@ func (s *Service) attempt(ctx context.Context, by principal.Principal, p Passwor
 	if err == nil {
 		// The sign-in is committed: that it cannot be counted as a success leaves it
 		// counted as a failure, which the next one clears.
-		if err := g.Succeeded(context.WithoutCancel(ctx)); err != nil {
+		if err := errors.Join(g.Succeeded(ctx), s.arrived(ctx, g)); err != nil {
 			s.log.Error("a sign-in could not be counted as a success", "error", err)
 		}
 	}
@@ -122,14 +129,17 @@ func (s *Service) admit(ctx context.Context, by principal.Principal, p Password,
 	if err != nil {
 		return Tokens{}, err
 	}
-	scope, err := narrow(p.Client, p.Scope, s.policy.Snapshot(), held)
+	if write.Letters, err = s.arrival(ctx, by, g, user, now); err != nil {
+		return Tokens{}, err
+	}
+	scope, err := narrow(p.Scope, held)
 	if err != nil { // the answer tells that the password was right: it is not told without a trace
-		return Tokens{}, s.misasked(ctx, by, p.Name, g, err)
+		return Tokens{}, s.misasked(ctx, by, p.Name, g, write.Letters, err)
 	}
 	family, refresh := grant.New(now, user.ID, p.Client.ID, s.options.Family)
 	family.Scope, family.Audience, family.AMR = scope, audience, []string{"pwd"}
 	family.Address, family.UserAgent = by.Origin.Address, by.Origin.UserAgent
-	tokens := Tokens{Refresh: refresh.Text(), Expires: s.lifetime(held, now), Scope: scope, Device: g.device.With(user.ID, g.pepper).Cookie(g.pepper)}
+	tokens := Tokens{Refresh: refresh.Text(), Expires: s.lifetime(held, now), Scope: scope, Device: g.device.With(owner(user), g.pepper).Cookie(g.pepper)}
 	events := []audit.Event{audit.Now(by, now, audit.LoginSucceeded, user.Target()).With("method", "password").With("device", deviceWord(g.known))}
 	if p.Browser {
 		started, cookie := session.New(now, user.ID, family.AMR, by.Origin, s.options.Session)
@@ -140,11 +150,8 @@ func (s *Service) admit(ctx context.Context, by principal.Principal, p Password,
 	}
 	tokens.Access, err = s.access(family, scope, held, policy, now)
 	if fault.KindOf(err) == fault.Invalid {
-		return Tokens{}, s.misasked(ctx, by, p.Name, g, err)
+		return Tokens{}, s.misasked(ctx, by, p.Name, g, write.Letters, err)
 	} else if err != nil {
-		return Tokens{}, err
-	}
-	if write.Letters, err = s.arrival(ctx, by, g, user, now); err != nil {
 		return Tokens{}, err
 	}
 	write.Family = family
@@ -200,12 +207,12 @@ func (s *Service) refused(ctx context.Context, by principal.Principal, name, rea
 }
 
 // misasked records a sign-in whose password was right, and that asked for what it
-// cannot be given; why is told.
-func (s *Service) misasked(ctx context.Context, by principal.Principal, name string, g *guess, why error) error {
-	if err := s.store.Tell(ctx, []audit.Event{s.failure(by, name, "scope")}); err != nil {
+// cannot be given; why is told, and so is the owner. It is no success.
+func (s *Service) misasked(ctx context.Context, by principal.Principal, name string, g *guess, letters []outbox.Letter, why error) error {
+	if err := s.store.Tell(ctx, []audit.Event{s.failure(by, name, "scope")}, letters...); err != nil {
 		return err
 	}
-	if err := g.Succeeded(ctx); err != nil {
+	if err := s.arrived(ctx, g); err != nil {
 		return err
 	}
 	return why

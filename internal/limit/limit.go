@@ -232,6 +232,16 @@ func (s *Service) First(ctx context.Context, key string, within time.Duration) (
 	return first, nil
 }
 
+// Seen reports whether First would say no, and remembers nothing.
+func (s *Service) Seen(ctx context.Context, key string, within time.Duration) (bool, error) {
+	marks, err := s.store.Marks(ctx, nameOf("first", key))
+	if err != nil {
+		return false, s.told(ctx, err)
+	}
+	now := s.clock.Now()
+	return marks[0].After(now) && !marks[0].After(Span{now, now.Add(within)}.Horizon()), nil
+}
+
 func (s *Service) first(ctx context.Context, name Name, within time.Duration) (bool, error) {
 	now := s.clock.Now()
 	return s.store.FirstMark(ctx, name, Span{now, now.Add(within)})

@@ -3,6 +3,7 @@ package limit_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"testing"
@@ -299,29 +300,43 @@ func TestAlarmOfTomorrow(t *testing.T) {
 	}
 }
 
-// Attempts that were under way together, more than an address may have, make it
-// wait for one step longer, not for as many as they are.
-func TestOvershootIsForgotten(t *testing.T) {
+// Attempts that were under way together, more than an address may have, are owed:
+// however often they come in bursts, in the long run there is one each six seconds.
+// A debt ends after an hour.
+func TestAttackOvershootIsOwed(t *testing.T) {
 	t.Parallel()
 	h := newHouse(limit.Options{})
-	var tries []*limit.Try
-	begin := func(n int) (*limit.Try, error) {
-		return h.Begin(t.Context(), limit.Attempt{Subject: "user:" + string(rune('a'+n)), Network: "192.0.2.1"})
-	}
-	for n := range 60 {
-		try, err := begin(n)
-		if err != nil {
-			t.Fatal(err)
+	judged := 0
+	burst := func(size int) (refusal error) {
+		var tries []*limit.Try
+		for range size {
+			judged++
+			try, err := h.Begin(t.Context(), limit.Attempt{Subject: fmt.Sprint("user:", judged), Network: "192.0.2.1"})
+			if err != nil {
+				judged--
+				return err
+			}
+			tries = append(tries, try)
 		}
-		tries = append(tries, try)
-	}
-	for _, try := range tries {
-		if _, err := try.Failed(t.Context()); err != nil {
-			t.Fatal(err)
+		for _, try := range tries {
+			if _, err := try.Failed(t.Context()); err != nil {
+				t.Fatal(err)
+			}
 		}
+		return nil
 	}
-	if _, err := begin(61); after(t, err) != 12*time.Second {
-		t.Errorf("%v", err)
+	for passed := time.Duration(0); passed < 2*time.Hour; passed += time.Second {
+		_ = burst(60)
+		h.Move(time.Second)
+	}
+	if most := 10 + 60 + 2*60*10; judged > most || judged < most-100 {
+		t.Errorf("%d were judged in two hours, want up to %d", judged, most)
+	}
+	h.Move(3 * time.Hour)
+	_ = burst(5000)
+	err := burst(1)
+	if wait := after(t, err); wait > time.Hour+30*time.Second || wait < time.Hour {
+		t.Errorf("after 5,000 at once: %v", wait)
 	}
 }
 

@@ -8,10 +8,17 @@ import (
 
 // meter is a rate by the generic cell rate algorithm (ITU-T I.371): one time is
 // kept, that at which nothing is counted any more. Each failure moves it by a
-// step; it may lie a window ahead.
-type meter struct{ step, window time.Duration }
+// step; while it lies more than a window ahead there is no room.
+//
+// What comes at once and is judged before any of it is counted runs past the
+// window. It is a debt, of so much at most, that is waited for: or a burst that is
+// repeated would be a way around the rate.
+type meter struct{ step, window, debt time.Duration }
 
-func (r Rate) meter() meter { return meter{r.Per / time.Duration(r.Times), r.Per} }
+// owed is how long a network may have to wait for what it failed at once.
+const owed = time.Hour
+
+func (r Rate) meter() meter { return meter{r.Per / time.Duration(r.Times), r.Per, 0} }
 
 // wait returns how long it takes until one more has room; 0 if it has.
 func (m meter) wait(mark, now time.Time) time.Duration {
@@ -21,10 +28,9 @@ func (m meter) wait(mark, now time.Time) time.Duration {
 	return max(0, mark.Sub(now)+m.step-m.window)
 }
 
-// push is a failure now. What comes past the limit, judged at the same time as
-// the last that had room, counts for no more than one.
+// push is a failure now.
 func (m meter) push(now time.Time) Push {
-	return Push{Span{now, now.Add(m.window + m.step)}, m.step}
+	return Push{Span{now, now.Add(m.window + max(m.step, m.debt))}, m.step}
 }
 
 // scope is where an attempt comes from, narrow or wide, and how many times the
@@ -51,7 +57,7 @@ func (s *Service) meter(c scope, flood bool) meter {
 	if flood {
 		times = min(2, times)
 	}
-	return meter{s.options.Address.Per / time.Duration(times*c.share), s.options.Address.Per}
+	return meter{s.options.Address.Per / time.Duration(times*c.share), s.options.Address.Per, owed}
 }
 
 // everybody and flood name the meter of all failures, and the alarm.

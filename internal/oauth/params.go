@@ -42,10 +42,10 @@ func ParseForm(body string) (Params, error) {
 		name, value, _ := strings.Cut(pair, "=")
 		name, err := url.QueryUnescape(name)
 		if err != nil {
-			return nil, invalid("the body is not a form").Because(err)
+			return nil, invalid("the body is not a form")
 		}
 		if value, err = url.QueryUnescape(value); err != nil {
-			return nil, invalid("the body is not a form").Because(err)
+			return nil, invalid("the body is not a form")
 		}
 		if !utf8.ValidString(name) || !utf8.ValidString(value) {
 			return nil, invalid("the body is not UTF-8")

@@ -103,6 +103,9 @@ func (s *Surface) Logout(w http.ResponseWriter, r *http.Request) error {
 
 // signOut ends what a browser's cookies belong to, and takes them back.
 func (s *Surface) signOut(w http.ResponseWriter, r *http.Request) error {
+	if err := s.Origins.Check(r); err != nil { // or another site could take the cookies back that do not even come along
+		return err
+	}
 	by := web.By(r.Context())
 	token, err := s.held(r, web.RefreshCookie)
 	if err != nil {

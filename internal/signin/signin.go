@@ -130,7 +130,11 @@ func (s *Surface) Login(w http.ResponseWriter, r *http.Request) error {
 	if browser {
 		return s.hold(w, t)
 	}
-	s.Cookies.Set(w, web.DeviceCookie, t.Device, deviceLasts)
+	// Another site's form signs in to an account of its own: it must not take from
+	// this browser what makes it known to others.
+	if s.Origins.Check(r) == nil {
+		s.Cookies.Set(w, web.DeviceCookie, t.Device, deviceLasts)
+	}
 	return answer(w, t)
 }
 

@@ -55,21 +55,21 @@ func taken(err error) error {
 	return (&fault.Error{Kind: fault.Conflict, Field: field, Message: "another account has it already"}).Because(err)
 }
 
-const userColumns = `id, username, email, email_key, email_verified, status, name, profile, attributes, password, created_at, updated_at, signed_in_at, version`
+const userColumns = `id, username, email, email_key, email_verified, status, name, profile, attributes, password, created_at, updated_at, signed_in_at, password_at, version`
 
 func readUser(r scanner) (account.Credential, error) {
 	var c account.Credential
 	u := &c.User
 	var email, status, profile, attributes string
 	var key []byte
-	var created, updated, signedIn int64
+	var created, updated, signedIn, changed int64
 	if err := r.Scan(&u.ID, &u.Username, &email, &key, &u.EmailVerified, &status, &u.Name, &profile, &attributes, &c.Password,
-		&created, &updated, &signedIn, &u.Version); err != nil {
+		&created, &updated, &signedIn, &changed, &u.Version); err != nil {
 		return c, err
 	}
 	u.Email, u.Status, u.Attributes = account.KeptEmail(email, string(key)), account.Status(status), json.RawMessage(attributes)
 	u.CreatedAt, u.UpdatedAt, u.SignedInAt = clock.FromMicro(created), clock.FromMicro(updated), clock.FromMicro(signedIn)
-	u.HasPassword = c.Password != ""
+	u.HasPassword, u.PasswordAt = c.Password != "", clock.FromMicro(changed)
 	return c, json.Unmarshal([]byte(profile), &u.Profile)
 }
 

@@ -238,8 +238,8 @@ func (s *Store) EndFamily(ctx context.Context, f issue.Ending, e audit.Event) er
 func (s *Store) ChangePassword(ctx context.Context, by principal.Principal, user, was, hash string, e audit.Event, letters ...outbox.Letter) error {
 	return s.write(ctx, func(t *tx) error {
 		var version int64
-		err := t.one(`UPDATE users SET password = ?, updated_at = ?, version = version + 1 WHERE id = ? AND password = ? RETURNING version`,
-			hash, clock.Micro(t.now), user, was).scan(&version)
+		err := t.one(`UPDATE users SET password = ?, password_at = ?, updated_at = ?, version = version + 1 WHERE id = ? AND password = ? RETURNING version`,
+			hash, clock.Micro(t.now), clock.Micro(t.now), user, was).scan(&version)
 		if errors.Is(err, sql.ErrNoRows) {
 			return account.Changed()
 		} else if err != nil {

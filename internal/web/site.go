@@ -43,7 +43,7 @@ func (s Site) Around(next http.Handler) http.Handler {
 		known := &Request{began: time.Now()} //nolint:forbidigo // a duration of this process
 		client := s.Proxies.Client(r)
 		known.By = principal.Principal{Kind: principal.Anonymous, Origin: principal.Origin{
-			RequestID: rand.Text(), Address: text(client), Network: network(client), UserAgent: bounded(r.UserAgent(), 256),
+			RequestID: rand.Text(), Address: text(client), Network: network(client), UserAgent: strings.ToValidUTF8(bounded(r.UserAgent(), 256), ""),
 			Device: s.device(r),
 		}}
 		r = r.WithContext(context.WithValue(r.Context(), requestKey{}, known))
