@@ -7,11 +7,11 @@ import (
 	"io"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/doorward/doorward/internal/server"
-	"github.com/doorward/doorward/internal/web"
 )
 
 // clocksApart is by how much clocks may differ before tokens are refused.
@@ -130,8 +130,7 @@ func (l *live) origin(ctx context.Context, body []byte) {
 		l.warn(about, "is it this server, with the same database, in this version?", "the server did not say where the doctor's request came from")
 		return
 	}
-	ours := web.Proxies(l.c.TrustedProxies)
-	if len(ours) > 0 && ours.Trust(seen) {
+	if slices.ContainsFunc(l.c.TrustedProxies, func(p netip.Prefix) bool { return p.Contains(seen) }) {
 		l.warn(about, "let the proxy set X-Forwarded-For; if doctor runs beside the proxy, run it from elsewhere to be sure", "the doctor's request seems to come from %s, which is one of trusted_proxies", seen)
 		return
 	}
