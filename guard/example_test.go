@@ -158,3 +158,19 @@ func ExampleGuard_Verify() {
 	// Output:
 	// <nil> the access token is not a well-formed JWT: its header: not base64url
 }
+
+// Every decision as a line of JSON, in the form of the audit log's events.
+func ExampleOnDecision() {
+	g, err := guard.New("https://auth.example.com", guard.Audience("https://api.example.com"),
+		guard.OnDecision(func(_ context.Context, d guard.Decision) {
+			fmt.Println(d.Allowed(), d.Reason(), d.Method, d.Route, d.Needs)
+		}))
+	if err != nil {
+		log.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /orders/{id}", g.Require(guard.Permission("orders:read"))(http.NotFoundHandler()))
+	mux.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/orders/7", nil))
+	// Output:
+	// false no-credential GET GET /orders/{id} orders:read
+}

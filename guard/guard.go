@@ -40,6 +40,7 @@ type Guard struct {
 	cache      *cache
 	revoked    func(context.Context, *Principal) error
 	answer     func(http.ResponseWriter, *http.Request, Refusal)
+	decided    func(context.Context, Decision)
 
 	mu     sync.Mutex
 	scopes map[string]bool // every permission that Require was given
@@ -68,6 +69,7 @@ func New(issuer string, options ...Option) (*Guard, error) {
 		cache:      newCache(s.cacheSize),
 		revoked:    s.revoked,
 		answer:     s.answer,
+		decided:    s.decided,
 		scopes:     map[string]bool{},
 	}
 	if g.realm == "" {
@@ -168,6 +170,7 @@ func (g *Guard) Require(checks ...Requirement) func(http.Handler) http.Handler {
 			if err == nil {
 				err = n.unmet(p, g.now(), g.leeway)
 			}
+			g.tell(r, n, p, err)
 			if err != nil {
 				g.refuse(w, r, n, p, err)
 				return

@@ -32,6 +32,7 @@ type settings struct {
 	now          func() time.Time
 	revoked      func(context.Context, *Principal) error
 	answer       func(http.ResponseWriter, *http.Request, Refusal)
+	decided      func(context.Context, Decision)
 	mistakes     []error
 }
 
@@ -91,6 +92,16 @@ func Revocation(f func(ctx context.Context, p *Principal) error) Option {
 	return func(s *settings) {
 		s.revoked = f
 		s.must(f != nil, "Revocation")
+	}
+}
+
+// OnDecision has f told of every request that Require decided about, before the
+// answer is written and before the handler runs. It is called in the request's
+// goroutine, by many at once. DecisionLog makes one that writes lines.
+func OnDecision(f func(ctx context.Context, d Decision)) Option {
+	return func(s *settings) {
+		s.decided = f
+		s.must(f != nil, "OnDecision")
 	}
 }
 

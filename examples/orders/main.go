@@ -30,7 +30,8 @@ func main() {
 	// A token that was asked for with no resource is meant for the issuer, one
 	// that was asked for with ours is meant for us: both will do here.
 	resource := "http://" + *listen
-	g, err := guard.New(*issuer, guard.Audience(cmp.Or(*audience, *issuer), resource), guard.Resource(resource))
+	g, err := guard.New(*issuer, guard.Audience(cmp.Or(*audience, *issuer), resource), guard.Resource(resource),
+		guard.OnDecision(guard.DecisionLog(os.Stderr)))
 	if err != nil {
 		log.Fatal(err)
 	}
