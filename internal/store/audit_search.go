@@ -18,9 +18,9 @@ import (
 var _ audit.ReaderStore = (*Store)(nil)
 
 const (
-	// window is how many rows one statement looks through at the most. What asks
+	// searched is how many rows one statement looks through at the most. What asks
 	// for rare things among many gets short pages instead of a slow one.
-	window = 10_000
+	searched = 10_000
 	// windows is how many of them are looked through for one page.
 	windows = 20
 )
@@ -164,7 +164,7 @@ func (s *Store) merge(ctx context.Context, q audit.Search, list []stream) (audit
 func (s *Store) stream(ctx context.Context, q audit.Search, st stream) (found []audit.Entry, until string, err error) {
 	if len(st.rest) > 0 {
 		statement, args := st.statement(q, `id`, ``, nil)
-		err := s.one(ctx, statement+` LIMIT 1 OFFSET ?`, append(args, window-1)...).scan(&until)
+		err := s.one(ctx, statement+` LIMIT 1 OFFSET ?`, append(args, s.window-1)...).scan(&until)
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return nil, "", err
 		}
@@ -246,7 +246,7 @@ func (s *Store) searchLog(ctx context.Context, q audit.Search, rest []condition)
 		} else if err != nil {
 			return audit.Page{}, err
 		}
-		end := min(next+window-1, last)
+		end := min(next+int64(s.window)-1, last)
 		found, err := s.entries(ctx, `SELECT id, leaf, data FROM audit_events WHERE leaf >= ? AND leaf <= ?`+where+` ORDER BY leaf LIMIT ?`,
 			append(append([]any{next, end}, args...), q.Limit)...)
 		if err != nil {
@@ -307,7 +307,7 @@ func (s *Store) SearchCounts(ctx context.Context, q audit.CountSearch) (audit.Co
 	}
 	limit := q.Limit + 1
 	if q.Credential != "" {
-		limit = window
+		limit = s.window
 	}
 	var page audit.CountPage
 	var last audit.Count
@@ -330,7 +330,7 @@ func (s *Store) SearchCounts(ctx context.Context, q audit.CountSearch) (audit.Co
 		}
 		return nil
 	}, `SELECT minute, credential, action, outcome, times`+where+` ORDER BY minute DESC, credential DESC, action DESC, outcome DESC LIMIT ?`, append(args, limit)...)
-	if more || looked == window {
+	if more || looked == s.window {
 		last.Times = 0
 		page.Next = &last
 	}

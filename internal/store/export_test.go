@@ -14,6 +14,9 @@ func (s *Store) Waiting() int {
 	return len(s.db.(*postgresDB).records.jobs)
 }
 
+// LookThrough makes searches stop after fewer rows.
+func (s *Store) LookThrough(rows int) { s.window = rows }
+
 // Explain returns how the database would find the streams of a search: the plan
 // of each statement, one line for each step.
 func (s *Store) Explain(ctx context.Context, q audit.Search) (plans []string, err error) {
@@ -47,7 +50,7 @@ func (s *Store) Explain(ctx context.Context, q audit.Search) (plans []string, er
 	}
 	for _, st := range streams(q.Filter, actions) {
 		statement, args := st.statement(q, `id`, ``, nil)
-		explain(statement+` LIMIT 1 OFFSET ?`, append(args, window-1))
+		explain(statement+` LIMIT 1 OFFSET ?`, append(args, s.window-1))
 		statement, args = st.statement(q, `id, COALESCE(leaf, -1), data`, ``, nil)
 		explain(statement+` LIMIT ?`, append(args, q.Limit))
 	}

@@ -33,6 +33,7 @@ type Store struct {
 	roles  atomic.Pointer[rbac.Snapshot]        // the roles as a policy write last saw them
 
 	portable bool // no statement in a form of one database
+	window   int  // how many rows one statement of a search looks through
 }
 
 // engine is what differs between the databases.
@@ -74,7 +75,7 @@ func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
 	if o.Wrap == nil {
 		o.Wrap = func(c driver.Connector) driver.Connector { return c }
 	}
-	s := &Store{clock: o.Clock, log: o.Log, portable: o.Portable}
+	s := &Store{clock: o.Clock, log: o.Log, portable: o.Portable, window: searched}
 	s.listen = func(context.Context, []feed.Change) {}
 	var err error
 	switch {
