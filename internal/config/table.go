@@ -105,8 +105,8 @@ var settings = []Setting{
 		form: signingSecret(func(c *Config) *secret.Text { return &c.Audit.WebhookSecret }),
 	},
 	{
-		Name: "audit.retention", Default: "0s", Reserved: true,
-		Help: "How long events are kept; 0s is for ever.",
+		Name: "audit.retention", Default: "0s",
+		Help: "How long events are kept; 0s is for ever. The log is proved as before when they are gone.",
 		form: duration(func(c *Config) *time.Duration { return &c.Audit.Retention }, 0, 20*365*day),
 	},
 
