@@ -61,8 +61,10 @@ func TestDecisions(t *testing.T) {
 		"forged":      {"Bearer " + good[:len(good)-8] + "AAAAAAAA", "request.refused", "failure", "anonymous", "signature", "", nil},
 		"revoked":     {"Bearer " + good, "request.refused", "failure", "anonymous", "revoked", "", errors.New("gone")},
 		"unavailable": {"Bearer " + good, "request.refused", "failure", "anonymous", "unavailable", "", ErrUnavailable},
-		"a client": {"Bearer " + es().token(map[string]any{"sub": "robot", "client_id": "robot", "scope": "orders:read"}),
-			"request.allowed", "success", "client:robot", "", "s1", nil},
+		"a client": {
+			"Bearer " + es().token(map[string]any{"sub": "robot", "client_id": "robot", "scope": "orders:read"}),
+			"request.allowed", "success", "client:robot", "", "s1", nil,
+		},
 	} {
 		headers := map[string]string{"User-Agent": "curl/8", "X-Request-Id": "r1"}
 		if c.authorization != "" {

@@ -10,5 +10,5 @@ func freeSpace(folder string) (left uint64, known bool) {
 	if err := unix.Statfs(folder, &s); err != nil {
 		return 0, false
 	}
-	return s.Bavail * uint64(s.Bsize), true //nolint:gosec,unconvert // the type differs by system; a size is not negative
+	return s.Bavail * uint64(s.Bsize), true //nolint:unconvert,nolintlint // the type differs by system
 }

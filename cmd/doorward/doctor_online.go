@@ -33,44 +33,55 @@ func (e *examination) server(ctx context.Context) {
 	l := live{e, e.c.Issuer.String(), http.Client{
 		Timeout: 5 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
-	answer, body, err := l.ask(ctx, http.MethodGet, "/readyz", server.DoctorHeader, l.proof)
+	answer, err := l.ask(ctx, http.MethodGet, "/readyz", header{server.DoctorHeader, l.proof})
 	if err != nil {
 		l.wrong("server", "does it run, does the issuer's name lead to it, and is its certificate good?", "%v", err)
 		return
 	}
-	if answer.StatusCode != http.StatusOK {
-		l.wrong("server", "look at its log", "%s/readyz answered %s", l.url, answer.Status)
+	if answer.status != http.StatusOK {
+		l.wrong("server", "look at its log", "%s/readyz answered %d", l.url, answer.status)
 	} else {
 		l.ok("server", "%s is ready", l.url)
 	}
 	l.date(answer)
 	l.host(ctx)
-	l.origin(ctx, body)
+	l.origin(ctx, answer.body)
 	l.cookies(ctx)
 }
 
-func (l *live) ask(ctx context.Context, method, path string, headers ...string) (*http.Response, []byte, error) {
+// heard is an answer that was read.
+type heard struct {
+	status  int
+	header  http.Header
+	cookies []*http.Cookie
+	body    []byte
+}
+
+type header struct{ name, value string }
+
+// ask makes a request. A header without a value is left out.
+func (l *live) ask(ctx context.Context, method, path string, headers ...header) (heard, error) {
 	r, err := http.NewRequestWithContext(ctx, method, l.url+path, nil)
 	if err != nil {
-		return nil, nil, err
+		return heard{}, err
 	}
-	for i := 0; i < len(headers); i += 2 {
-		if headers[i+1] != "" {
-			r.Header.Set(headers[i], headers[i+1])
+	for _, h := range headers {
+		if h.value != "" {
+			r.Header.Set(h.name, h.value)
 		}
 	}
 	answer, err := l.client.Do(r)
 	if err != nil {
-		return nil, nil, err
+		return heard{}, err
 	}
 	defer answer.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(answer.Body, 64<<10))
-	return answer, body, err
+	return heard{answer.StatusCode, answer.Header, answer.Cookies(), body}, err
 }
 
 // date compares the server's clock with this one.
-func (l *live) date(answer *http.Response) {
-	at, err := http.ParseTime(answer.Header.Get("Date"))
+func (l *live) date(answer heard) {
+	at, err := http.ParseTime(answer.header.Get("Date"))
 	if err != nil {
 		l.warn("clock", "", "the server's answer has no date")
 		return
@@ -92,23 +103,23 @@ func (e *examination) apart(whose string, at time.Time, coarse time.Duration) {
 // server knows that they came by https.
 func (l *live) host(ctx context.Context) {
 	const about = "proxy"
-	answer, body, err := l.ask(ctx, http.MethodGet, "/.well-known/oauth-authorization-server")
+	answer, err := l.ask(ctx, http.MethodGet, "/.well-known/oauth-authorization-server")
 	if err != nil {
 		l.wrong(about, "", "%v", err)
 		return
 	}
 	var said struct{ Issuer string }
-	_ = json.Unmarshal(body, &said) // then it names no issuer
+	_ = json.Unmarshal(answer.body, &said) // then it names no issuer
 	switch {
-	case answer.StatusCode == http.StatusMisdirectedRequest:
+	case answer.status == http.StatusMisdirectedRequest:
 		l.wrong(about, "let the proxy pass on Host as it is (nginx: proxy_set_header Host $host)", "the server is asked for another host than %s", l.c.Issuer.Host)
-	case answer.StatusCode == http.StatusForbidden && l.c.Issuer.Scheme == "https":
+	case answer.status == http.StatusForbidden && l.c.Issuer.Scheme == "https":
 		l.wrong(about, "let the proxy set X-Forwarded-Proto, and name its address in trusted_proxies", "the server does not know that clients come by https, and refuses them")
-	case answer.StatusCode != http.StatusOK || said.Issuer != l.url:
-		l.wrong(about, "is it this server that answers there?", "%s/.well-known/oauth-authorization-server answered %s, for the issuer %q", l.url, answer.Status, said.Issuer)
-	case l.c.Issuer.Scheme == "https" && !loopbackHost(l.c.Issuer.Hostname()) && answer.Header.Get("Strict-Transport-Security") == "":
+	case answer.status != http.StatusOK || said.Issuer != l.url:
+		l.wrong(about, "is it this server that answers there?", "%s/.well-known/oauth-authorization-server answered %d, for the issuer %q", l.url, answer.status, said.Issuer)
+	case l.c.Issuer.Scheme == "https" && !loopbackHost(l.c.Issuer.Hostname()) && answer.header.Get("Strict-Transport-Security") == "":
 		l.warn(about, "let the proxy pass on Strict-Transport-Security", "the header that keeps browsers to https does not arrive")
-	case answer.Header.Get("X-Content-Type-Options") != "nosniff" || answer.Header.Get("Content-Security-Policy") == "":
+	case answer.header.Get("X-Content-Type-Options") != "nosniff" || answer.header.Get("Content-Security-Policy") == "":
 		l.warn(about, "let the proxy pass on the headers of answers", "some of the headers that protect browsers do not arrive")
 	}
 }
@@ -134,8 +145,8 @@ func (l *live) origin(ctx context.Context, body []byte) {
 		l.warn(about, "let the proxy set X-Forwarded-For; if doctor runs beside the proxy, run it from elsewhere to be sure", "the doctor's request seems to come from %s, which is one of trusted_proxies", seen)
 		return
 	}
-	_, body, err := l.ask(ctx, http.MethodGet, "/readyz", server.DoctorHeader, l.proof, "X-Forwarded-For", nobodys)
-	if claimed, ok := seenIn(body); err != nil || !ok {
+	answer, err := l.ask(ctx, http.MethodGet, "/readyz", header{server.DoctorHeader, l.proof}, header{"X-Forwarded-For", nobodys})
+	if claimed, ok := seenIn(answer.body); err != nil || !ok {
 		l.warn(about, "", "the server did not say where the doctor's second request came from: %v", err)
 	} else if claimed.String() == nobodys {
 		l.wrong(about, "let the proxy set X-Forwarded-For itself, or add to it", "whoever claims an address in X-Forwarded-For is believed: limits by address mean nothing")
@@ -157,18 +168,17 @@ func seenIn(body []byte) (netip.Addr, bool) {
 // answers by taking its cookies back.
 func (l *live) cookies(ctx context.Context) {
 	const about = "cookies"
-	answer, _, err := l.ask(ctx, http.MethodPost, "/auth/logout", "Cookie", "doctor=1")
+	answer, err := l.ask(ctx, http.MethodPost, "/auth/logout", header{"Cookie", "doctor=1"})
 	if err != nil {
 		l.wrong(about, "", "%v", err)
 		return
 	}
-	got := answer.Cookies()
-	if len(got) == 0 {
-		l.warn(about, "let the proxy pass on Set-Cookie", "%s/auth/logout set no cookie; it answered %s", l.url, answer.Status)
+	if len(answer.cookies) == 0 {
+		l.warn(about, "let the proxy pass on Set-Cookie", "%s/auth/logout set no cookie; it answered %d", l.url, answer.status)
 		return
 	}
 	secure := l.c.Issuer.Scheme == "https"
-	for _, c := range got {
+	for _, c := range answer.cookies {
 		var lacks []string
 		for what, missing := range map[string]bool{
 			"HttpOnly": !c.HttpOnly, "Secure": secure && !c.Secure, "SameSite": c.SameSite == 0, "Path=/": c.Path != "/",
@@ -183,5 +193,5 @@ func (l *live) cookies(ctx context.Context) {
 			return
 		}
 	}
-	l.ok(about, "%s", fmt.Sprintf("they arrive as they were set: %s", strings.Join(strings.Split(answer.Header.Get("Set-Cookie"), "; ")[1:], ", ")))
+	l.ok(about, "%s", fmt.Sprintf("they arrive as they were set: %s", strings.Join(strings.Split(answer.header.Get("Set-Cookie"), "; ")[1:], ", ")))
 }

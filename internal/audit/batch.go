@@ -4,11 +4,10 @@ import (
 	"bytes"
 	"encoding/hex"
 	"fmt"
+	"iter"
 	"runtime"
 
 	"github.com/doorward/doorward/internal/clock"
-
-	"iter"
 )
 
 // Problem is the first thing that is wrong with a log.
@@ -160,8 +159,11 @@ func (c *Columns) against(l Leaf) string {
 		return ""
 	}
 	for _, column := range [...]struct{ name, is, says string }{
-		{"id", c.ID, l.ID}, {"action", c.Action, string(l.Action)}, {"outcome", c.Outcome, string(l.Outcome)},
-		{"actor", c.Actor, l.Actor}, {"target", c.Target, l.Target},
+		{"id", c.ID, l.ID},
+		{"action", c.Action, string(l.Action)},
+		{"outcome", c.Outcome, string(l.Outcome)},
+		{"actor", c.Actor, l.Actor},
+		{"target", c.Target, l.Target},
 	} {
 		if column.is != column.says {
 			return fmt.Sprintf("the column %s is %.80q, and its bytes say %.80q", column.name, column.is, column.says)

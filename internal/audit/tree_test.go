@@ -1,14 +1,13 @@
 package audit
 
 import (
+	"context"
 	"crypto/sha256"
 	"fmt"
 	"testing"
 
 	"golang.org/x/mod/sumdb/tlog"
 	"pgregory.net/rapid"
-
-	"context"
 )
 
 // naive is the hash of a list as RFC 9162, Section 2.1.1 writes it down.

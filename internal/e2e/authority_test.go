@@ -144,11 +144,11 @@ func (a *authority) serve(w http.ResponseWriter, r *http.Request) {
 	a.mu.Unlock()
 	w.Header().Set("Replay-Nonce", nonce)
 	w.Header().Set("Content-Type", "application/json")
-	switch {
-	case r.URL.Path == "/directory":
+	switch r.URL.Path {
+	case "/directory":
 		_ = json.NewEncoder(w).Encode(map[string]any{"newNonce": a.base + "/nonce", "newAccount": a.base + "/account", "newOrder": a.base + "/order", "revokeCert": a.base + "/revoke", "keyChange": a.base + "/change"})
 		return
-	case r.URL.Path == "/nonce":
+	case "/nonce":
 		return
 	}
 	if err := a.answer(w, r); err != nil {

@@ -158,7 +158,6 @@ func TestAttackWEB006FormAction(t *testing.T) {
 // What somebody got into a page without its nonce does nothing.
 func TestAttackWEB006InjectedMarkup(t *testing.T) {
 	t.Parallel()
-	//nolint:gosec // it is the injection
 	evil := template.HTML(`<script>document.title="evil"</script><script nonce="AAAAAAAAAAAAAAAAAAAAAA">document.title="evil"</script>` +
 		`<img src="/x" onerror="document.title='evil'"><svg onload="document.title='evil'"></svg><a id="a" href="javascript:document.title='evil'">a</a>` +
 		`<base href="https://evil.example/"><p id="q" style="color:rgb(9,9,9)">q</p><iframe srcdoc="<script>parent.document.title='evil'</script>"></iframe>`)

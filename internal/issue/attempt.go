@@ -109,7 +109,9 @@ func (s *Service) failed(ctx context.Context, by principal.Principal, g *guess, 
 			With("until", v.Until.UTC().Format(audit.TimeFormat)).With("device", deviceWord(g.known)))
 		first, err := s.limits.First(ctx, "lock-notice:"+g.user+" "+deviceWord(g.known)+e.At.UTC().Format(" 2006-01-02"), lockNotice)
 		if first {
-			letters = append(letters, outbox.New(g.user, outbox.AccountLocked, e.At, place(by, "until", v.Until.UTC().Format(time.RFC3339))))
+			data := place(by)
+			data["until"] = v.Until.UTC().Format(time.RFC3339)
+			letters = append(letters, outbox.New(g.user, outbox.AccountLocked, e.At, data))
 		}
 		lost = errors.Join(lost, err)
 	}
@@ -131,12 +133,8 @@ func deviceWord(known bool) string {
 }
 
 // place is what a letter says of where something was done.
-func place(by principal.Principal, more ...string) map[string]string {
-	data := map[string]string{"address": by.Origin.Address, "user_agent": by.Origin.UserAgent}
-	for i := 0; i < len(more); i += 2 {
-		data[more[i]] = more[i+1]
-	}
-	return data
+func place(by principal.Principal) map[string]string {
+	return map[string]string{"address": by.Origin.Address, "user_agent": by.Origin.UserAgent}
 }
 
 // placeNotice is how long a place counts as known where a client keeps no cookie.

@@ -314,8 +314,10 @@ func TestAttackLOG011Spraying(t *testing.T) {
 	t.Parallel()
 	storetest.EachDSN(t, func(t *testing.T, dsn string) {
 		c := &steered{}
-		s := servertest.Start(t, servertest.Options{DSN: dsn, Tweak: c.tweak,
-			Set: also(strict, "rate_limit.login", "10/1m", "rate_limit.global", "60/1m", "trusted_proxies", "127.0.0.0/8")})
+		s := servertest.Start(t, servertest.Options{
+			DSN: dsn, Tweak: c.tweak,
+			Set: also(strict, "rate_limit.login", "10/1m", "rate_limit.global", "60/1m", "trusted_proxies", "127.0.0.0/8"),
+		})
 		s.User(t, "ann", "viewer")
 		judged := map[int]int{}
 		account := 0

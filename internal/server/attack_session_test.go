@@ -18,7 +18,8 @@ import (
 func sessions(t testing.TB, b *servertest.Browser) (list []struct {
 	ID, Kind string
 	Current  bool
-}) {
+},
+) {
 	t.Helper()
 	a := b.Send(t, http.MethodGet, "/sessions", "", "")
 	if a.Status != http.StatusOK {
@@ -279,7 +280,8 @@ func TestAttackSES017OthersSessions(t *testing.T) {
 		i := slices.IndexFunc(sessions(t, bobB), func(in struct {
 			ID, Kind string
 			Current  bool
-		}) bool {
+		},
+		) bool {
 			return in.Kind == "tokens"
 		})
 		if i < 0 {
@@ -314,8 +316,13 @@ func TestAttackSES020CrossSite(t *testing.T) {
 		"a sign-in as somebody else":  {"POST", "/auth/login", formType, "username=ann&mode=cookie&password=" + strings.ReplaceAll(servertest.Password, " ", "+"), nil},
 	} {
 		for _, from := range [][]string{
-			{"Sec-Fetch-Site", "cross-site"}, {"Sec-Fetch-Site", "same-site"}, {"Origin", "https://evil.example"}, {"Origin", "null"},
-			{"Origin", strings.Replace(s.URL, "127.0.0.1", "localhost", 1)}, {"Origin", s.URL + "0"}, {"Origin", s.URL, "Origin", "https://evil.example"},
+			{"Sec-Fetch-Site", "cross-site"},
+			{"Sec-Fetch-Site", "same-site"},
+			{"Origin", "https://evil.example"},
+			{"Origin", "null"},
+			{"Origin", strings.Replace(s.URL, "127.0.0.1", "localhost", 1)},
+			{"Origin", s.URL + "0"},
+			{"Origin", s.URL, "Origin", "https://evil.example"},
 			{"Sec-Fetch-Site", "cross-site", "Origin", s.URL},
 		} {
 			cookies := "doorward_access=" + b.Cookie(t, "access") + "; doorward_refresh=" + b.Cookie(t, "refresh") + "; doorward_session=" + b.Cookie(t, "session")
@@ -393,8 +400,10 @@ func TestTabsRefreshTogether(t *testing.T) {
 func TestAttackSES011SessionTimes(t *testing.T) {
 	storetest.EachDSN(t, func(t *testing.T, dsn string) {
 		c := &steered{}
-		s := servertest.Start(t, servertest.Options{DSN: dsn, Set: map[string]string{"sessions.idle": "1h", "sessions.absolute": "3h"},
-			Tweak: c.tweak})
+		s := servertest.Start(t, servertest.Options{
+			DSN: dsn, Set: map[string]string{"sessions.idle": "1h", "sessions.absolute": "3h"},
+			Tweak: c.tweak,
+		})
 		s.User(t, "ann", "viewer")
 		idle, busy := s.Browser(t), s.Browser(t)
 		idle.Login(t, "ann")

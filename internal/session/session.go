@@ -47,7 +47,7 @@ type Lifetimes struct {
 	Idle     time.Duration // from the last use
 }
 
-// Idle returns until when a session that is used at now, and ends at expires,
+// IdleUntil returns until when a session that is used at now, and ends at expires,
 // may lie unused.
 func (l Lifetimes) IdleUntil(now, expires time.Time) time.Time {
 	if until := now.Add(l.Idle); until.Before(expires) {

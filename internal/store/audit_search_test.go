@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/doorward/doorward/internal/audit"
 	"github.com/doorward/doorward/internal/clock"
@@ -175,8 +176,12 @@ func TestSearchEventsAsWritten(t *testing.T) {
 			t.Errorf("%+v, %v", list, err)
 		}
 		for _, bad := range []audit.Search{
-			{Filter: audit.Filter{Action: "nothing"}, Limit: 1}, {After: "x", Limit: 1}, {After: "1", Limit: 1, Order: audit.Oldest},
-			{After: "x", Limit: 1, Order: audit.ByLeaf}, {After: "-2", Limit: 1, Order: audit.ByLeaf}, {After: "01", Limit: 1, Order: audit.ByLeaf},
+			{Filter: audit.Filter{Action: "nothing"}, Limit: 1},
+			{After: "x", Limit: 1},
+			{After: "1", Limit: 1, Order: audit.Oldest},
+			{After: "x", Limit: 1, Order: audit.ByLeaf},
+			{After: "-2", Limit: 1, Order: audit.ByLeaf},
+			{After: "01", Limit: 1, Order: audit.ByLeaf},
 		} {
 			if _, err := s.SearchEvents(t.Context(), bad); fault.KindOf(err) != fault.Invalid {
 				t.Errorf("%+v: %v", bad, err)
@@ -298,7 +303,7 @@ func TestAttackAUD007FilterIsNoSQL(t *testing.T) {
 			`' OR '1'='1`, `x'; DROP TABLE audit_events; --`, `role:x' --`, `%`, `_`, `role:%`, `role:?`, `role:$1`, `role:\`, "role:\x00", "\xff", "role:x\n", strings.Repeat("x", 10_000),
 		} {
 			for _, f := range []audit.Filter{{Actor: bad}, {Target: bad}, {Outcome: audit.Outcome(bad)}} {
-				if !strings.ContainsAny(bad, "\x00\xff") || f.Check() == nil { // what no row can hold stops at Check
+				if !strings.Contains(bad, "\x00") && utf8.ValidString(bad) || f.Check() == nil { // what no row can hold stops at Check
 					if page, err := s.SearchEvents(context.WithoutCancel(t.Context()), audit.Search{Filter: f, Limit: 10}); err != nil || len(page.Entries) != 0 {
 						t.Errorf("%q finds %d events, %v", bad, len(page.Entries), err)
 					}

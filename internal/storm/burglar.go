@@ -19,10 +19,10 @@ type burglar struct {
 const guesses = 5 // before a lock
 
 func (b *burglar) step() {
-	switch n := pick(10); {
-	case n == 0:
+	switch pick(10) {
+	case 0:
 		b.enter()
-	case n == 1:
+	case 1:
 		b.unlock()
 	default:
 		b.guess()

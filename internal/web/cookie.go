@@ -69,7 +69,7 @@ func (c Cookies) Expire(w http.ResponseWriter, list ...Cookie) {
 }
 
 func (c Cookies) write(w http.ResponseWriter, k Cookie, value secret.Text, seconds int) {
-	http.SetCookie(w, &http.Cookie{
+	http.SetCookie(w, &http.Cookie{ //nolint:gosec // Secure is missing for an http issuer on loopback alone
 		Name: c.Name(k), Value: value.Reveal(), Path: "/", MaxAge: seconds, Secure: c.Secure, HttpOnly: true, SameSite: k.sameSite,
 	})
 }

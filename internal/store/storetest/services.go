@@ -93,8 +93,10 @@ func NewServices(t testing.TB, s *store.Store, p Parts) *Services {
 	v.Issuer = issue.NewService(issue.Parts{
 		Store: s, Clock: p.Clock, Policy: v.Roles.Policy, Accounts: v.Accounts, Keys: v.Keys, Hasher: hasher(),
 		Limits: limit.NewService(p.Counts, p.Clock, slog.New(slog.DiscardHandler), limit.Options{Failures: 100}),
-	}, issue.Options{Issuer: "https://auth.example", Audience: "https://api.example", AccessTTL: 5 * time.Minute, Family: p.Family,
-		Session: session.Lifetimes{Absolute: 24 * time.Hour, Idle: time.Hour}})
+	}, issue.Options{
+		Issuer: "https://auth.example", Audience: "https://api.example", AccessTTL: 5 * time.Minute, Family: p.Family,
+		Session: session.Lifetimes{Absolute: 24 * time.Hour, Idle: time.Hour},
+	})
 	v.listen()
 	for _, err := range []error{v.Roles.Load(t.Context()), v.Keys.Start(t.Context()), v.Feed.Start(t.Context())} {
 		if err != nil {
