@@ -27,6 +27,7 @@ type proof struct {
 	Newest      *checkpointView `json:"checkpoint,omitempty"`
 	Since       *checkpointView `json:"since,omitempty"`
 	Problem     *audit.Problem  `json:"problem,omitempty"`
+	Waiting     int64           `json:"waiting"` // events without a leaf, which nothing proves yet
 }
 
 type checkpointView struct {
@@ -106,7 +107,11 @@ func (p *program) verifyDatabase(ctx context.Context, o audit.VerifyOptions) err
 		if err != nil {
 			return err
 		}
-		return p.printProof(r)
+		waiting, err := k.Store.EventsWaiting(ctx)
+		if err != nil {
+			return err
+		}
+		return p.printProof(r, waiting)
 	})
 }
 
@@ -132,7 +137,7 @@ func (p *program) verifyExport(ctx context.Context, path string, o audit.VerifyO
 	if err != nil {
 		return err
 	}
-	return p.printProof(r)
+	return p.printProof(r, 0)
 }
 
 // open opens a file, or stdin for "-".
@@ -147,10 +152,10 @@ func (p *program) open(path string) (io.Reader, func(), error) {
 	return f, func() { f.Close() }, nil
 }
 
-func (p *program) printProof(r audit.Report) error {
+func (p *program) printProof(r audit.Report, waiting int64) error {
 	v := proof{
 		Proved: r.Problem == nil, Origin: r.Origin, Leaves: r.Size, Events: r.Events, Erased: r.Erased,
-		Checkpoints: r.Checkpoints, Newest: viewCheckpoint(r.Newest), Since: viewCheckpoint(r.Since), Problem: r.Problem,
+		Checkpoints: r.Checkpoints, Newest: viewCheckpoint(r.Newest), Since: viewCheckpoint(r.Since), Problem: r.Problem, Waiting: waiting,
 	}
 	if v.Proved {
 		v.Retired = r.Size - r.Events
@@ -163,6 +168,12 @@ func (p *program) printProof(r audit.Report) error {
 
 func (v proof) table() table {
 	var t table
+	if v.Problem != nil && v.Problem.UnknownKey {
+		t.row("NOT PROVED", "a key is missing, or the log "+v.Origin+" was altered")
+		t.row("why", v.Problem.Why)
+		t.row("what to do", "Give the first key of the log that you trust, or all of them, with --key; doorward audit key prints those of the database.")
+		return t
+	}
 	if v.Problem != nil {
 		t.row("NOT PROVED", "the log "+v.Origin+" was altered")
 		if v.Problem.Leaf >= 0 {
@@ -181,6 +192,9 @@ func (v proof) table() table {
 	}
 	if v.Erased > 0 {
 		t.row("erased", fmt.Sprintf("%s private parts of persons who were erased", grouped(v.Erased)))
+	}
+	if v.Waiting > 0 {
+		t.row("waiting", fmt.Sprintf("%s events have no place in the tree yet, and nothing proves them; a server that runs gives them one", grouped(v.Waiting)))
 	}
 	if v.Newest != nil {
 		t.row("checkpoint", fmt.Sprintf("of %s leaves, %s; %d agree", grouped(v.Newest.Size), v.Newest.Root, v.Checkpoints))

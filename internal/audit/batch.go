@@ -15,6 +15,10 @@ type Problem struct {
 	Leaf  int64  `json:"leaf"`            // the number of the event, from 0; -1 if it is about no single one
 	Event string `json:"event,omitempty"` // its id, if it is known
 	Why   string `json:"why"`
+
+	// UnknownKey says that a key signed of which nobody knows: the log need not be
+	// altered, if that key can be had.
+	UnknownKey bool `json:"unknown_key,omitempty"`
 }
 
 // Error tells the problem in a line.

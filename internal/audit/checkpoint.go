@@ -120,6 +120,8 @@ func (s Signed) By(v note.Verifier) bool {
 	return false
 }
 
+var errUnknownKey = errors.New("none of the known keys signed it")
+
 // OpenCheckpoint reads a signed note and verifies it: at least one of the keys
 // signed it, and no signature that says to be of one of them is wrong. The name
 // of a key that counts is the origin.
@@ -129,7 +131,7 @@ func OpenCheckpoint(text []byte, keys []note.Verifier) (s Signed, err error) {
 	}
 	n, err := note.Open(text, note.VerifierList(keys...))
 	if _, unknown := errors.AsType[*note.UnverifiedNoteError](err); unknown {
-		return s, errors.New("none of the known keys signed it")
+		return s, errUnknownKey
 	} else if err != nil {
 		return s, fmt.Errorf("its signature: %w", err)
 	}

@@ -3,6 +3,7 @@ package audit
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"slices"
@@ -34,7 +35,7 @@ func (v *verification) notes(ctx context.Context, o VerifyOptions) error {
 	proved := int64(0)
 	for _, c := range opened {
 		if !slices.ContainsFunc(trusted, c.By) {
-			return &Problem{Leaf: -1, Why: fmt.Sprintf("the checkpoint of %d leaves: a key signed it that none of the known keys hands over to", c.Size)}
+			return &Problem{Leaf: -1, UnknownKey: true, Why: fmt.Sprintf("the checkpoint of %d leaves: a key signed it that none of the known keys hands over to", c.Size)}
 		}
 		if p := v.agrees(c.Checkpoint, proved); p != nil {
 			return p
@@ -101,7 +102,7 @@ func openAll(notes []Note, keys []note.Verifier) ([]Signed, error) {
 					err = fmt.Errorf("it is of %d leaves", signed.Size)
 				}
 				if err != nil {
-					errs[i] = &Problem{Leaf: -1, Why: fmt.Sprintf("the checkpoint of %d leaves: %v", notes[i].Size, err)}
+					errs[i] = &Problem{Leaf: -1, UnknownKey: errors.Is(err, errUnknownKey), Why: fmt.Sprintf("the checkpoint of %d leaves: %v", notes[i].Size, err)}
 				}
 				opened[i] = signed
 			}

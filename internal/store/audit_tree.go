@@ -42,6 +42,12 @@ func (s *Store) LogState(ctx context.Context) (audit.State, error) {
 	return st, err
 }
 
+// EventsWaiting returns how many events have no leaf yet.
+func (s *Store) EventsWaiting(ctx context.Context) (n int64, err error) {
+	err = s.one(ctx, `SELECT COUNT(*) FROM audit_events WHERE leaf IS NULL`).scan(&n)
+	return n, err
+}
+
 // TakeLog makes holder the one that gives events their leaves, if nobody else
 // has become that since was was read, and returns his epoch. An empty holder
 // gives it back. It returns a fault of kind Conflict to who comes too late.
