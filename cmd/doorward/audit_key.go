@@ -23,8 +23,8 @@ with the checkpoints that you keep elsewhere: who verifies an export needs them.
 		nil, func(c *cobra.Command, _ []string) error {
 			return p.withKeys(c.Context(), func(k *server.Core) error { return p.printAuditKeys(c.Context(), k) })
 		})
-	c.AddCommand(p.command("rotate", "Make a new key for the checkpoints", `Running servers sign with it from their next checkpoint on. That one is signed by
-the key before too, so that whoever trusts that can trust the new one.`, "doorward audit key rotate",
+	c.AddCommand(p.command("rotate", "Make a new key for the checkpoints", `Running servers sign with it from their next checkpoint on. The key before vouches
+for it in an event of the log, so that whoever trusts that can trust the new one.`, "doorward audit key rotate",
 		nil, func(c *cobra.Command, _ []string) error {
 			return p.withKeys(c.Context(), func(k *server.Core) error {
 				if err := k.Keys.RotateAudit(c.Context(), p.operator()); err != nil {

@@ -110,16 +110,6 @@ type Signed struct {
 	Keys []note.Signature
 }
 
-// By reports whether a key signed it.
-func (s Signed) By(v note.Verifier) bool {
-	for _, k := range s.Keys {
-		if k.Hash == v.KeyHash() && k.Name == v.Name() {
-			return true
-		}
-	}
-	return false
-}
-
 var errUnknownKey = errors.New("none of the known keys signed it")
 
 // OpenCheckpoint reads a signed note and verifies it: at least one of the keys

@@ -9,13 +9,12 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"slices"
 
 	"github.com/doorward/doorward/internal/fault"
 )
 
-// The lines of an export, each a JSON object: first the header, then the
-// checkpoints that hand over from one key to the next, then one line for each leaf, then the events that came meanwhile and excuse what is missing, then the
+// The lines of an export, each a JSON object: first the header, then one for each
+// leaf, then the events that came meanwhile and excuse what is missing, then the
 // checkpoint.
 type (
 	exportHead struct {
@@ -55,11 +54,6 @@ func Export(ctx context.Context, w io.Writer, log Source, private bool) (int64, 
 	e.SetEscapeHTML(false)
 	if err := e.Encode(exportHead{exportVersion, head.Origin, head.Size, private && head.Private}); err != nil {
 		return 0, err
-	}
-	for _, n := range head.Handovers {
-		if err := e.Encode(exportLine{Checkpoint: string(n.Text)}); err != nil {
-			return 0, err
-		}
 	}
 	for b, err := range log.Batches(ctx, head.Size) {
 		if err == nil && b.Load != nil {
@@ -122,7 +116,6 @@ type Exported struct {
 	in    *bufio.Reader
 	lines int64
 	head  Head
-	next  *exportLine // read, and not taken yet
 	later []Stored
 	note  []byte
 }
@@ -181,40 +174,7 @@ func (x *Exported) Head(context.Context) (Head, error) {
 		return Head{}, fault.New(fault.Invalid, "the export is of a later version of doorward")
 	}
 	x.head = Head{Origin: h.Origin, Size: h.Size, Private: h.Private}
-	return x.head, x.handovers()
-}
-
-// handovers reads the checkpoints before the leaves.
-func (x *Exported) handovers() error {
-	for x.head.Size > 0 {
-		var l exportLine
-		if err := x.line(&l); errors.Is(err, io.EOF) {
-			return nil
-		} else if err != nil {
-			return err
-		}
-		if l.Checkpoint == "" || l.Leaf != nil {
-			x.next = &l
-			return nil
-		}
-		c, err := ReadCheckpoint([]byte(l.Checkpoint))
-		if n := len(x.head.Sizes); err != nil || c.Size > x.head.Size || n > 0 && c.Size <= x.head.Sizes[n-1] {
-			return x.wrong("it is no checkpoint of this log that hands over to another key")
-		}
-		x.head.Sizes = append(x.head.Sizes, c.Size)
-		x.head.Handovers = append(x.head.Handovers, Note{c.Size, []byte(l.Checkpoint)})
-	}
-	return nil
-}
-
-// take returns the next line.
-func (x *Exported) take() (l exportLine, err error) {
-	if x.next != nil {
-		l, x.next = *x.next, nil
-		return l, nil
-	}
-	err = x.line(&l)
-	return l, err
+	return x.head, nil
 }
 
 // exportBatchSize is how many lines are held in memory at once.
@@ -243,7 +203,8 @@ func (x *Exported) Batches(ctx context.Context, size int64) iter.Seq2[Batch, err
 }
 
 func (x *Exported) leaf(b *Batch, n int64) error {
-	l, err := x.take()
+	var l exportLine
+	err := x.line(&l)
 	switch {
 	case errors.Is(err, io.EOF):
 		return &Problem{Leaf: n, Why: "the export ends here, before its checkpoint"}
@@ -269,7 +230,8 @@ func (x *Exported) leaf(b *Batch, n int64) error {
 // Tail reads what follows the leaves, to the end.
 func (x *Exported) Tail(context.Context, int64) ([]Stored, error) {
 	for {
-		l, err := x.take()
+		var l exportLine
+		err := x.line(&l)
 		if errors.Is(err, io.EOF) {
 			if x.note == nil && x.head.Size > 0 {
 				return nil, &Problem{Leaf: x.head.Size - 1, Why: "the export ends here, before its checkpoint"}
@@ -289,12 +251,12 @@ func (x *Exported) Tail(context.Context, int64) ([]Stored, error) {
 	}
 }
 
-// Notes returns the checkpoints before the leaves, and that of the last line.
+// Notes returns the checkpoint of the last line.
 func (x *Exported) Notes(context.Context) ([]Note, error) {
 	if x.note == nil {
-		return x.head.Handovers, nil
+		return nil, nil
 	}
-	return append(slices.Clip(x.head.Handovers), Note{x.head.Size, x.note}), nil
+	return []Note{{x.head.Size, x.note}}, nil
 }
 
 // Erasures returns whom the log says to have erased, from an export or from the

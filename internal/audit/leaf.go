@@ -1,11 +1,7 @@
 package audit
 
 import (
-	"crypto"
-	"crypto/ed25519"
-	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -28,8 +24,9 @@ type Leaf struct {
 
 // detail are the facts of those events that the log itself obeys.
 type detail struct {
-	Until string `json:"until_leaf"` // of audit.retired
-	Key   string `json:"public_key"` // of audit-key.created, in base64
+	Until   string `json:"until_leaf"` // of audit.retired
+	Key     string `json:"public_key"` // of audit-key.created, in base64
+	Voucher string `json:"voucher"`    // of the same: a signature by the key before
 }
 
 // ReadLeaf reads the bytes of a leaf.
@@ -59,22 +56,6 @@ func (l Leaf) Erased() (person string, ok bool) {
 func (l Leaf) retired() (until int64, ok bool) {
 	until, err := strconv.ParseInt(l.Detail.Until, 10, 64)
 	return until, err == nil && l.Action == AuditRetired
-}
-
-// Introducing returns e with the public key of checkpoints that it tells of.
-func (e Event) Introducing(public crypto.PublicKey) (Event, error) {
-	key, ok := public.(ed25519.PublicKey)
-	if !ok {
-		return e, errors.New("a checkpoint is signed with Ed25519")
-	}
-	return e.With("public_key", base64.StdEncoding.EncodeToString(key)), nil
-}
-
-// newKey returns the public key that signs checkpoints from then on, if the event
-// tells of one.
-func (l Leaf) newKey() (key ed25519.PublicKey, ok bool) {
-	key, err := base64.StdEncoding.DecodeString(l.Detail.Key)
-	return key, err == nil && len(key) == ed25519.PublicKeySize && l.Action == AuditKeyCreated
 }
 
 // RetiredUntil returns the leaf up to which events were deleted, if these are

@@ -19,33 +19,22 @@ func (v *verification) notes(ctx context.Context, o VerifyOptions) error {
 	if err != nil {
 		return err
 	}
-	trusted := unique(o.Keys)
-	told, err := v.told()
+	opened, err := openAll(notes, trusting(o.Keys, v.claims.keys, v.Origin))
 	if err != nil {
 		return err
 	}
-	opened, err := openAll(notes, unique(append(slices.Clone(trusted), told...)))
-	if err != nil {
-		return err
-	}
-	if v.since != nil {
-		opened = append(opened, *v.since)
-		slices.SortStableFunc(opened, func(a, b Signed) int { return cmp.Compare(a.Size, b.Size) })
+	if v.Since != nil {
+		opened = append(opened, *v.Since)
+		slices.SortStableFunc(opened, func(a, b Checkpoint) int { return cmp.Compare(a.Size, b.Size) })
 	}
 	proved := int64(0)
 	for _, c := range opened {
-		if !slices.ContainsFunc(trusted, c.By) {
-			return &Problem{Leaf: -1, UnknownKey: true, Why: fmt.Sprintf("the checkpoint of %d leaves: a key signed it that none of the known keys hands over to", c.Size)}
-		}
-		if p := v.agrees(c.Checkpoint, proved); p != nil {
+		if p := v.agrees(c, proved); p != nil {
 			return p
 		}
 		proved = c.Size
 		v.Checkpoints++
-		v.Newest = &c.Checkpoint
-		for len(told) > 0 && v.claims.keys[0].leaf < proved {
-			trusted, told, v.claims.keys = append(trusted, told[0]), told[1:], v.claims.keys[1:]
-		}
+		v.Newest = &c
 	}
 	if v.Size > 0 && proved != v.Size {
 		return &Problem{Leaf: proved, Why: fmt.Sprintf("no checkpoint covers the events from here on: the newest is of %d leaves, and there are %d", proved, v.Size)}
@@ -67,31 +56,9 @@ func (v *verification) agrees(c Checkpoint, proved int64) *Problem {
 	return nil
 }
 
-// told returns the keys that events tell of, in the order of their leaves.
-func (v *verification) told() ([]note.Verifier, error) {
-	list := make([]note.Verifier, len(v.claims.keys))
-	for i, k := range v.claims.keys {
-		var err error
-		if _, list[i], err = NewVerifierKey(v.Origin, k.key); err != nil {
-			return nil, &Problem{Leaf: k.leaf, Why: fmt.Sprintf("the key that it tells of: %v", err)}
-		}
-	}
-	return list, nil
-}
-
-// unique returns keys without those whose name and number an earlier one has.
-func unique(keys []note.Verifier) (list []note.Verifier) {
-	for _, k := range keys {
-		if !slices.ContainsFunc(list, func(o note.Verifier) bool { return o.Name() == k.Name() && o.KeyHash() == k.KeyHash() }) {
-			list = append(list, k)
-		}
-	}
-	return list
-}
-
 // openAll verifies the signatures of checkpoints, on all processors.
-func openAll(notes []Note, keys []note.Verifier) ([]Signed, error) {
-	opened, errs := make([]Signed, len(notes)), make([]error, len(notes))
+func openAll(notes []Note, keys []note.Verifier) ([]Checkpoint, error) {
+	opened, errs := make([]Checkpoint, len(notes)), make([]error, len(notes))
 	var work sync.WaitGroup
 	workers := runtime.GOMAXPROCS(0)
 	for w := range workers {
@@ -104,7 +71,7 @@ func openAll(notes []Note, keys []note.Verifier) ([]Signed, error) {
 				if err != nil {
 					errs[i] = &Problem{Leaf: -1, UnknownKey: errors.Is(err, errUnknownKey), Why: fmt.Sprintf("the checkpoint of %d leaves: %v", notes[i].Size, err)}
 				}
-				opened[i] = signed
+				opened[i] = signed.Checkpoint
 			}
 		})
 	}

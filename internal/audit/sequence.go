@@ -1,9 +1,6 @@
 package audit
 
-import (
-	"bytes"
-	"time"
-)
+import "time"
 
 // State is how the tree of a log stands.
 type State struct {
@@ -19,9 +16,3 @@ type State struct {
 // another. before is the note of the first, or nil if it is not there: what it
 // says is held against the tree before anything is signed.
 type Signing func(was Checkpoint, before []byte, is Checkpoint) ([]byte, error)
-
-// Signatures returns how many signatures a signed note has.
-func Signatures(note []byte) int {
-	_, lines, _ := bytes.Cut(note, []byte("\n\n"))
-	return bytes.Count(lines, []byte("\n"))
-}

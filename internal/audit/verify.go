@@ -3,7 +3,6 @@ package audit
 import (
 	"bytes"
 	"context"
-	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"iter"
@@ -21,9 +20,6 @@ type Head struct {
 	Size    int64   // how many leaves there are
 	Sizes   []int64 // those at which there are checkpoints
 	Private bool    // private parts are there
-
-	// Handovers are the checkpoints that two keys signed, from the smallest.
-	Handovers []Note
 }
 
 // Note is a signed checkpoint as it is kept, and the size it is kept under.
@@ -54,9 +50,8 @@ type strays interface {
 
 // VerifyOptions say what a log is held against.
 type VerifyOptions struct {
-	// Keys are trusted to sign. So is each later key of which an event tells that
-	// a checkpoint of a trusted key covers: the log hands over from key to key, and
-	// never back.
+	// Keys are trusted to sign. So is each key that a trusted one vouches for in an
+	// event: the log hands over from key to key, and never back.
 	Keys  []note.Verifier
 	Since []byte // a checkpoint that was kept elsewhere; nil for none
 }
@@ -78,13 +73,7 @@ type Report struct {
 type claims struct {
 	erased  map[string]erasure
 	retired int64
-	keys    []newKey
-}
-
-// newKey is a key of checkpoints, and the leaf that tells of it.
-type newKey struct {
-	leaf int64
-	key  ed25519.PublicKey
+	keys    []newKey // in the order of their leaves
 }
 
 // erasure is when a person was erased last.
@@ -102,7 +91,7 @@ func (c *claims) add(n int64, l Leaf) {
 		c.retired = max(c.retired, until)
 	}
 	if key, ok := l.newKey(); ok {
-		c.keys = append(c.keys, newKey{n, key})
+		c.keys = append(c.keys, key)
 	}
 }
 
@@ -134,7 +123,6 @@ type verification struct {
 	Report
 	log     Source
 	head    Head
-	since   *Signed
 	tree    Tree
 	wanted  map[int64]bool // sizes whose root is to be kept
 	roots   map[int64]Hash
@@ -170,7 +158,7 @@ func (v *verification) run(ctx context.Context, o VerifyOptions) (err error) {
 		if since.Origin != v.Origin {
 			return &Problem{Leaf: -1, Why: fmt.Sprintf("the checkpoint that was kept elsewhere is of the log %s, and this is %.80q", since.Origin, v.Origin)}
 		}
-		v.Since, v.since = &since.Checkpoint, &since
+		v.Since = &since.Checkpoint
 		v.wanted[since.Size] = true
 	}
 	for _, size := range append(v.head.Sizes, v.head.Size) {

@@ -2,6 +2,7 @@ package keyring
 
 import (
 	"context"
+	"crypto"
 	"errors"
 	"fmt"
 
@@ -12,8 +13,8 @@ import (
 	"github.com/doorward/doorward/internal/principal"
 )
 
-// addAuditKey makes a key of checkpoints. The event holds its public half, so
-// that the log itself hands over from the key before.
+// addAuditKey makes a key of checkpoints. The event holds its public half, and a
+// signature for it by the key before: whoever trusts that can trust this one.
 func (s *Service) addAuditKey(ctx context.Context, by principal.Principal) error {
 	now := s.clock.Now()
 	k, err := s.generate(Key{Purpose: Audit, Alg: jose.EdDSA, CreatedAt: now, ActiveFrom: now}, s.loaded.Load().audit)
@@ -21,7 +22,11 @@ func (s *Service) addAuditKey(ctx context.Context, by principal.Principal) error
 		return err
 	}
 	e := audit.Now(by, now, audit.AuditKeyCreated, "audit-key:"+k.ID)
-	if e, err = e.Introducing(k.Private.Public()); err != nil {
+	var before crypto.Signer
+	if keys := s.AuditKeys(); len(keys) > 0 {
+		before = keys[0].Private
+	}
+	if e, err = e.Introducing(k.Private.Public(), before); err != nil {
 		return err
 	}
 	return s.store.CreateSigningKey(ctx, k, e)
@@ -55,28 +60,24 @@ func (s *Service) AuditVerifiers(origin string) ([]note.Verifier, error) {
 
 var errNoAuditKey = errors.New("there is no key to sign checkpoints with")
 
-// SignCheckpoint is an audit.Signing. The first checkpoint of a new key is signed
-// by the one before too: it covers the event that tells of the new key, so that
-// whoever trusts the old one can trust the new one. (Two signatures under one text
-// prove nothing of the kind alone: anybody can put his own beside another's.)
+// SignCheckpoint is an audit.Signing. It signs nothing on top of what none of the
+// keys signed.
 func (s *Service) SignCheckpoint(was audit.Checkpoint, before []byte, is audit.Checkpoint) ([]byte, error) {
 	keys := s.AuditKeys()
 	if len(keys) == 0 {
 		return nil, errNoAuditKey
 	}
-	signers := make([]audit.Signer, len(keys))
-	verifiers := make([]note.Verifier, len(keys))
-	for i, k := range keys {
-		var err error
-		if signers[i], err = audit.NewSigner(is.Origin, k.Private); err != nil {
-			return nil, err
-		}
-		verifiers[i] = signers[i]
+	signer, err := audit.NewSigner(is.Origin, keys[0].Private)
+	if err != nil {
+		return nil, err
 	}
 	if was.Size == 0 {
-		return is.Sign(signers[0])
+		return is.Sign(signer)
 	}
-	by := []note.Signer{signers[0]}
+	verifiers, err := s.AuditVerifiers(is.Origin)
+	if err != nil {
+		return nil, err
+	}
 	signed, err := audit.OpenCheckpoint(before, verifiers)
 	if err != nil {
 		return nil, fmt.Errorf("the audit log was altered; run doorward audit verify: its last checkpoint: %w", err)
@@ -84,10 +85,5 @@ func (s *Service) SignCheckpoint(was audit.Checkpoint, before []byte, is audit.C
 	if signed.Checkpoint != was {
 		return nil, fmt.Errorf("the audit log was altered; run doorward audit verify: its tree of %d leaves is not that of its last checkpoint", was.Size)
 	}
-	for _, old := range signers[1:] {
-		if !signed.By(signers[0]) && signed.By(old) {
-			by = append(by, old)
-		}
-	}
-	return is.Sign(by...)
+	return is.Sign(signer)
 }

@@ -5,8 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/mod/sumdb/note"
-
 	"github.com/doorward/doorward/internal/audit"
 	"github.com/doorward/doorward/internal/clock"
 	"github.com/doorward/doorward/internal/jose"
@@ -57,13 +55,13 @@ func TestSignCheckpointRefuses(t *testing.T) {
 	if err != nil || len(keys) != 2 {
 		t.Fatalf("%d keys, %v", len(keys), err)
 	}
-	for i, want := range []int{2, 1, 1} { // both at the first alone
+	for range 2 {
 		next, err := s.SignCheckpoint(was, good, is)
-		if err != nil || audit.Signatures(next) != want {
-			t.Fatalf("checkpoint %d after a rotation has %d signatures: %v", i, audit.Signatures(next), err)
+		if err != nil {
+			t.Fatal(err)
 		}
-		if c, err := audit.OpenCheckpoint(next, []note.Verifier{keys[0]}); err != nil || c.Checkpoint != is {
-			t.Errorf("by the new key: %v", err)
+		if c, err := audit.OpenCheckpoint(next, keys); err != nil || c.Checkpoint != is || len(c.Keys) != 1 || c.Keys[0].Hash != keys[0].KeyHash() {
+			t.Errorf("after a rotation: %+v, %v", c, err)
 		}
 		was, good = is, next
 		is.Size++

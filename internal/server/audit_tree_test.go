@@ -135,13 +135,6 @@ func TestAuditKeyRotates(t *testing.T) {
 	if err := s.Core.Keys.RotateAudit(t.Context(), servertest.Operator); err != nil {
 		t.Fatal(err)
 	}
-	both, text := checkpoint(t, s, token)
-	if len(both.Keys) != 2 {
-		t.Errorf("the first checkpoint after a rotation has the signatures %v", both.Keys)
-	}
-	if old, err := audit.OpenCheckpoint([]byte(text), before); err != nil || len(old.Keys) != 1 {
-		t.Errorf("by the old key alone: %v", err)
-	}
 	s.User(t, "ana")
 	now, text := checkpoint(t, s, token)
 	if _, err := audit.OpenCheckpoint([]byte(text), before); err == nil || len(now.Keys) != 1 {

@@ -171,8 +171,7 @@ func changed(e audit.Tile, size int64) bool {
 }
 
 // checkpoint writes the checkpoint of a tree that has grown. Of those of one
-// second the last stays, and each that two keys signed: it leads from one to the
-// other.
+// second the last stays.
 func (t *tx) checkpoint(was, is audit.Checkpoint, sign audit.Signing) error {
 	var before []byte
 	var at int64
@@ -184,7 +183,7 @@ func (t *tx) checkpoint(was, is audit.Checkpoint, sign audit.Signing) error {
 		return err
 	}
 	const second = int64(time.Second / time.Microsecond)
-	if at/second == clock.Micro(t.now)/second && audit.Signatures(before) == 1 {
+	if at/second == clock.Micro(t.now)/second {
 		if _, err := t.exec(`DELETE FROM audit_checkpoints WHERE size = ?`, was.Size); err != nil {
 			return err
 		}
@@ -225,7 +224,7 @@ func (s *Store) LeafOf(ctx context.Context, event string) (int64, error) {
 }
 
 // thinned is how long every checkpoint is kept; of those before, the last of
-// each hour stays, and each that two keys signed.
+// each hour stays.
 const thinned = 24 * time.Hour
 
 // ThinCheckpoints deletes checkpoints that are no longer kept, a batch, and
@@ -233,28 +232,11 @@ const thinned = 24 * time.Hour
 func (s *Store) ThinCheckpoints(ctx context.Context) (more bool, err error) {
 	hour := time.Hour.Microseconds()
 	err = s.write(ctx, func(t *tx) error {
-		var sizes []int64
-		found := 0
-		if err := t.all(func(r scanner) error {
-			var n audit.Note
-			err := r.Scan(&n.Size, &n.Text)
-			if audit.Signatures(n.Text) == 1 {
-				sizes = append(sizes, n.Size)
-			}
-			found++
-			return err
-		}, `SELECT c.size, c.note FROM audit_checkpoints AS c WHERE c.at < ?
-				AND c.at / ? = (SELECT d.at / ? FROM audit_checkpoints AS d WHERE d.size > c.size ORDER BY d.size LIMIT 1) ORDER BY c.size LIMIT ?`,
-			clock.Micro(t.now.Add(-thinned)), hour, hour, purgeBatch); err != nil {
-			return err
-		}
-		for _, size := range sizes {
-			if _, err := t.exec(`DELETE FROM audit_checkpoints WHERE size = ?`, size); err != nil {
-				return err
-			}
-		}
-		more = found == purgeBatch && len(sizes) > 0
-		return nil
+		n, err := t.exec(`DELETE FROM audit_checkpoints WHERE size IN (SELECT c.size FROM audit_checkpoints AS c WHERE c.at < ?
+				AND c.at / ? = (SELECT d.at / ? FROM audit_checkpoints AS d WHERE d.size > c.size ORDER BY d.size LIMIT 1) ORDER BY c.size LIMIT ?)`,
+			clock.Micro(t.now.Add(-thinned)), hour, hour, purgeBatch)
+		more = n == purgeBatch
+		return err
 	})
 	return more, err
 }

@@ -40,9 +40,6 @@ func (l *AuditLog) Head(ctx context.Context) (audit.Head, error) {
 		var n audit.Note
 		err := r.Scan(&n.Size, &n.Text)
 		l.notes, h.Sizes, h.Size = append(l.notes, n), append(h.Sizes, n.Size), n.Size
-		if audit.Signatures(n.Text) > 1 {
-			h.Handovers = append(h.Handovers, n)
-		}
 		return err
 	}, `SELECT size, note FROM audit_checkpoints ORDER BY size`); err != nil {
 		return h, err
