@@ -28,6 +28,8 @@ type proof struct {
 	Since       *checkpointView `json:"since,omitempty"`
 	Problem     *audit.Problem  `json:"problem,omitempty"`
 	Waiting     int64           `json:"waiting"` // events without a leaf, which nothing proves yet
+
+	unasked bool // events are gone, and no setting says that they should
 }
 
 type checkpointView struct {
@@ -111,7 +113,7 @@ func (p *program) verifyDatabase(ctx context.Context, o audit.VerifyOptions) err
 		if err != nil {
 			return err
 		}
-		return p.printProof(r, waiting)
+		return p.printProof(proof{Waiting: waiting, unasked: k.Config.Audit.Retention == 0}, r)
 	})
 }
 
@@ -137,7 +139,7 @@ func (p *program) verifyExport(ctx context.Context, path string, o audit.VerifyO
 	if err != nil {
 		return err
 	}
-	return p.printProof(r, 0)
+	return p.printProof(proof{}, r)
 }
 
 // open opens a file, or stdin for "-".
@@ -152,11 +154,10 @@ func (p *program) open(path string) (io.Reader, func(), error) {
 	return f, func() { f.Close() }, nil
 }
 
-func (p *program) printProof(r audit.Report, waiting int64) error {
-	v := proof{
-		Proved: r.Problem == nil, Origin: r.Origin, Leaves: r.Size, Events: r.Events, Erased: r.Erased,
-		Checkpoints: r.Checkpoints, Newest: viewCheckpoint(r.Newest), Since: viewCheckpoint(r.Since), Problem: r.Problem, Waiting: waiting,
-	}
+// printProof prints v with what was found.
+func (p *program) printProof(v proof, r audit.Report) error {
+	v.Proved, v.Origin, v.Leaves, v.Events, v.Erased = r.Problem == nil, r.Origin, r.Size, r.Events, r.Erased
+	v.Checkpoints, v.Newest, v.Since, v.Problem = r.Checkpoints, viewCheckpoint(r.Newest), viewCheckpoint(r.Since), r.Problem
 	if v.Proved {
 		v.Retired = r.Size - r.Events
 	}
@@ -189,6 +190,9 @@ func (v proof) table() table {
 	t.row("proved", fmt.Sprintf("%s events of %s", grouped(v.Events), v.Origin))
 	if v.Retired > 0 {
 		t.row("retired", fmt.Sprintf("%s events whose time was over; their hashes are proved", grouped(v.Retired)))
+		if v.unasked {
+			t.row("", "but audit.retention is not set now: see who had it done, doorward audit list --action audit.retired")
+		}
 	}
 	if v.Erased > 0 {
 		t.row("erased", fmt.Sprintf("%s private parts of persons who were erased", grouped(v.Erased)))
