@@ -70,6 +70,8 @@ func (r runner) fuzzPackage(ctx context.Context, pkg string, targets []string, e
 			return nil // which is told elsewhere
 		}
 		out, err := r.output(ctx, dir, binary, "-test.run=^$", "-test.fuzz=^"+target+"$", "-test.fuzztime="+each.String(),
+			// An input that only looks new is minimized for a minute by default: all the time that there is.
+			"-test.fuzzminimizetime=100x",
 			"-test.fuzzcachedir="+filepath.Join(cache, "fuzz", filepath.FromSlash(pkg)))
 		r.fuzzed(id{pkg, target}, out, err)
 	}
