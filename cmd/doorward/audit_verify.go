@@ -198,7 +198,7 @@ func (v proof) table() table {
 		t.row("erased", fmt.Sprintf("%s private parts of persons who were erased", grouped(v.Erased)))
 	}
 	if v.Waiting > 0 {
-		t.row("waiting", fmt.Sprintf("%s events have no place in the tree yet, and nothing proves them; a server that runs gives them one", grouped(v.Waiting)))
+		t.row("waiting", fmt.Sprintf("%s without a place in the tree yet, which nothing proves; a server that runs gives one", grouped(v.Waiting)))
 	}
 	if v.Newest != nil {
 		t.row("checkpoint", fmt.Sprintf("of %s leaves, %s; %d agree", grouped(v.Newest.Size), v.Newest.Root, v.Checkpoints))
