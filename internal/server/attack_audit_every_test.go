@@ -1,0 +1,245 @@
+package server_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/doorward/doorward/internal/audit"
+	"github.com/doorward/doorward/internal/servertest"
+	"github.com/doorward/doorward/internal/store/storetest"
+)
+
+// Every action that the log knows can be caused, and then is in the log (AUD-003).
+// TestAttackAUD003Completeness looks closer at what comes through the API.
+func TestAttackAUD003EveryAction(t *testing.T) {
+	storetest.EachDSN(t, func(t *testing.T, dsn string) {
+		t.Parallel()
+		c := &steered{}
+		s := servertest.Start(t, servertest.Options{
+			DSN: dsn, Tweak: c.tweak,
+			Set: also(strict, "rate_limit.global", "100/1m"),
+		})
+		start := map[audit.Action]bool{
+			audit.ServerStarted: true, audit.PepperCreated: true, audit.AuditKeyCreated: true, audit.SigningKeyCreated: true,
+		}
+		elsewhere := map[audit.Action]string{audit.AuditExported: "cmd/doorward/testdata/audit-verify.txt"}
+		causes := append(append(causesOfPeople(t, s, c), causesOfOperators(t, s)...), causesThatSpoil(t, s, c)...)
+		caused := map[audit.Action]bool{}
+		for _, cause := range causes {
+			before := len(events(t, s, string(cause.action)))
+			cause.do()
+			if now := len(events(t, s, string(cause.action))); now <= before {
+				t.Errorf("%s: there were %d events, and there are %d after it was caused", cause.action, before, now)
+			}
+			caused[cause.action] = true
+		}
+		for action := range start {
+			if n := len(events(t, s, string(action))); n == 0 {
+				t.Errorf("%s: the start left no event", action)
+			}
+		}
+		for _, action := range audit.Actions() {
+			if !caused[action] && !start[action] && elsewhere[action] == "" {
+				t.Errorf("%s: nothing here causes it", action)
+			}
+		}
+	})
+}
+
+// cause is how an action comes about.
+type cause struct {
+	action audit.Action
+	do     func()
+}
+
+// causesOfPeople are what people do, each to an account of its own.
+func causesOfPeople(t *testing.T, s *servertest.Site, c *steered) []cause {
+	t.Helper()
+	for _, name := range []string{"ann", "bea", "cid", "dan", "eve", "fay"} {
+		s.User(t, name, "viewer")
+	}
+	kept := s.Login(t, "bea").Refresh
+	old := s.Login(t, "eve").Refresh
+	browser := s.Browser(t)
+	change := func(now, next string, want int) {
+		a := s.Call(t, s.Login(t, "cid").Access, http.MethodPost, "/users/me/password", map[string]any{"current_password": now, "new_password": next})
+		if a.Status != want {
+			t.Errorf("a change of the password: %d %s", a.Status, a.Body)
+		}
+	}
+	return []cause{
+		{audit.LoginSucceeded, func() { s.Login(t, "ann") }},
+		{audit.LoginFailed, func() { login(t, s, "ann", "wrong") }},
+		{audit.TokenIssued, func() { s.Login(t, "ann") }},
+		{audit.TokenRefreshed, func() { s.Refresh(t, kept) }},
+		{audit.TokenReused, func() {
+			c.pass(time.Minute) // past the grace
+			s.Refresh(t, kept)
+		}},
+		{audit.TokenRevoked, func() { s.Form(t, "/auth/logout", "refresh_token", s.Login(t, "ann").Refresh) }},
+		{audit.SessionStarted, func() { signIn(t, browser, "dan") }},
+		{audit.SessionEnded, func() { browser.Submit(t, "/account", "/account/signout") }},
+		{audit.PasswordChangeFailed, func() { change("wrong password", "another one of mine", http.StatusForbidden) }},
+		{audit.PasswordChanged, func() { change(servertest.Password, "another one of mine", http.StatusNoContent) }},
+		{audit.LoginLocked, func() {
+			for n := range 5 {
+				login(t, s, "fay", fmt.Sprint("wrong", n))
+			}
+		}},
+		{audit.TokenRefused, func() {
+			c.pass(400 * 24 * time.Hour)
+			s.Refresh(t, old)
+		}},
+	}
+}
+
+// causesOfOperators are what administrators do, and the commands.
+func causesOfOperators(t *testing.T, s *servertest.Site) []cause {
+	t.Helper()
+	by, gus := servertest.Operator, s.User(t, "gus")
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	call := func(method, path string, body any) func() {
+		return func() {
+			if a := s.Call(t, s.Login(t, servertest.Admin).Access, method, path, body); a.Status >= 300 {
+				t.Errorf("%s %s: %d %s", method, path, a.Status, a.Body)
+			}
+		}
+	}
+	type m = map[string]any
+	path := "/users/" + gus.ID
+	return []cause{
+		{audit.UserCreated, call(http.MethodPost, "/users", m{"username": "new"})},
+		{audit.UserUpdated, call(http.MethodPatch, path, m{"name": "Gus"})},
+		{audit.UserDisabled, call(http.MethodPatch, path, m{"status": "disabled"})},
+		{audit.UserEnabled, call(http.MethodPatch, path, m{"status": "active"})},
+		{audit.UserUnlocked, call(http.MethodPost, path+"/unlock", nil)},
+		{audit.RoleCreated, call(http.MethodPost, "/roles", m{"name": "clerk"})},
+		{audit.RoleUpdated, call(http.MethodPut, "/roles/clerk", m{"permissions": []string{"orders:read"}})},
+		{audit.GrantCreated, call(http.MethodPost, path+"/roles", m{"role": "clerk"})},
+		{audit.GrantRevoked, call(http.MethodDelete, path+"/roles/clerk", nil)},
+		{audit.RoleDeleted, call(http.MethodDelete, "/roles/clerk", nil)},
+		{audit.UserDeleted, call(http.MethodDelete, path, nil)},
+		{audit.AuditRead, call(http.MethodGet, "/audit/events", nil)},
+		{audit.UserErased, func() { must(s.Core.Accounts.Delete(t.Context(), by, s.User(t, "hal").ID, 0, true)) }},
+		{audit.AuditErased, func() { must(s.Core.Store.Erase(t.Context(), by, gus.ID)) }},
+		{audit.MasterKeyRotated, func() { _, err := s.Core.Keys.Reseal(t.Context(), by); must(err) }},
+		{audit.AuditKeyCreated, func() { must(s.Core.Keys.RotateAudit(t.Context(), by)) }},
+		{audit.SigningKeyCreated, func() { _, err := s.Core.Keys.Rotate(t.Context(), by, 0); must(err) }},
+		{audit.SigningKeyRetired, func() {
+			keys, _ := s.Core.Keys.Keys()
+			must(s.Core.Keys.Retire(t.Context(), by, keys[len(keys)-1].ID))
+		}},
+	}
+}
+
+// causesThatSpoil are those after which the site is not what it was.
+func causesThatSpoil(t *testing.T, s *servertest.Site, c *steered) []cause {
+	t.Helper()
+	return []cause{
+		{audit.LoginFlood, func() {
+			for n := range 120 {
+				login(t, s, fmt.Sprint("nobody", n), "wrong")
+			}
+		}},
+		{audit.AuditRetired, func() {
+			sequenced(t, s)
+			c.pass(24 * time.Hour)
+			if _, err := s.Core.Store.RetireEvents(t.Context(), time.Hour); err != nil {
+				t.Error(err)
+			}
+		}},
+		{audit.ServerStopped, s.Stop},
+	}
+}
+
+// What an event's leaf holds comes through the API unharmed, with and without its
+// place in the tree, and before and after an erasure. Persons is the member that
+// few leaves have.
+func TestAuditEventIsItsLeaf(t *testing.T) {
+	servertest.Each(t, func(t *testing.T, s *servertest.Site) {
+		ann := s.User(t, "ann", "viewer")
+		if a := login(t, s, "ann", "wrong"); a.Status != http.StatusUnauthorized {
+			t.Fatalf("%d %s", a.Status, a.Body)
+		}
+		root := s.Login(t, servertest.Admin).Access
+		shownAsKept(t, s, root)
+		sequenced(t, s)
+		persons, erased := shownAsKept(t, s, root)
+		if persons[ann.ID] == 0 || erased != 0 {
+			t.Errorf("the events are about %v, and %d parts are erased", persons, erased)
+		}
+		if err := s.Core.Accounts.Delete(t.Context(), servertest.Operator, ann.ID, 0, true); err != nil {
+			t.Fatal(err)
+		}
+		sequenced(t, s)
+		after, erased := shownAsKept(t, s, root)
+		if after[ann.ID] != persons[ann.ID] || erased == 0 {
+			t.Errorf("after the erasure the events are about %v, and %d parts are erased", after, erased)
+		}
+	})
+}
+
+// shownAsKept reads all events over HTTP and fails the test unless each has the
+// members of its leaf, and no others but its place and its parts. It returns how
+// often the leaves' own member persons names somebody, and how many parts are
+// erased.
+func shownAsKept(t *testing.T, s *servertest.Site, token string) (persons map[string]int, erased int) {
+	t.Helper()
+	a := s.Call(t, token, http.MethodGet, "/audit/events?limit=200", nil)
+	if a.Status != http.StatusOK {
+		t.Fatalf("%d %s", a.Status, a.Body)
+	}
+	var page struct{ Items []map[string]any }
+	a.JSON(t, &page)
+	kept, err := s.Core.Store.SearchEvents(t.Context(), audit.Search{Limit: 1000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaves := map[any]map[string]any{}
+	for _, e := range kept.Entries {
+		var leaf map[string]any
+		if err := json.NewDecoder(bytes.NewReader(e.Public)).Decode(&leaf); err != nil {
+			t.Fatal(err)
+		}
+		leaves[leaf["id"]] = leaf
+	}
+	persons = map[string]int{}
+	for _, shown := range page.Items {
+		leaf := leaves[shown["id"]]
+		parts, listed := shown["parts"].([]any)
+		digests, _ := leaf["private"].([]any)
+		if !listed || len(parts) != len(digests) {
+			t.Errorf("%v has %d parts and %d digests", shown["action"], len(parts), len(digests))
+		}
+		for _, p := range parts {
+			if p.(map[string]any)["erased"] == true {
+				erased++
+			}
+		}
+		whom, _ := leaf["persons"].([]any)
+		for _, p := range whom {
+			persons[p.(string)]++
+		}
+		shown = maps.Clone(shown)
+		delete(shown, "leaf")
+		delete(shown, "parts")
+		if !reflect.DeepEqual(shown, leaf) {
+			t.Errorf("shown is\n\t%v\nand the leaf is\n\t%v", shown, leaf)
+		}
+	}
+	if len(page.Items) < 5 {
+		t.Errorf("only %d events", len(page.Items))
+	}
+	return persons, erased
+}
