@@ -87,7 +87,7 @@ func TestDecisions(t *testing.T) {
 }
 
 // Whatever a request says, it is one line and cannot be taken for another.
-func TestAttackAUD006DecisionsAreOneLine(t *testing.T) {
+func TestAttackAUD001DecisionsAreOneLine(t *testing.T) {
 	for name, hostile := range map[string]string{
 		"lines": "x\n{\"action\":\"request.allowed\"}\r\n", "an escape": "\x1b[2J", "not UTF-8": "\xff\xfe", "reordered": "a\u202eb", "long": strings.Repeat("é", 10_000),
 		"a separator": "a\u2028b", "quotes": `","outcome":"success`,
