@@ -3,14 +3,19 @@ package server_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
 	"reflect"
+	"slices"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/doorward/doorward/internal/audit"
+	"github.com/doorward/doorward/internal/server"
 	"github.com/doorward/doorward/internal/servertest"
 	"github.com/doorward/doorward/internal/store/storetest"
 )
@@ -161,6 +166,70 @@ func causesThatSpoil(t *testing.T, s *servertest.Site, c *steered) []cause {
 		}},
 		{audit.ServerStopped, s.Stop},
 	}
+}
+
+// What cannot be written down does not happen: while the log takes no events, each
+// deed fails as an error of the server and leaves nothing behind, sign-ins too; and
+// when the log takes them again, each works, without a start (AUD-005).
+func TestAttackAUD005LogTakesNothing(t *testing.T) {
+	storetest.EachDSN(t, func(t *testing.T, dsn string) {
+		t.Parallel()
+		f := &storetest.Faults{}
+		s := servertest.Start(t, servertest.Options{DSN: dsn, Tweak: func(o *server.Options) { o.Store.Wrap = f.Wrap }})
+		ann := s.User(t, "ann", "viewer")
+		root, refresh := s.Login(t, servertest.Admin).Access, s.Login(t, "ann").Refresh
+		own := s.Login(t, "ann").Access
+		type m = map[string]any
+		deeds := []struct {
+			name string
+			do   func() servertest.Answer
+			want int
+		}{
+			{"a sign-in", func() servertest.Answer { return login(t, s, "ann", servertest.Password) }, 200},
+			{"a refresh", func() servertest.Answer { return s.Refresh(t, refresh) }, 200},
+			{"a role", func() servertest.Answer { return s.Call(t, root, http.MethodPost, "/roles", m{"name": "clerk"}) }, 201},
+			{"a grant", func() servertest.Answer {
+				return s.Call(t, root, http.MethodPost, "/users/"+ann.ID+"/roles", m{"role": "editor"})
+			}, 201},
+			{"an account", func() servertest.Answer { return s.Call(t, root, http.MethodPost, "/users", m{"username": "new"}) }, 201},
+			{"a reading of the log", func() servertest.Answer { return s.Call(t, root, http.MethodGet, "/audit/events", nil) }, 200},
+			{"a password", func() servertest.Answer {
+				return s.Call(t, own, http.MethodPost, "/users/me/password", m{"current_password": servertest.Password, "new_password": "another one of mine"})
+			}, 204},
+		}
+		sequenced(t, s)
+		w := storetest.NewWitness(t, dsn)
+		before := w.Dump(t)
+		var asked atomic.Int64
+		f.Use(func(step storetest.Step) storetest.Fault {
+			if strings.Contains(step.Text, "INSERT INTO audit_events") {
+				asked.Add(1)
+				return storetest.Fault{Err: errors.New("database or disk is full")}
+			}
+			return storetest.Fault{}
+		})
+		for _, deed := range deeds {
+			tried := asked.Load()
+			if a := deed.do(); a.Status < 500 || a.Status > 503 || strings.Contains(a.Body, "disk") || asked.Load() == tried {
+				t.Errorf("%s while the log takes nothing: %d %s, after %d tries to write", deed.name, a.Status, a.Body, asked.Load()-tried)
+			}
+		}
+		f.Use(nil)
+		after := w.Dump(t)
+		for table := range after {
+			if slices.Contains([]string{"attempts", "marks", "audit_log", "audit_tiles", "audit_checkpoints", "audit_counts"}, table) {
+				continue // guesses are counted whatever comes of them, and the rest is the server's own
+			}
+			if was, is := fmt.Sprint(before[table]), fmt.Sprint(after[table]); was != is {
+				t.Errorf("%s was\n\t%s\nand is\n\t%s", table, was, is)
+			}
+		}
+		for _, deed := range deeds {
+			if a := deed.do(); a.Status != deed.want {
+				t.Errorf("%s once the log takes events again: %d %s", deed.name, a.Status, a.Body)
+			}
+		}
+	})
 }
 
 // What an event's leaf holds comes through the API unharmed, with and without its
