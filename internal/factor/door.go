@@ -29,7 +29,8 @@ import (
 // are served in turn: whoever sends a thousand requests waits for them alone.
 type door struct {
 	workers  int
-	capacity int // how many tickets may wait
+	capacity int           // how many tickets may wait
+	patience time.Duration // and how long the last of them, as far as can be foreseen
 	clock    clock.Clock
 
 	running sync.WaitGroup
@@ -61,10 +62,15 @@ func (t *ticket) finish(err error) {
 // errClosed tells who asks that it is not the password.
 var errClosed = fault.New(fault.Unavailable, "the server is stopping: try again in a moment")
 
+// longestWait is how long somebody may have to wait for his turn: with what comes
+// before and after it, his answer must be written before the server gives up the
+// connection, after 30 s, or he never learns what became of his password.
+const longestWait = 12 * time.Second
+
 // openDoor starts the workers, each of which keeps an arena of so many blocks
 // while there is work.
 func openDoor(workers, capacity, blocks int, c clock.Clock) *door {
-	d := &door{workers: workers, capacity: capacity, clock: c, queues: map[string][]*ticket{}, mean: 250 * time.Millisecond}
+	d := &door{workers: workers, capacity: capacity, patience: longestWait, clock: c, queues: map[string][]*ticket{}, mean: 250 * time.Millisecond}
 	d.more.L = &d.mu
 	addProcs(workers)
 	for range workers {
@@ -126,7 +132,7 @@ func (d *door) enter(t *ticket) error {
 	if d.closed {
 		return errClosed
 	}
-	if d.waiting == d.capacity && !d.displace(t.source) {
+	if d.waiting >= d.room() && !d.displace(t.source) {
 		return d.full()
 	}
 	queue, waits := d.queues[t.source]
@@ -137,6 +143,13 @@ func (d *door) enter(t *ticket) error {
 	d.waiting++
 	d.more.Signal()
 	return nil
+}
+
+// room is how many tickets may wait. On a machine that has too much to do a hash
+// takes many times as long, and a queue of the same length lasts for minutes.
+func (d *door) room() int {
+	foreseen := int(int64(d.patience) * int64(d.workers) / int64(max(d.mean, time.Millisecond)))
+	return min(max(foreseen, d.workers), d.capacity)
 }
 
 // displace makes room for a newcomer: the newest of the longest queue is

@@ -32,7 +32,9 @@ type visitor struct {
 }
 
 func newVisitor(workers, capacity int) *visitor {
-	return &visitor{d: openDoor(workers, capacity, 0, clock.Wall()), start: time.Now(), ended: make(chan visit, 1000)}
+	d := openDoor(workers, capacity, 0, clock.Wall())
+	d.patience = time.Hour
+	return &visitor{d: d, start: time.Now(), ended: make(chan visit, 1000)}
 }
 
 // send sends n visits, one after the other in the queue.
@@ -147,6 +149,35 @@ func TestDoorIsFull(t *testing.T) {
 	})
 }
 
+// Where hashes take long, fewer wait: nobody for longer than his connection lasts.
+func TestDoorForeseesTheWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := newVisitor(1, 32)
+		defer v.d.close()
+		v.d.patience, v.d.mean = longestWait, 5*time.Second
+		v.send(t.Context(), "-", 1)
+		v.send(t.Context(), "a", 2)
+		v.send(t.Context(), "a", 1)
+		if s := v.collect(1)[0]; !isLimited(s.err) || s.ended != 0 {
+			t.Errorf("a third a, who would wait for 15 s: %+v", s)
+		}
+		v.send(t.Context(), "b", 1)
+		if s := v.collect(1)[0]; !isLimited(s.err) || s.source != "a" {
+			t.Errorf("b displaced %+v: as in a queue that is full, sources share what room there is", s)
+		}
+		if got, want := order(v.collect(3)), "-ab"; got != want {
+			t.Errorf("served %s, want %s", got, want)
+		}
+		synctest.Wait() // the worker notes how long the last one took
+		v.d.mean = time.Hour
+		v.send(t.Context(), "-", 1)
+		v.send(t.Context(), "a", 1)
+		if got, want := order(v.collect(2)), "-a"; got != want {
+			t.Errorf("served %s, want %s: for each worker one may wait, or none would ever be quicker again", got, want)
+		}
+	})
+}
+
 func TestDoorLetsGo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		v := newVisitor(1, 3)
@@ -208,7 +239,7 @@ func TestDoorCloses(t *testing.T) {
 // The door's own count of who waits, against the queues, over random visits.
 func TestDoorKeepsCount(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		d := &door{workers: 2, capacity: 6, queues: map[string][]*ticket{}, mean: time.Second}
+		d := &door{workers: 2, capacity: 6, patience: time.Hour, queues: map[string][]*ticket{}, mean: time.Second}
 		var waiting []*ticket
 		t.Repeat(map[string]func(*rapid.T){
 			"enter": func(t *rapid.T) {
