@@ -169,6 +169,9 @@ func middle[M any, V int64 | float64 | time.Duration](list []M, field func(M) V)
 // ratio returns the median of a field's ratios to the floor's, run by run: what
 // disturbed one run disturbed the floor's of the same minute too.
 func (r *row) ratio(field func(measure) float64) float64 {
+	if r.floor == nil { // nothing is held against floors while it is profiled
+		return 0
+	}
 	var list []float64
 	for i := range min(len(r.rounds), len(r.floor.rounds)) {
 		if f := field(r.floor.rounds[i]); f > 0 {

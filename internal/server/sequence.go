@@ -13,7 +13,6 @@ import (
 
 const (
 	sequenceEvery = 200 * time.Millisecond  // events get their leaves so often
-	sequenceBatch = 1000                    // at most so many in a transaction: others wait behind it
 	patience      = 1500 * time.Millisecond // how long work may lie before another server takes it over
 	sequenceLate  = 10 * time.Second        // past it, that events have no leaf is worth a warning
 )
@@ -23,6 +22,7 @@ type treeStore interface {
 	LogState(context.Context) (audit.State, error)
 	TakeLog(ctx context.Context, holder string, was audit.State) (int64, error)
 	Sequence(ctx context.Context, epoch int64, limit int, sign audit.Signing) (int, error)
+	SequencesAtOnce() int
 }
 
 // sequencer gives events their leaves, while this server is the one that does.
@@ -84,9 +84,10 @@ func (q *sequencer) turn(ctx context.Context, patience time.Duration) error {
 			return lost(err)
 		}
 	}
+	limit := q.store.SequencesAtOnce()
 	for {
-		n, err := q.store.Sequence(ctx, epoch, sequenceBatch, q.sign)
-		if err != nil || n < sequenceBatch || ctx.Err() != nil {
+		n, err := q.store.Sequence(ctx, epoch, limit, q.sign)
+		if err != nil || n < limit || ctx.Err() != nil {
 			return lost(err)
 		}
 	}

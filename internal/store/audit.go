@@ -19,14 +19,31 @@ const (
 
 // record writes events with the transaction's change.
 func (t *tx) record(events ...audit.Event) error {
-	if !audited {
-		return nil
+	records, err := recordsOf(events...)
+	if err != nil {
+		return err
 	}
-	for _, e := range events {
-		r, err := e.Record()
-		if err != nil {
-			return err
+	return t.keep(records)
+}
+
+// recordsOf works out what is kept of events. Verbs that are called often do so
+// before their transaction: on SQLite all others wait for it.
+func recordsOf(events ...audit.Event) ([]audit.Record, error) {
+	if !audited {
+		return nil, nil
+	}
+	records := make([]audit.Record, len(events))
+	for i, e := range events {
+		var err error
+		if records[i], err = e.Record(); err != nil {
+			return nil, err
 		}
+	}
+	return records, nil
+}
+
+func (t *tx) keep(records []audit.Record) error {
+	for _, r := range records {
 		if _, err := t.exec(insertEvent, r.ID, clock.Micro(r.At), string(r.Action), string(r.Outcome), r.Actor, r.Target, r.Public); err != nil {
 			return err
 		}
@@ -42,7 +59,11 @@ func (t *tx) record(events ...audit.Event) error {
 // Record writes an event that has no other change. Events that come together
 // share a commit, and each waits for it.
 func (s *Store) Record(ctx context.Context, e audit.Event) error {
-	return s.through(ctx, s.db.record, func(t *tx) error { return t.record(e) })
+	records, err := recordsOf(e)
+	if err != nil {
+		return err
+	}
+	return s.through(ctx, s.db.record, func(t *tx) error { return t.keep(records) })
 }
 
 // Tell writes events that have no other change, and letters about them.

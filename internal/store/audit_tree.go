@@ -65,10 +65,12 @@ func (s *Store) TakeLog(ctx context.Context, holder string, was audit.State) (ep
 var errNotHolder = fault.New(fault.Conflict, "another server gives events their leaves now")
 
 // giveLeaves numbers the events that have no leaf, whenever they were written: a
-// transaction that began earlier may commit later.
+// transaction that began earlier may commit later. It asks for that once: asked
+// again of each event, PostgreSQL would look through all that wait, for every
+// batch of them.
 const giveLeaves = `UPDATE audit_events SET leaf = ? + new.place
 	FROM (SELECT id AS new_id, ROW_NUMBER() OVER (ORDER BY id) AS place FROM audit_events WHERE leaf IS NULL ORDER BY id LIMIT ?) AS new
-	WHERE audit_events.id = new.new_id AND audit_events.leaf IS NULL RETURNING leaf, data`
+	WHERE audit_events.id = new.new_id RETURNING leaf, data`
 
 // Sequence appends up to limit events to the tree: it writes their leaves, the
 // tiles that change and the checkpoint that sign makes, all or nothing, and
@@ -101,6 +103,16 @@ func (s *Store) Sequence(ctx context.Context, epoch int64, limit int, sign audit
 		return t.checkpoint(now, audit.Checkpoint{Origin: now.Origin, Size: tree.Size(), Root: tree.Root()}, sign)
 	})
 	return n, err
+}
+
+// SequencesAtOnce returns how many events Sequence should append in one
+// transaction: few where requests wait behind it, on SQLite, and many where each
+// transaction has a cost of its own.
+func (s *Store) SequencesAtOnce() int {
+	if _, ok := s.db.(*sqliteDB); ok {
+		return 100
+	}
+	return 1000
 }
 
 func (t *tx) giveLeaves(size int64, limit int) ([]audit.Hash, error) {

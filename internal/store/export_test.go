@@ -28,24 +28,8 @@ func (s *Store) Explain(ctx context.Context, q audit.Search) (plans []string, er
 		if err != nil {
 			return
 		}
-		plan := ""
-		_, lite := s.db.(*sqliteDB)
-		if prefix := `EXPLAIN `; lite {
-			err = s.all(ctx, func(r scanner) error {
-				var id, parent, unused int
-				var detail string
-				err := r.Scan(&id, &parent, &unused, &detail)
-				plan += detail + "\n"
-				return err
-			}, prefix+`QUERY PLAN `+statement, args...)
-		} else {
-			err = s.all(ctx, func(r scanner) error {
-				var line string
-				err := r.Scan(&line)
-				plan += line + "\n"
-				return err
-			}, prefix+statement, args...)
-		}
+		var plan string
+		plan, err = s.explain(ctx, statement, args...)
 		plans = append(plans, plan)
 	}
 	for _, st := range streams(q.Filter, actions) {
@@ -55,4 +39,29 @@ func (s *Store) Explain(ctx context.Context, q audit.Search) (plans []string, er
 		explain(statement+` LIMIT ?`, append(args, q.Limit))
 	}
 	return plans, err
+}
+
+// ExplainLeaves returns how the database would give events their leaves.
+func (s *Store) ExplainLeaves(ctx context.Context) (string, error) {
+	return s.explain(ctx, giveLeaves, int64(0), 100)
+}
+
+func (s *Store) explain(ctx context.Context, statement string, args ...any) (plan string, err error) {
+	if _, lite := s.db.(*sqliteDB); lite {
+		err = s.all(ctx, func(r scanner) error {
+			var id, parent, unused int
+			var detail string
+			err := r.Scan(&id, &parent, &unused, &detail)
+			plan += detail + "\n"
+			return err
+		}, `EXPLAIN QUERY PLAN `+statement, args...)
+		return plan, err
+	}
+	err = s.all(ctx, func(r scanner) error {
+		var line string
+		err := r.Scan(&line)
+		plan += line + "\n"
+		return err
+	}, `EXPLAIN `+statement, args...)
+	return plan, err
 }

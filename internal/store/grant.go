@@ -144,6 +144,10 @@ func (s *Store) RotateFamily(ctx context.Context, r grant.Rotation, e audit.Even
 	if p, ok := s.db.(*postgresDB); ok && !s.portable && r.Session == "" {
 		return p.rotate(ctx, args, e)
 	}
+	records, err := recordsOf(e)
+	if err != nil {
+		return err
+	}
 	return s.write(ctx, func(t *tx) error {
 		if r.Session != "" {
 			if err := t.touch(r.Session, r.Now, r.SessionIdle); err != nil {
@@ -157,7 +161,7 @@ func (s *Store) RotateFamily(ctx context.Context, r grant.Rotation, e audit.Even
 		if n == 0 {
 			return errNotCurrent
 		}
-		return t.record(e)
+		return t.keep(records)
 	})
 }
 
