@@ -344,6 +344,42 @@ func TestAttackSES020CrossSite(t *testing.T) {
 	}
 }
 
+// The same host without TLS is another site: whoever sits on the line can be it, and
+// browsers that know no Fetch Metadata send their cookies along.
+func TestAttackSES020PlainOrigin(t *testing.T) {
+	const spa = "http://localhost:3000" // for who builds an application
+	s := servertest.Start(t, servertest.Options{Set: map[string]string{
+		"issuer": "https://127.0.0.1", "trusted_proxies": "127.0.0.0/8", "hosts": "127.0.0.1", "cors.origins": spa,
+	}})
+	s.User(t, "ann", "viewer")
+	overTLS := func(method, path, contentType, body string, headers ...string) servertest.Answer {
+		return s.Send(t, method, path, contentType, body, append(headers, "X-Forwarded-Proto", "https")...)
+	}
+	var cookies string
+	for _, c := range (&http.Response{Header: overTLS("POST", "/auth/login", formType, "username=ann&mode=cookie&password="+escaped(servertest.Password)).Header}).Cookies() {
+		cookies += c.Name + "=" + c.Value + "; "
+	}
+	tls := strings.Replace(s.URL, "http", "https", 1)
+	for _, c := range []struct{ method, path, contentType, body string }{
+		{"PATCH", "/users/me", "application/merge-patch+json", `{"name":"Mallory"}`},
+		{"POST", "/auth/refresh", "", ""},
+		{"POST", "/account/signout", formType, "form=x"},
+		{"POST", "/auth/logout", "", ""},
+	} {
+		for _, origin := range []string{s.URL, strings.ToUpper(tls), "ws" + strings.TrimPrefix(s.URL, "http"), "null"} {
+			a := overTLS(c.method, c.path, c.contentType, c.body, "Cookie", cookies, "Origin", origin)
+			if a.Status != http.StatusForbidden || len(a.Header.Values("Set-Cookie")) > 0 {
+				t.Errorf("%s %s from %s: %d %s", c.method, c.path, origin, a.Status, a.Body)
+			}
+		}
+	}
+	for _, origin := range []string{tls, spa} {
+		if a := overTLS("PATCH", "/users/me", "application/merge-patch+json", `{"name":"Ann"}`, "Cookie", cookies, "Origin", origin); a.Status != http.StatusOK {
+			t.Errorf("from %s: %d %s", origin, a.Status, a.Body)
+		}
+	}
+}
+
 // Beside a credential in a header cookies are ignored.
 func TestCookiesBesideAHeader(t *testing.T) {
 	s := servertest.Start(t, servertest.Options{})

@@ -282,11 +282,15 @@ func New(k *Core, version string) (*Server, error) {
 		Keys: k.Keys, Audit: k.Audit, Tree: k.Store, Clock: k.Clock, URL: issuer(k.Config), Version: version,
 	})
 	https := k.Config.Issuer != nil && k.Config.Issuer.Scheme == "https"
+	scheme := "http"
+	if https {
+		scheme = "https"
+	}
 	s.cookies = web.Cookies{Secure: https}
-	if s.origins, err = web.NewCrossOrigin(k.Config.CORS.Origins); err != nil {
+	if s.origins, err = web.NewCrossOrigin(scheme, k.Config.CORS.Origins); err != nil {
 		return nil, err
 	}
-	forms, err := web.NewCrossOrigin(nil)
+	forms, err := web.NewCrossOrigin(scheme, nil)
 	if err != nil {
 		return nil, err
 	}

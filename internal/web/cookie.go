@@ -2,6 +2,7 @@ package web
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -76,27 +77,34 @@ func (c Cookies) write(w http.ResponseWriter, k Cookie, value secret.Text, secon
 
 // CrossOrigin refuses what another origin makes a browser send with its cookies
 // (CSRF). It stands before everything that a cookie lets happen.
-type CrossOrigin struct{ protection *http.CrossOriginProtection }
+type CrossOrigin struct {
+	protection *http.CrossOriginProtection
+	own        string   // what the site's own origins begin with
+	origins    []string // others that may send too
+}
 
 // NewCrossOrigin returns a rule by which the listed origins, besides the site's
-// own, may send what changes something.
-func NewCrossOrigin(origins []string) (*CrossOrigin, error) {
+// own, may send what changes something. The site is reached by scheme.
+func NewCrossOrigin(scheme string, origins []string) (*CrossOrigin, error) {
 	p := http.NewCrossOriginProtection()
 	for _, o := range origins {
 		if err := p.AddTrustedOrigin(o); err != nil {
 			return nil, err
 		}
 	}
-	return &CrossOrigin{p}, nil
+	return &CrossOrigin{p, scheme + "://", origins}, nil
 }
 
 // Check returns a Refused with 403 for a request that another origin began. An
-// Origin header that is not one, like null, is another's; but browsers write null
-// also where a page of ours, which lets nobody know whence (no-referrer), sends a
-// form, and then say in Sec-Fetch-Site that it is ours (Fetch, Section 3.2).
+// Origin header that is not one, like null, is another's, and so is this host by
+// another scheme, where whoever sits on the line may be it; the protection itself
+// compares hosts alone. But browsers write null also where a page of ours, which
+// lets nobody know whence (no-referrer), sends a form, and then say in
+// Sec-Fetch-Site that it is ours (Fetch, Section 3.2).
 func (c *CrossOrigin) Check(r *http.Request) error {
 	given := r.Header.Values("Origin")
-	strange := len(given) == 1 && !strings.HasPrefix(given[0], "http") && r.Header.Get("Sec-Fetch-Site") != "same-origin"
+	strange := len(given) == 1 && !strings.HasPrefix(given[0], c.own) && !slices.Contains(c.origins, given[0]) &&
+		r.Header.Get("Sec-Fetch-Site") != "same-origin"
 	if len(given) > 1 || strange || c.protection.Check(r) != nil {
 		return &Refused{Status: http.StatusForbidden, Message: "the request came from another site"}
 	}
