@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -72,8 +73,10 @@ func NewService(store Store, c clock.Clock) *Service { return &Service{store, c}
 
 var errNoSession = fault.New(fault.NotFound, "there is no such session")
 
-// Of returns the living session that a cookie belongs to, or a NotFound.
-func (s *Service) Of(ctx context.Context, cookie secret.Text) (Session, error) {
+// Of returns the living session that a cookie belongs to, or a NotFound. One that
+// came to its time is ended, not only left: a clock that is set back does not
+// revive it.
+func (s *Service) Of(ctx context.Context, by principal.Principal, cookie secret.Text) (Session, error) {
 	hash, ok := ParseCookie(cookie)
 	if !ok {
 		return Session{}, errNoSession
@@ -81,6 +84,9 @@ func (s *Service) Of(ctx context.Context, cookie secret.Text) (Session, error) {
 	found, err := s.store.SessionBySecret(ctx, hash)
 	if err == nil && !found.Live(s.clock.Now()) {
 		err = errNoSession
+		if found.EndedAt.IsZero() {
+			err = cmp.Or(s.store.EndSession(ctx, found.holder(by), hash, "expired"), err)
+		}
 	}
 	if err != nil {
 		return Session{}, err
@@ -94,8 +100,8 @@ const touchEvery = time.Minute
 
 // Use returns the living session that a cookie belongs to, as Of does, and notes
 // that it is used: it may lie unused for idle from now.
-func (s *Service) Use(ctx context.Context, cookie secret.Text, idle time.Duration) (Session, error) {
-	found, err := s.Of(ctx, cookie)
+func (s *Service) Use(ctx context.Context, by principal.Principal, cookie secret.Text, idle time.Duration) (Session, error) {
+	found, err := s.Of(ctx, by, cookie)
 	now := s.clock.Now()
 	if err != nil || now.Sub(found.UsedAt) < min(touchEvery, idle/10) {
 		return found, err
@@ -110,14 +116,13 @@ func (s *Service) Use(ctx context.Context, cookie secret.Text, idle time.Duratio
 // SignOut ends the session that a cookie belongs to, with its tokens. A cookie that
 // belongs to none is not an error.
 func (s *Service) SignOut(ctx context.Context, by principal.Principal, cookie secret.Text) error {
-	found, err := s.Of(ctx, cookie)
+	found, err := s.Of(ctx, by, cookie)
 	if fault.KindOf(err) == fault.NotFound {
 		return nil
 	} else if err != nil {
 		return err
 	}
-	by.Kind, by.ID, by.Session = principal.User, found.User, found.ID
-	return s.store.EndSession(ctx, by, found.Secret, "signed-out")
+	return s.store.EndSession(ctx, found.holder(by), found.Secret, "signed-out")
 }
 
 // List returns what a person is signed in with, the newest first.

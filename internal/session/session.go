@@ -41,6 +41,12 @@ func (s Session) Live(now time.Time) bool {
 	return s.EndedAt.IsZero() && now.Before(s.ExpiresAt) && now.Before(s.IdleUntil)
 }
 
+// holder returns by, who brought the session's cookie, as the person that it is of.
+func (s Session) holder(by principal.Principal) principal.Principal {
+	by.Kind, by.ID, by.Session = principal.User, s.User, s.ID
+	return by
+}
+
 // Lifetimes bound a session.
 type Lifetimes struct {
 	Absolute time.Duration // from the sign-in

@@ -205,6 +205,27 @@ func FuzzParseCookie(f *testing.F) {
 	})
 }
 
+// What came to its time is over, whatever the clock says later; where that cannot
+// be written, nobody is told that there is no session.
+func TestOverStaysOver(t *testing.T) {
+	now := start
+	in, cookie := New(now, "ann", nil, principal.Origin{}, life)
+	kept := &uses{in: in}
+	s := NewService(kept, clock.Func(func() time.Time { return now }))
+	now = in.IdleUntil
+	kept.err = fault.New(fault.Unavailable, "the database is away")
+	if _, err := s.Of(t.Context(), principal.Principal{}, cookie); fault.KindOf(err) != fault.Unavailable {
+		t.Errorf("while its end cannot be written: %v", err)
+	}
+	kept.in, kept.err = in, nil
+	for _, at := range []time.Time{in.IdleUntil, start, start.Add(-time.Hour)} {
+		now = at
+		if _, err := s.Of(t.Context(), principal.Principal{}, cookie); fault.KindOf(err) != fault.NotFound {
+			t.Errorf("at %v: %v", at, err)
+		}
+	}
+}
+
 // uses keeps one session, and counts the writes.
 type uses struct {
 	Store
@@ -225,6 +246,11 @@ func (u *uses) TouchSession(_ context.Context, _ string, now, idle time.Time) er
 	return u.err
 }
 
+func (u *uses) EndSession(context.Context, principal.Principal, secret.Hash, string) error {
+	u.in.EndedAt = u.in.CreatedAt
+	return u.err
+}
+
 // A use moves the idle end, with a write a minute at the most, or ten in the time
 // that the session may lie idle, if that is short.
 func TestUse(t *testing.T) {
@@ -241,7 +267,7 @@ func TestUse(t *testing.T) {
 		s := NewService(kept, clock.Func(func() time.Time { return now }))
 		for i := range tt.uses {
 			now = now.Add(tt.every)
-			if _, err := s.Use(t.Context(), cookie, tt.idle); (fault.KindOf(err) == fault.NotFound) != (tt.every > tt.idle) {
+			if _, err := s.Use(t.Context(), principal.Principal{}, cookie, tt.idle); (fault.KindOf(err) == fault.NotFound) != (tt.every > tt.idle) {
 				t.Errorf("%v: use %d after %v: %v", tt.idle, i, tt.every, err)
 			}
 		}
@@ -252,7 +278,7 @@ func TestUse(t *testing.T) {
 		kept.in = in
 		kept.in.IdleUntil = now.Add(time.Hour)
 		kept.err = fault.New(fault.Unauthenticated, "the session is over")
-		if _, err := s.Use(t.Context(), cookie, tt.idle); fault.KindOf(err) != fault.NotFound {
+		if _, err := s.Use(t.Context(), principal.Principal{}, cookie, tt.idle); fault.KindOf(err) != fault.NotFound {
 			t.Errorf("a session that ended meanwhile: %v", err)
 		}
 	}

@@ -23,7 +23,7 @@ func (s *Surface) session(r *http.Request) (session.Session, error) {
 	if twice {
 		s.Twice(r)
 	}
-	return s.Sessions.Use(r.Context(), value, s.Idle)
+	return s.Sessions.Use(r.Context(), web.By(r.Context()), value, s.Idle)
 }
 
 // Person lets pass who is signed in in this browser; anybody else is sent to sign

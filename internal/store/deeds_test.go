@@ -38,10 +38,10 @@ func signingInABrowser(t *testing.T, v *storetest.Services, name string) scene {
 	expect(t, "the session before", err, 0)
 	do := func() error { _, err := browse(t, v, name, first.Session); return err }
 	return scene{do, func(t *testing.T, happened bool) {
-		_, err := v.Sessions.Of(t.Context(), first.Session)
+		_, err := v.Sessions.Of(t.Context(), principal.Principal{}, first.Session)
 		expect(t, "the session before", err, map[bool]fault.Kind{true: fault.NotFound, false: 0}[happened])
 		expect(t, "signing in again", do(), 0)
-		_, err = v.Sessions.Of(t.Context(), first.Session)
+		_, err = v.Sessions.Of(t.Context(), principal.Principal{}, first.Session)
 		expect(t, "the session before, in the end", err, fault.NotFound)
 		ended(t, v, first.Refresh, "replaced")
 	}}
@@ -57,7 +57,7 @@ func refreshingABrowser(t *testing.T, v *storetest.Services, name string) scene 
 		expect(t, "the retry", err, 0)
 		_, err = refresh(t, v, next)
 		expect(t, "the successor", err, 0)
-		_, err = v.Sessions.Of(t.Context(), first.Session)
+		_, err = v.Sessions.Of(t.Context(), principal.Principal{}, first.Session)
 		expect(t, "the session", err, 0)
 	}}
 }
@@ -70,7 +70,7 @@ func signingOutABrowser(t *testing.T, v *storetest.Services, name string) scene 
 	return scene{do, func(t *testing.T, _ bool) {
 		expect(t, "signing out again", do(), 0)
 		ended(t, v, first.Refresh, "signed-out")
-		_, err := v.Sessions.Of(t.Context(), first.Session)
+		_, err := v.Sessions.Of(t.Context(), principal.Principal{}, first.Session)
 		expect(t, "the session", err, fault.NotFound)
 	}}
 }
