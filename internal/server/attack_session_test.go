@@ -394,6 +394,12 @@ func TestCookiesBesideAHeader(t *testing.T) {
 		if a := b.Send(t, http.MethodGet, "/users/me", "", "", header, "x"); a.Status != http.StatusUnauthorized {
 			t.Errorf("a bad %s beside a good cookie: %d %s", header, a.Status, a.Body)
 		}
+		if a := b.Send(t, http.MethodPost, "/auth/refresh", "", "", header, "x"); a.Status != http.StatusBadRequest || a.Error() != "invalid_request" {
+			t.Errorf("a refresh with a good cookie beside a bad %s: %d %s", header, a.Status, a.Body)
+		}
+		if a := b.Send(t, http.MethodPost, "/auth/logout", "", "", header, "x"); a.Status != http.StatusNoContent || len(a.Header.Values("Set-Cookie")) > 0 || status(t, b) != http.StatusOK {
+			t.Errorf("a sign-out with a good cookie beside a bad %s: %d %v", header, a.Status, a.Header)
+		}
 	}
 	before := b.Copy(t)
 	if a := b.Form(t, "/auth/refresh", "refresh_token", s.Login(t, "bob").Refresh); a.Status != 200 || !strings.Contains(a.Body, "access_token") || len(a.Header.Values("Set-Cookie")) > 0 {

@@ -68,7 +68,7 @@ func (s *Server) protect(r route, next http.Handler) http.Handler {
 // another site makes a browser send is refused before the cookie is looked at.
 func (s *Server) withCookie(r route, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		if len(req.Header["Cookie"]) > 0 && len(req.Header["Authorization"]) == 0 && len(req.Header["X-Api-Key"]) == 0 {
+		if len(req.Header["Cookie"]) > 0 && !web.Beside(req) {
 			value, twice := s.cookies.Get(req, web.AccessCookie)
 			if twice {
 				s.duplicate(req)

@@ -77,7 +77,7 @@ func (s *Surface) Logout(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	token := secret.From(p.Get("refresh_token"))
-	if token.IsZero() && len(r.Header["Authorization"]) == 0 && len(r.Header["Cookie"]) > 0 {
+	if token.IsZero() && len(r.Header["Cookie"]) > 0 && !web.Beside(r) {
 		if err := s.signOut(w, r); err != nil {
 			return err
 		}

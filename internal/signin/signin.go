@@ -149,7 +149,7 @@ func (s *Surface) Refresh(w http.ResponseWriter, r *http.Request) error {
 		return &oauth.Error{Code: oauth.UnsupportedGrantType, Description: "this is for refresh tokens"}
 	}
 	request := issue.Renewal{Token: secret.From(p.Get("refresh_token"))}
-	if request.Token.IsZero() {
+	if request.Token.IsZero() && !web.Beside(r) {
 		if request.Token, err = s.held(r, web.RefreshCookie); err != nil {
 			return err
 		}

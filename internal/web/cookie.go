@@ -75,6 +75,12 @@ func (c Cookies) write(w http.ResponseWriter, k Cookie, value secret.Text, secon
 	})
 }
 
+// Beside reports whether a request brings a credential in a header. Beside one,
+// cookies are ignored.
+func Beside(r *http.Request) bool {
+	return len(r.Header["Authorization"]) > 0 || len(r.Header["X-Api-Key"]) > 0
+}
+
 // CrossOrigin refuses what another origin makes a browser send with its cookies
 // (CSRF). It stands before everything that a cookie lets happen.
 type CrossOrigin struct {

@@ -112,7 +112,7 @@ func (s Site) strays(r *http.Request) bool {
 }
 
 func bearsCredential(r *http.Request) bool {
-	return len(r.Header["Authorization"]) > 0 || len(r.Header["X-Api-Key"]) > 0 || len(r.Header["Cookie"]) > 0
+	return Beside(r) || len(r.Header["Cookie"]) > 0
 }
 
 // refuse says why a request is not for any route of this site.
