@@ -46,10 +46,10 @@ const (
 	largestKept = 4000
 )
 
-// lifetime returns how long a token lives that carries what is held: never
-// longer than the first grant that ends.
-func (s *Service) lifetime(held rbac.Effective, now time.Time) time.Duration {
-	ttl := s.options.AccessTTL
+// lifetime returns how long a token of a family lives that carries what is held:
+// never longer than the family, or than the first grant that ends.
+func (s *Service) lifetime(f grant.Family, held rbac.Effective, now time.Time) time.Duration {
+	ttl := min(s.options.AccessTTL, f.ExpiresAt.Sub(now).Truncate(time.Second))
 	if !held.ValidUntil.IsZero() {
 		ttl = min(ttl, held.ValidUntil.Sub(now).Truncate(time.Second))
 	}
@@ -68,7 +68,7 @@ func (s *Service) access(f grant.Family, scope []string, held rbac.Effective, po
 	}
 	payload, err := json.Marshal(claims{
 		Issuer: s.options.Issuer, Subject: f.User, Audience: f.Audience,
-		Expires: now.Add(s.lifetime(held, now)).Unix(), IssuedAt: now.Unix(), Begins: now.Unix(), ID: rand.Text(),
+		Expires: now.Add(s.lifetime(f, held, now)).Unix(), IssuedAt: now.Unix(), Begins: now.Unix(), ID: rand.Text(),
 		Client: f.Client, Scope: strings.Join(scope, " "), Roles: roles,
 		AuthTime: f.AuthTime.Unix(), ACR: onePassword, AMR: f.AMR, Session: cmp.Or(f.Session, f.ID), Family: f.ID, Policy: policy,
 	})

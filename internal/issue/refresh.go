@@ -135,7 +135,7 @@ func (s *Service) next(ctx context.Context, by principal.Principal, f grant.Fami
 			return Tokens{}, err
 		}
 	}
-	return Tokens{Access: access, Refresh: successor.Text(), Expires: s.lifetime(held, now), Scope: scope, Lasts: f.ExpiresAt.Sub(now)}, nil
+	return Tokens{Access: access, Refresh: successor.Text(), Expires: s.lifetime(f, held, now), Scope: scope, Lasts: f.ExpiresAt.Sub(now)}, nil
 }
 
 // over ends a family whose session came to its time.

@@ -139,7 +139,7 @@ func (s *Service) admit(ctx context.Context, by principal.Principal, p Password,
 	family, refresh := grant.New(now, user.ID, p.Client.ID, s.options.Family)
 	family.Scope, family.Audience, family.AMR = scope, audience, []string{"pwd"}
 	family.Address, family.UserAgent = by.Origin.Address, by.Origin.UserAgent
-	tokens := Tokens{Refresh: refresh.Text(), Expires: s.lifetime(held, now), Scope: scope, Device: g.device.With(owner(user), g.pepper).Cookie(g.pepper)}
+	tokens := Tokens{Refresh: refresh.Text(), Scope: scope, Device: g.device.With(owner(user), g.pepper).Cookie(g.pepper)}
 	events := []audit.Event{audit.Now(by, now, audit.LoginSucceeded, user.Target()).With("method", "password").With("device", deviceWord(g.known))}
 	if p.Browser {
 		started, cookie := session.New(now, user.ID, family.AMR, by.Origin, s.options.Session)
@@ -148,6 +148,7 @@ func (s *Service) admit(ctx context.Context, by principal.Principal, p Password,
 		write.Replaces, _ = session.ParseCookie(p.Replaces)
 		events = append(events, audit.Now(by, now, audit.SessionStarted, started.Target()))
 	}
+	tokens.Expires = s.lifetime(family, held, now)
 	tokens.Access, err = s.access(family, scope, held, policy, now)
 	if fault.KindOf(err) == fault.Invalid {
 		return Tokens{}, s.misasked(ctx, by, p.Name, g, write.Letters, err)

@@ -464,6 +464,9 @@ func TestAttackSES011SessionTimes(t *testing.T) {
 			c.pass(back)
 		}
 		c.pass(10 * time.Minute)
+		if status(t, busy) != http.StatusUnauthorized {
+			t.Error("an access token lives longer than its session may")
+		}
 		if a := busy.Form(t, "/auth/refresh"); a.Status != http.StatusBadRequest {
 			t.Errorf("a session past its end: %d %s", a.Status, a.Body)
 		}
