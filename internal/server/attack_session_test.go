@@ -104,6 +104,34 @@ func TestAttackSES001NewIDs(t *testing.T) {
 	})
 }
 
+// What a new role allows comes with the next sign-in, and so with a new session: the
+// one that there is gains nothing.
+func TestAttackSES001Rise(t *testing.T) {
+	servertest.Each(t, func(t *testing.T, s *servertest.Site) {
+		ann := s.User(t, "ann", "viewer")
+		b := s.Browser(t)
+		b.Login(t, "ann")
+		kept := b.Copy(t)
+		if a := s.Call(t, s.Login(t, servertest.Admin).Access, http.MethodPost, "/users/"+ann.ID+"/roles", map[string]any{"role": "admin"}); a.Status != http.StatusCreated {
+			t.Fatalf("the grant: %d %s", a.Status, a.Body)
+		}
+		may := func(b *servertest.Browser) bool {
+			return b.Send(t, http.MethodGet, "/users", "", "").Status == http.StatusOK
+		}
+		if a := b.Form(t, "/auth/refresh"); a.Status != http.StatusOK || strings.Contains(a.Body, "users:read") || may(b) || may(kept) {
+			t.Errorf("the session gained what came after it: %d %s", a.Status, a.Body)
+		}
+		if a := b.Form(t, "/auth/refresh", "scope", "users:read"); a.Status != http.StatusBadRequest || a.Error() != "invalid_scope" {
+			t.Errorf("asking for it: %d %s", a.Status, a.Body)
+		}
+		before := b.Cookie(t, "session")
+		b.Login(t, "ann")
+		if !may(b) || b.Cookie(t, "session") == before || status(t, kept) != http.StatusUnauthorized {
+			t.Error("the next sign-in does not have it, or the session before goes on")
+		}
+	})
+}
+
 // After the sign-out nothing that was kept is good for anything, here and on the
 // other server; the device stays known.
 func TestAttackSES003LogoutKills(t *testing.T) {
