@@ -90,7 +90,7 @@ func (b *visitor) sees(name string, texts ...string) {
 func (b *visitor) quiet() {
 	b.t.Helper()
 	for line := range strings.Lines(b.said.String()) {
-		if !strings.HasPrefix(line, "Failed to load resource: the server responded with a status of 40") && !strings.HasPrefix(line, "Clear-Site-Data header on ") {
+		if !strings.HasPrefix(line, "Failed to load resource: the server responded with a status of 4") && !strings.HasPrefix(line, "Clear-Site-Data header on ") {
 			b.t.Errorf("the console says %s", line)
 		}
 	}

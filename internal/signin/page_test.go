@@ -75,7 +75,7 @@ func TestFailPage(t *testing.T) {
 		{fault.New(fault.Unavailable, "secret"), 503, "Not at the moment", "Retry-After"},
 		{&fault.Error{Kind: fault.Limited, Message: "secret", After: time.Minute}, 429, "Too many attempts", "Retry-After"},
 		{&web.Refused{Status: 403, Message: "secret"}, 403, "That came from another site", ""},
-		{&web.Refused{Status: 405, Message: "secret", Allow: "GET"}, 405, "Something went wrong", "Allow"},
+		{&web.Refused{Status: 405, Message: "secret", Allow: "GET"}, 405, "This page only takes a form", "Allow"},
 		{&web.Refused{Status: 413, Message: "secret"}, 413, "Something went wrong", ""},
 		{&oauth.Error{Code: oauth.InvalidRequest, Description: "secret"}, 400, "That could not be read", ""},
 		{&oauth.Error{Code: oauth.ServerError, Description: "secret"}, 500, "Something went wrong", ""},
