@@ -29,6 +29,9 @@ type Password struct {
 	// them and in the place of the one whose cookie is Replaces.
 	Browser  bool
 	Replaces secret.Text
+	// Trim lets a token that is too large for a cookie go without its scope: on a
+	// page nobody can ask for less, and the session alone opens the pages.
+	Trim bool
 }
 
 // errNobody is the one answer to a sign-in that fails, whatever was wrong: the
@@ -150,6 +153,10 @@ func (s *Service) admit(ctx context.Context, by principal.Principal, p Password,
 	}
 	tokens.Expires = s.lifetime(family, held, now)
 	tokens.Access, err = s.access(family, scope, held, policy, now)
+	if p.Trim && fault.KindOf(err) == fault.Invalid {
+		scope, family.Scope, tokens.Scope = nil, nil, nil
+		tokens.Access, err = s.access(family, scope, held, policy, now)
+	}
 	if fault.KindOf(err) == fault.Invalid {
 		return Tokens{}, s.misasked(ctx, by, p.Name, g, write.Letters, err)
 	} else if err != nil {

@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -224,6 +225,32 @@ func TestAccountLivesAsLongAsTheSession(t *testing.T) {
 			t.Error("a session goes on past its end")
 		}
 	})
+}
+
+// Who may do more than a cookie holds signs in on the page all the same, and is not
+// told that the password is wrong; a program is told to ask for less.
+func TestSignInWithMoreThanACookieHolds(t *testing.T) {
+	s := servertest.Start(t, servertest.Options{})
+	token := s.Login(t, servertest.Admin).Access
+	var permissions []string
+	for i := range 150 {
+		permissions = append(permissions, fmt.Sprintf("resource-number-%d:read", i))
+	}
+	if a := s.Call(t, token, http.MethodPost, "/roles", map[string]any{"name": "many", "permissions": permissions}); a.Status != http.StatusCreated {
+		t.Fatalf("%d %s", a.Status, a.Body)
+	}
+	s.User(t, "ann", "many")
+	b := s.Browser(t)
+	if a := b.Form(t, "/auth/login", "username", "ann", "password", servertest.Password, "mode", "cookie"); a.Status != http.StatusBadRequest || !strings.Contains(a.Body, "ask for fewer scopes") {
+		t.Errorf("a program: %d %s", a.Status, a.Body)
+	}
+	signIn(t, b, "ann")
+	if a := b.Form(t, "/auth/refresh"); who(t, b) != "ann" || status(t, b) != http.StatusOK || a.Status != http.StatusOK || !strings.Contains(a.Body, `"scope":""`) {
+		t.Errorf("on the page she is %q, and refreshes with %d %s", who(t, b), a.Status, a.Body)
+	}
+	if a := b.Submit(t, "/account", "/account/password", "current_password", servertest.Password, "new_password", "another good one"); a.Header.Get("Location") != "/account?done=password-changed" || who(t, b) != "ann" {
+		t.Errorf("after a change of the password: %d %v", a.Status, a.Header)
+	}
 }
 
 // Two session cookies are none, and nobody is told which one is good.

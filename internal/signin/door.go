@@ -78,7 +78,7 @@ func (s *Surface) admit(r *http.Request, name string, password secret.Text) (iss
 	by := web.By(r.Context())
 	replaces, _ := s.Cookies.Get(r, web.SessionCookie)
 	return s.Issuer.SignIn(r.Context(), by, issue.Password{
-		Name: name, Password: password, Client: client.Builtin, Browser: true, Replaces: replaces,
+		Name: name, Password: password, Client: client.Builtin, Browser: true, Replaces: replaces, Trim: true,
 	})
 }
 
