@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/doorward/doorward/internal/account"
 	"github.com/doorward/doorward/internal/servertest"
 	"github.com/doorward/doorward/internal/store/storetest"
 )
@@ -266,6 +267,45 @@ func TestAttackSES012PasswordChange(t *testing.T) {
 		}
 		if s.Refresh(t, app.Refresh).Status != http.StatusBadRequest {
 			t.Error("the app is still signed in")
+		}
+	})
+}
+
+// What ends a person's sessions on one server ends them on the other within a second:
+// the cookies open no page, no API and no further turn.
+func TestSessionsEndElsewhere(t *testing.T) {
+	storetest.EachDSN(t, func(t *testing.T, dsn string) {
+		sites := twoReplicas(t, dsn, nil)
+		here, there := sites[0], sites[len(sites)-1]
+		admin := here.Login(t, servertest.Admin).Access
+		for name, deed := range map[string]func(account.User, *servertest.Browser) servertest.Answer{
+			"password": func(_ account.User, b *servertest.Browser) servertest.Answer {
+				return b.Send(t, http.MethodPost, "/users/me/password", jsonType, `{"current_password":"`+servertest.Password+`","new_password":"another good one"}`)
+			},
+			"disable": func(u account.User, _ *servertest.Browser) servertest.Answer {
+				return here.Call(t, admin, http.MethodPatch, "/users/"+u.ID, map[string]any{"status": "disabled"})
+			},
+			"delete": func(u account.User, _ *servertest.Browser) servertest.Answer {
+				return here.Call(t, admin, http.MethodDelete, "/users/"+u.ID, nil)
+			},
+		} {
+			user, b := here.User(t, name, "viewer"), here.Browser(t)
+			signIn(t, b, name)
+			elsewhere := b.Copy(t)
+			elsewhere.Site = there
+			if who(t, elsewhere) != name || status(t, elsewhere) != http.StatusOK {
+				t.Fatalf("%s: the session is not known there", name)
+			}
+			if a := deed(user, b); a.Status >= 300 {
+				t.Fatalf("%s: %d %s", name, a.Status, a.Body)
+			}
+			if who(t, elsewhere) != "" {
+				t.Errorf("%s: the session opens a page there", name)
+			}
+			within(t, time.Second, name+" is known there", func() bool { return status(t, elsewhere) == http.StatusUnauthorized })
+			if a := elsewhere.Form(t, "/auth/refresh"); a.Error() != "invalid_grant" {
+				t.Errorf("%s: a refresh there: %d %s", name, a.Status, a.Body)
+			}
 		}
 	})
 }
