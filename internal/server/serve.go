@@ -77,7 +77,9 @@ func (s *Server) Run(ctx context.Context, listeners []net.Listener) error {
 	h := &http.Server{
 		Handler: s, ErrorLog: slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug),
 		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: 90 * time.Second,
-		MaxHeaderBytes: 16 << 10, HTTP2: &http.HTTP2Config{MaxConcurrentStreams: 100},
+		// WriteTimeout ends a stream of HTTP/2. Of a connection whose client reads
+		// nothing at all it frees nothing: that is for WriteByteTimeout.
+		MaxHeaderBytes: 16 << 10, HTTP2: &http.HTTP2Config{MaxConcurrentStreams: 100, WriteByteTimeout: 30 * time.Second},
 		ConnState:                    s.connections.note,
 		DisableGeneralOptionsHandler: true, // it would answer OPTIONS * beside the site map
 	}
