@@ -45,14 +45,13 @@ func (p Proxies) Client(r *http.Request) netip.Addr {
 	return client
 }
 
-// Secure reports whether the request came over HTTPS: here, or as a trusted
-// proxy says.
+// Secure reports whether the request came over HTTPS: as a trusted proxy says,
+// also one that speaks TLS here for a client that did not; else by its connection.
 func (p Proxies) Secure(r *http.Request) bool {
-	if r.TLS != nil {
-		return true
+	if said := r.Header.Values("X-Forwarded-Proto"); len(said) > 0 && p.Trust(peerOf(r)) {
+		return len(said) == 1 && said[0] == "https"
 	}
-	said := r.Header.Values("X-Forwarded-Proto")
-	return len(said) == 1 && said[0] == "https" && p.Trust(peerOf(r))
+	return r.TLS != nil
 }
 
 // network returns what limits count an address by. Whoever has an IPv6 address
