@@ -115,8 +115,8 @@ func (e *examination) report(values []config.Value) error {
 	}
 	for _, s := range values {
 		if !s.Setting.Reserved {
-			v.Settings = append(v.Settings, setting{s.Setting.Name, s.Text, s.Origin})
-			t.row(s.Setting.Name, s.Origin, s.Text)
+			v.Settings = append(v.Settings, setting{s.Setting.Name, s.Shown, s.Origin})
+			t.row(s.Setting.Name, s.Origin, s.Shown)
 		}
 	}
 	if err := e.print(v, t); err != nil || bad == 0 {

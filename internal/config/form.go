@@ -21,7 +21,8 @@ type form struct {
 	allowed string
 	list    bool
 	set     func(*Config, given) []error
-	get     func(*Config) string // as doctor shows it: no secret; empty for none
+	get     func(*Config) string // as a flag takes it, without a secret; empty for none
+	show    func(*Config) string // as doctor shows it; nil if that is get
 
 	lines     bool // may hold line breaks
 	keepsPath bool // takes the path in a …_FILE variable, not what is in the file

@@ -61,7 +61,10 @@ func (s Sink) Away() bool {
 }
 
 func sinks(field func(*Config) *[]Sink) form {
-	return many("file:/PATH, webhook:https://…, syslog:tls://HOST:PORT, syslog:tcp://HOST:PORT, syslog:udp://HOST:PORT or syslog:unix:/PATH", field, parseSink, Sink.String)
+	const allowed = "file:/PATH, webhook:https://…, syslog:tls://HOST:PORT, syslog:tcp://HOST:PORT, syslog:udp://HOST:PORT or syslog:unix:/PATH"
+	f := many(allowed, field, parseSink, Sink.String)
+	f.show = many(allowed, field, parseSink, Sink.Place).get
+	return f
 }
 
 var errSink = errors.New("is not a sink; write it like file:/var/log/doorward/audit.jsonl, webhook:https://logs.example.com/doorward, syslog:tls://logs.example.com:6514 or syslog:unix:/dev/log")
