@@ -23,6 +23,7 @@ func (e *examination) contents(ctx context.Context, k *server.Core) {
 	default:
 		e.ok("administrator", "there is one")
 	}
+	e.shipped(ctx, k)
 	if err := k.Keys.Load(ctx); err != nil {
 		e.wrong("keys", "is this the database's master key? its copy may be the right one", "%v", err)
 		return

@@ -142,3 +142,23 @@ func listening(t *testing.T, folder string) string {
 	t.Fatal("it listens nowhere")
 	return ""
 }
+
+// A sink that got nothing for hours is told of, though it once got something.
+func TestDoctorSilentSink(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "data")
+	path := filepath.Join(t.TempDir(), "audit.jsonl")
+	startDev(t, "--data", folder, "--set", "audit.sinks=file:"+path)
+	deadline := time.Now().Add(10 * time.Second)
+	for {
+		var stdout, stderr bytes.Buffer
+		p := &program{env: cleanEnv(), stdin: strings.NewReader(""), stdout: &stdout, stderr: &stderr, began: time.Now().Add(3 * time.Hour), tweaks: cheap}
+		p.run(t.Context(), []string{"doctor", "--config", filepath.Join(folder, usualConfig), "--set", "audit.sinks=file:" + path})
+		if strings.Contains(stdout.String(), "audit.jsonl got nothing since ") {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(stdout.String())
+		}
+		time.Sleep(100 * time.Millisecond) // the first checkpoint comes within a second or two
+	}
+}
