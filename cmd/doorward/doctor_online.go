@@ -44,8 +44,10 @@ func (e *examination) server(ctx context.Context) {
 		l.ok("server", "%s is ready", l.url)
 	}
 	l.date(answer)
-	l.host(ctx)
-	l.origin(ctx, answer.body)
+	served := l.host(ctx)
+	if outside := l.origin(ctx, answer.body); outside && served {
+		l.scheme(ctx)
+	}
 	l.cookies(ctx)
 }
 
@@ -100,13 +102,13 @@ func (e *examination) apart(whose string, at time.Time, coarse time.Duration) {
 }
 
 // host looks at whether the Host header arrives as clients send it, and whether the
-// server knows that they came by https.
-func (l *live) host(ctx context.Context) {
+// server knows that they came by https. It reports whether clients are served.
+func (l *live) host(ctx context.Context) bool {
 	const about = "proxy"
 	answer, err := l.ask(ctx, http.MethodGet, "/.well-known/oauth-authorization-server")
 	if err != nil {
 		l.wrong(about, "", "%v", err)
-		return
+		return false
 	}
 	var said struct{ Issuer string }
 	_ = json.Unmarshal(answer.body, &said) // then it names no issuer
@@ -122,6 +124,7 @@ func (l *live) host(ctx context.Context) {
 	case answer.header.Get("X-Content-Type-Options") != "nosniff" || answer.header.Get("Content-Security-Policy") == "":
 		l.warn(about, "let the proxy pass on the headers of answers", "some of the headers that protect browsers do not arrive")
 	}
+	return answer.status == http.StatusOK
 }
 
 func loopbackHost(host string) bool {
@@ -129,21 +132,22 @@ func loopbackHost(host string) bool {
 	return host == "localhost" || err == nil && ip.IsLoopback()
 }
 
-// origin looks at where the server believes that requests come from.
-func (l *live) origin(ctx context.Context, body []byte) {
+// origin looks at where the server believes that requests come from. It reports
+// whether the doctor's come from outside, where nobody's word counts.
+func (l *live) origin(ctx context.Context, body []byte) bool {
 	const about = "proxy"
 	if l.proof == "" {
 		l.warn(about, "let doctor read the database first", "the server tells where requests come from to the doctor alone, who proves himself by the keys in the database")
-		return
+		return false
 	}
 	seen, ok := seenIn(body)
 	if !ok {
 		l.warn(about, "is it this server, with the same database, in this version?", "the server did not say where the doctor's request came from")
-		return
+		return false
 	}
 	if slices.ContainsFunc(l.c.TrustedProxies, func(p netip.Prefix) bool { return p.Contains(seen) }) {
 		l.warn(about, "let the proxy set X-Forwarded-For; if doctor runs beside the proxy, run it from elsewhere to be sure", "the doctor's request seems to come from %s, which is one of trusted_proxies", seen)
-		return
+		return false
 	}
 	answer, err := l.ask(ctx, http.MethodGet, "/readyz", header{server.DoctorHeader, l.proof}, header{"X-Forwarded-For", nobodys})
 	if claimed, ok := seenIn(answer.body); err != nil || !ok {
@@ -152,6 +156,20 @@ func (l *live) origin(ctx context.Context, body []byte) {
 		l.wrong(about, "let the proxy set X-Forwarded-For itself, or add to it", "whoever claims an address in X-Forwarded-For is believed: limits by address mean nothing")
 	} else {
 		l.ok(about, "clients come by %s from their own addresses; this one from %s", l.c.Issuer.Scheme, seen)
+	}
+	return true
+}
+
+// scheme looks at whether a client can claim how it came: the doctor, who came by
+// https, claims the other, with which he would be refused.
+func (l *live) scheme(ctx context.Context) {
+	if l.c.Issuer.Scheme != "https" {
+		return
+	}
+	answer, err := l.ask(ctx, http.MethodGet, "/.well-known/oauth-authorization-server", header{"X-Forwarded-Proto", "http"})
+	if err == nil && answer.status == http.StatusForbidden {
+		l.wrong("proxy", "let the proxy set X-Forwarded-Proto itself (nginx: proxy_set_header X-Forwarded-Proto $scheme)",
+			"what a client claims in X-Forwarded-Proto reaches the server: what came in the clear could be taken for https")
 	}
 }
 

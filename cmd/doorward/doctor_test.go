@@ -73,6 +73,15 @@ func TestDoctorThroughProxies(t *testing.T) {
 			},
 			about: "proxy", status: grave, says: "whoever claims an address",
 		},
+		"one that believes the client about the scheme": {
+			forward: func(r *httputil.ProxyRequest) {
+				good(r)
+				if said := r.In.Header.Get("X-Forwarded-Proto"); said != "" {
+					r.Out.Header.Set("X-Forwarded-Proto", said)
+				}
+			},
+			about: "proxy", status: grave, says: "claims in X-Forwarded-Proto reaches",
+		},
 		"one that strips cookies": {
 			forward: good, answers: func(a *http.Response) error { a.Header.Del("Set-Cookie"); return nil },
 			about: "cookies", status: minor, says: "set no cookie",
@@ -109,14 +118,17 @@ func TestDoctorThroughProxies(t *testing.T) {
 		if err := json.Unmarshal(stdout.Bytes(), &report); err != nil {
 			t.Fatalf("%s: %v\n%s\n%s", name, err, stdout.Bytes(), stderr.Bytes())
 		}
-		found := false
+		found, graves := false, 0
 		for _, f := range report.Findings {
+			if f.Status == grave {
+				graves++
+			}
 			found = found || f.About == tt.about && f.Status == tt.status && strings.Contains(f.Says, tt.says)
 			if name == "a good one" && f.Status == grave || f.Status == grave && f.Do == "" {
 				t.Errorf("%s: %+v", name, f)
 			}
 		}
-		if !found || (code == 1) != (tt.status == grave) {
+		if !found || (code == 1) != (tt.status == grave) || graves > 1 { // one fault is one finding
 			t.Errorf("%s: exit code %d, %s", name, code, stdout.Bytes())
 		}
 	}
