@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -43,6 +44,9 @@ func (e *examination) server(ctx context.Context) {
 	} else {
 		l.ok("server", "%s is ready", l.url)
 	}
+	if answer.tls != nil && !l.c.TLS.Speaks() { // else it is looked at in its file, or in the database
+		l.certificate("proxy", answer.tls.PeerCertificates[0], "renew it where the proxy has it")
+	}
 	l.date(answer)
 	served := l.host(ctx)
 	if outside := l.origin(ctx, answer.body); outside && served {
@@ -57,6 +61,7 @@ type heard struct {
 	header  http.Header
 	cookies []*http.Cookie
 	body    []byte
+	tls     *tls.ConnectionState // nil by plain HTTP
 }
 
 type header struct{ name, value string }
@@ -78,7 +83,7 @@ func (l *live) ask(ctx context.Context, method, path string, headers ...header) 
 	}
 	defer answer.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(answer.Body, 64<<10))
-	return heard{answer.StatusCode, answer.Header, answer.Cookies(), body}, err
+	return heard{answer.StatusCode, answer.Header, answer.Cookies(), body, answer.TLS}, err
 }
 
 // date compares the server's clock with this one.

@@ -118,6 +118,11 @@ func TestDoctorThroughProxies(t *testing.T) {
 		if err := json.Unmarshal(stdout.Bytes(), &report); err != nil {
 			t.Fatalf("%s: %v\n%s\n%s", name, err, stdout.Bytes(), stderr.Bytes())
 		}
+		if !strings.Contains(stdout.String(), `"about": "proxy",
+      "status": "ok",
+      "says": "the certificate for `) {
+			t.Errorf("%s: nothing is said of the proxy's certificate: %s", name, stdout.Bytes())
+		}
 		found, graves := false, 0
 		for _, f := range report.Findings {
 			if f.Status == grave {
