@@ -53,6 +53,12 @@ func TestCommandsOnPostgres(t *testing.T) {
 	out, _ = call(whatever, "", "doctor", "--set", "trusted_proxies=10.0.0.7", "-o", "json")
 	has(out, "there is one")
 	has(out, "synchronous_commit=")
+	usual := dsn
+	dsn += "&synchronous_commit=off"
+	out, _ = call(1, "", "doctor", "--set", "trusted_proxies=10.0.0.7")
+	has(out, "synchronous_commit=off")
+	has(out, "an acknowledged change may be lost with the power")
+	dsn = usual
 
 	call(0, password, "user", "create", "ana", "--role", "editor", "--password-stdin")
 	out, _ = call(0, "", "role", "explain", "ana", "write")
