@@ -32,7 +32,7 @@ func (e *examination) reach() {
 			e.warn("tls.acme", "use https without a port, or let port 443 lead here too", "the issuer is at port %s, and the authority asks at port 443", port)
 		}
 	case len(c.TrustedProxies) == 0:
-		e.wrong("issuer", "give tls.cert and tls.key, or name the proxy that speaks TLS in trusted_proxies",
+		e.wrong("issuer", "give tls.cert and tls.key, or tls.acme, or name the proxy that speaks TLS in trusted_proxies",
 			"%s is https, but the server speaks plain HTTP and trusts no proxy: it would refuse every request", c.Issuer)
 	default:
 		e.ok("issuer", "%s, by a proxy that speaks TLS", c.Issuer)

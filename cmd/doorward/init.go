@@ -243,8 +243,8 @@ func (b *beginning) report(c config.Config) error {
 	if c.Database.Kind == config.Postgres && b.given == "" {
 		b.say("the database's password and parameters are not in %s: give them in the environment, or write them there", b.file)
 	}
-	if c.Issuer.Scheme == "https" && c.TLS.Cert == "" && len(c.TrustedProxies) == 0 {
-		b.say("https needs a certificate (tls.cert, tls.key), or a proxy that has one (trusted_proxies): give one of them in %s", b.file)
+	if c.Issuer.Scheme == "https" && !c.TLS.Speaks() && len(c.TrustedProxies) == 0 {
+		b.say("https needs a certificate (tls.cert and tls.key, or tls.acme), or a proxy that has one (trusted_proxies): give one of them in %s", b.file)
 	}
 	b.say("keep a copy of the master key apart from the database; then start the server: %s", command)
 	return nil
