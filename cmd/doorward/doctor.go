@@ -75,6 +75,7 @@ func (e *examination) run(ctx context.Context) error {
 	}
 	e.ok("configuration", "it can be read, and breaks no rule")
 	e.reach()
+	e.files()
 	e.choices()
 	e.mail(ctx)
 	e.counters(ctx)

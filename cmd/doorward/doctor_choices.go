@@ -3,6 +3,7 @@ package main
 import (
 	"log/slog"
 	"net/url"
+	"os"
 	"slices"
 	"time"
 
@@ -73,5 +74,26 @@ func (e *examination) space(folder string) {
 		e.warn("disk", "make room before it is full", "%d MiB are left in %s", left>>20, folder)
 	default:
 		e.ok("disk", "%d GiB are left in %s", left>>30, folder)
+	}
+}
+
+// files looks at who may write the configuration, and who may read the files that
+// secrets are in.
+func (e *examination) files() {
+	const about = "files"
+	if path := e.c.File(); path != "" {
+		if info, err := os.Stat(path); err == nil && info.Mode().Perm()&0o022 != 0 {
+			e.wrong(about, "chmod 600 it, and read what stands in it", "%s can be written by others (mode %04o), who decide by it who gets in", path, info.Mode().Perm())
+		}
+	}
+	for _, path := range e.c.SecretFiles() {
+		switch info, err := os.Stat(path); {
+		case err != nil:
+			e.wrong(about, "", "%v", err)
+		case info.Mode().Perm()&0o004 != 0:
+			e.wrong(about, "chmod 600 it, and think of the secrets as known", "%s holds secrets, and can be read by everybody (mode %04o)", path, info.Mode().Perm())
+		default:
+			e.ok(about, "%s holds secrets, mode %04o", path, info.Mode().Perm())
+		}
 	}
 }

@@ -41,7 +41,9 @@ type Config struct {
 	Sessions       Sessions
 	Mail           Mail
 
-	places map[string]place // of the settings that were given
+	file    string
+	places  map[string]place // of the settings that were given
+	secrets []string         // the files that hold secrets, but for the master key's
 }
 
 // TLS says how the server speaks TLS: with the two files, with what an ACME
@@ -159,7 +161,7 @@ type Sources struct {
 // Config is then the zero one.
 func Read(s Sources) (Config, error) {
 	m := &mistakes{}
-	c := Config{places: map[string]place{}}
+	c := Config{file: s.File, places: map[string]place{}}
 	take := func(g given) { apply(&c, g, m) } // the later wins
 	readDefaults(s, m, take)
 	readFile(s.File, s.FileData, m, take)
@@ -208,6 +210,7 @@ func apply(c *Config, g given, m *mistakes) {
 	}
 	if g.at.from != byDefault {
 		c.places[g.setting.Name] = g.at
+		c.holds(g)
 	}
 }
 

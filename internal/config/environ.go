@@ -99,5 +99,7 @@ func readNamed(s *Setting, name string, values map[string]string, m *mistakes, t
 		m.add(s.Name, name, "names a file that %v", err)
 		return
 	}
-	take(flat(s, text, at))
+	g := flat(s, text, at)
+	g.file = values[name]
+	take(g)
 }

@@ -242,7 +242,7 @@ func (r *reader) value(s *Setting, key, n *yaml.Node) {
 	}
 	where := r.at(key.Line, s.Name)
 	at := place{byFile, r.at(key.Line, ""), where}
-	g := given{setting: s, at: at, dir: filepath.Dir(r.name)}
+	g := given{setting: s, at: at, dir: filepath.Dir(r.name), file: r.name}
 	switch {
 	case n.Tag == "!!null":
 		r.m.add(s.Name, where, "has no value; give one or leave the setting out")

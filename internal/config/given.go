@@ -31,6 +31,7 @@ type given struct {
 	items   []item // one, unless the setting is a list
 	at      place
 	dir     string // what a relative path starts from; empty for the working directory
+	file    string // that holds the value, if one does
 }
 
 // item is one text of a value, with the place that its mistakes are told at.

@@ -23,3 +23,27 @@ func (c Config) Values() []Value {
 	}
 	return list
 }
+
+// holds notes the file that g was read from, if it is a secret.
+func (c *Config) holds(g given) {
+	secret := g.setting.Secret
+	switch g.setting.Name {
+	case "master_key":
+		return // what is read is its path
+	case "database":
+		secret = c.Database.password
+	case "counters":
+		secret = c.Counters.password
+	}
+	if secret && g.file != "" {
+		c.secrets = union(c.secrets, g.file)
+	}
+}
+
+// File returns the path of the configuration file; empty for none.
+func (c Config) File() string { return c.file }
+
+// SecretFiles lists the files that secrets were read from: the configuration, and
+// those that the environment names. The master key's is not among them: Load looks
+// at it.
+func (c Config) SecretFiles() []string { return c.secrets }

@@ -25,7 +25,7 @@ func written(t testing.TB, values map[string]string) []byte {
 
 // unplaced drops what is not a decision: where it was written.
 func unplaced(c Config) Config {
-	c.places = nil
+	c.file, c.places, c.secrets = "", nil, nil
 	return c
 }
 
