@@ -148,6 +148,37 @@ func TestAttackWEB004OtherNames(t *testing.T) {
 	}
 }
 
+// lastSession gives a client its last session for whatever name it asks for.
+type lastSession struct{ kept *tls.ClientSessionState }
+
+func (l *lastSession) Get(string) (*tls.ClientSessionState, bool)    { return l.kept, l.kept != nil }
+func (l *lastSession) Put(_ string, session *tls.ClientSessionState) { l.kept = session }
+
+// A session that goes on is no way around that.
+func TestAttackWEB004OtherNamesResumed(t *testing.T) {
+	address := speakTLS(t)
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		var sessions lastSession
+		connect := func(name string) (resumed bool, err error) {
+			c, err := tls.Dial("tcp", address, &tls.Config{InsecureSkipVerify: true, MinVersion: version, MaxVersion: version, ServerName: name, ClientSessionCache: &sessions})
+			if err != nil {
+				return false, err
+			}
+			defer c.Close()
+			_ = c.SetDeadline(time.Now().Add(5 * time.Second))
+			_, err = io.WriteString(c, "GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+			_, _ = io.ReadAll(c) // the ticket comes before the answer
+			return c.ConnectionState().DidResume, err
+		}
+		for i, name := range []string{"localhost", "localhost", "evil.example"} {
+			resumed, err := connect(name)
+			if evil := name != "localhost"; (err != nil) != evil || evil && !strings.Contains(err.Error(), "unrecognized name") || resumed != (i == 1) {
+				t.Errorf("%s, %s: resumed %t, %v", tls.VersionName(version), name, resumed, err)
+			}
+		}
+	}
+}
+
 // What Go's client cannot offer any more: SSL 3.0, compression, and beginning anew
 // within a connection.
 func TestAttackWEB004OtherClients(t *testing.T) {

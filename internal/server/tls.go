@@ -21,7 +21,8 @@ type getCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 // is none of these gets the alert unrecognized_name (RFC 6066, Section 3); one
 // that names no host is served, and its Host header looked at.
 func tlsConfig(hosts []string, get getCertificate) *tls.Config {
-	return &tls.Config{
+	ours := func(name string) bool { return name == "" || slices.Contains(hosts, strings.ToLower(name)) }
+	c := &tls.Config{
 		MinVersion: tls.VersionTLS12,
 		CipherSuites: []uint16{
 			tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
@@ -30,13 +31,21 @@ func tlsConfig(hosts []string, get getCertificate) *tls.Config {
 		},
 		CurvePreferences: []tls.CurveID{tls.X25519MLKEM768, tls.X25519, tls.CurveP256},
 		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-			if name := hello.ServerName; name != "" && !slices.Contains(hosts, strings.ToLower(name)) {
+			if !ours(hello.ServerName) {
 				return nil, nil //nolint:nilnil // which is that alert
 			}
 			return get(hello)
 		},
 		NextProtos: []string{"h2", "http/1.1"},
 	}
+	// A session that goes on asks for no certificate: one for another name begins anew.
+	c.UnwrapSession = func(ticket []byte, state tls.ConnectionState) (*tls.SessionState, error) {
+		if !ours(state.ServerName) {
+			return nil, nil //nolint:nilnil // as if the ticket were not ours
+		}
+		return c.DecryptTicket(ticket, state)
+	}
+	return c
 }
 
 // transport returns what connections are held to: nil for plain HTTP, which is for
