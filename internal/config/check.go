@@ -74,9 +74,24 @@ var rules = []rule{
 		},
 	},
 	{
-		[]string{"listen", "issuer", "tls.cert", "tls.key", "tls.acme", "trusted_proxies"},
+		[]string{"listen", "tls.cert", "tls.key", "tls.acme", "trusted_proxies"},
 		"`serve` listens beyond loopback only with a certificate, or behind `trusted_proxies` that speak TLS; never with an `http` issuer.",
-		exposed,
+		func(c *Config, mode Mode) string {
+			if mode == Serve && !c.Listen.Loopback() && !c.private() {
+				return c.Listen.String() + " can be reached from other machines without TLS; give tls.cert and tls.key or tls.acme, name the proxy that speaks TLS in trusted_proxies, or listen on 127.0.0.1"
+			}
+			return ""
+		},
+	},
+	{
+		[]string{"listen", "issuer"},
+		"",
+		func(c *Config, mode Mode) string {
+			if mode == Serve && !c.Listen.Loopback() && c.private() && c.Issuer != nil && c.Issuer.Scheme == "http" {
+				return c.Listen.String() + " can be reached from other machines, and the issuer is plain http; give an https issuer, or listen on 127.0.0.1"
+			}
+			return ""
+		},
 	},
 	{
 		[]string{"listen"},
@@ -296,17 +311,6 @@ func (c *Config) has(name string) bool {
 	return ok
 }
 
-// exposed says why the server must not listen where it is told to.
-func exposed(c *Config, mode Mode) string {
-	if mode != Serve || c.Listen.Loopback() || c.Issuer == nil {
-		return ""
-	}
-	at := c.Listen.String()
-	switch {
-	case c.Issuer.Scheme == "http":
-		return at + " can be reached from other machines, and the issuer is plain http; give an https issuer, or listen on 127.0.0.1"
-	case !c.TLS.Speaks() && len(c.TrustedProxies) == 0:
-		return at + " can be reached from other machines without TLS; give tls.cert and tls.key or tls.acme, name the proxy that speaks TLS in trusted_proxies, or listen on 127.0.0.1"
-	}
-	return ""
-}
+// private reports whether what the server hears came by TLS: to itself, or to the
+// proxies that it trusts.
+func (c *Config) private() bool { return c.TLS.Speaks() || len(c.TrustedProxies) > 0 }

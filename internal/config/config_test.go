@@ -282,6 +282,11 @@ func TestRules(t *testing.T) {
 	}
 	_, err = Read(Sources{Mode: Serve})
 	wants(t, err, "issuer: is required", "master_key: is required")
+	// That one setting is missing or wrong hides nothing about another.
+	for _, issuer := range []string{"nothing", "http://auth.example.com"} {
+		_, err = Read(Sources{Mode: Serve, Environ: safe("DOORWARD_ISSUER="+issuer, "DOORWARD_LISTEN=:80")})
+		wants(t, err, "DOORWARD_ISSUER: is ", "DOORWARD_LISTEN: :80 can be reached from other machines without TLS")
+	}
 }
 
 // The rules about settings that this version does not serve hold already.
