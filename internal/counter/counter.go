@@ -164,6 +164,9 @@ func parseBucket(text string) (limit.Bucket, error) {
 const bucketForm = "%d %d %d %d %d %d %d %d"
 
 func printBucket(b limit.Bucket) string {
+	if b == (limit.Bucket{}) {
+		return ""
+	}
 	return fmt.Sprintf(bucketForm, b.Stamp, b.Round, b.Tries, b.Failed, b.Total, b.Locks, clock.Micro(b.Last), clock.Micro(b.Until))
 }
 
@@ -173,6 +176,7 @@ local kept = redis.call('HGET', KEYS[1], ARGV[1])
 local stamp = '0'
 if kept then stamp = string.match(kept, '^%d+') end
 if stamp ~= ARGV[2] then return 0 end
+if ARGV[3] == '' then return redis.call('HDEL', KEYS[1], ARGV[1]) end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
 return 1`)

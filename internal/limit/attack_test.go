@@ -325,3 +325,30 @@ func TestAttackLOG022OneRefusal(t *testing.T) {
 		}
 	}
 }
+
+// Who sends what is never judged, as a password that is too long for anybody, fails
+// nowhere: it must leave nothing behind, whatever names it comes with. What is
+// counted already stays.
+func TestAttackLOG021NeverJudged(t *testing.T) {
+	t.Parallel()
+	h := newHouse(limit.Options{})
+	h.guess(t, victim)
+	for n := range 1000 {
+		try, err := h.Begin(t.Context(), limit.Attempt{Subject: fmt.Sprint("name:", n%500), Network: "192.0.2.1"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		try.Abandon(t.Context())
+	}
+	if try, err := h.Begin(t.Context(), victim); err != nil {
+		t.Error(err)
+	} else {
+		try.Abandon(t.Context())
+	}
+	if len(h.store.buckets) != 1 || len(h.store.marks) != 0 {
+		t.Errorf("%d buckets and %d marks are kept, want the victim's alone", len(h.store.buckets), len(h.store.marks))
+	}
+	if s, err := h.Locked(t.Context(), victim.Subject); s.Failures != 1 || err != nil {
+		t.Errorf("Locked = %+v, %v", s, err)
+	}
+}

@@ -52,6 +52,9 @@ func (m *memory) SwapBucket(ctx context.Context, k limit.Key, was int64, b limit
 		return false, err
 	}
 	m.buckets[k] = b
+	if b == (limit.Bucket{}) {
+		delete(m.buckets, k)
+	}
 	return true, nil
 }
 

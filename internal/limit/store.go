@@ -37,7 +37,8 @@ type Store interface {
 	// Bucket returns a bucket; the zero one where there is none.
 	Bucket(ctx context.Context, k Key) (Bucket, error)
 	// SwapBucket replaces a bucket whose Stamp is still was, 0 being that of no
-	// bucket, and reports whether it did.
+	// bucket, and reports whether it did. The zero Bucket is not kept: what is there
+	// is deleted.
 	SwapBucket(ctx context.Context, k Key, was int64, b Bucket) (bool, error)
 	// ClearBucket deletes a bucket.
 	ClearBucket(ctx context.Context, k Key) error

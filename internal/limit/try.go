@@ -101,7 +101,11 @@ func (t *Try) change(ctx context.Context, f func(Bucket) Bucket) error {
 		if next == b {
 			return nil
 		}
-		next.Stamp = random()
+		if next.Total == 0 { // nothing is counted: or whoever is never judged would fill the store with names
+			next = Bucket{}
+		} else {
+			next.Stamp = random()
+		}
 		swapped, err := t.service.store.SwapBucket(ctx, t.key, b.Stamp, next)
 		if err != nil || swapped {
 			return err

@@ -36,6 +36,10 @@ func (s *Store) Bucket(ctx context.Context, k limit.Key) (limit.Bucket, error) {
 
 // SwapBucket replaces the row if it still is the one that the caller read.
 func (s *Store) SwapBucket(ctx context.Context, k limit.Key, was int64, b limit.Bucket) (bool, error) {
+	if b == (limit.Bucket{}) {
+		n, err := s.single(ctx, `DELETE FROM attempts WHERE subject = ? AND device = ? AND stamp = ?`, k.Subject[:], deviceOf(k), was)
+		return n == 1, err
+	}
 	values := []any{b.Stamp, b.Round, b.Tries, b.Failed, b.Total, b.Locks, clock.Micro(b.Last), clock.Micro(b.Until), k.Subject[:], deviceOf(k)}
 	if was == 0 {
 		n, err := s.single(ctx, `INSERT INTO attempts (stamp, round, tries, failed, total, locks, last_at, until, subject, device)

@@ -132,6 +132,13 @@ func swaps(t *testing.T, both [2]limit.Store) {
 	try("it was there", 8, 10, false)
 	try("stamps that are one as floating point numbers", 9, 1<<60+1, true)
 	try("stamps that are one as floating point numbers", 1<<60, 11, false)
+	for was, want := range map[int64]bool{1 << 60: false, 1<<60 + 1: true} {
+		if ok, err := both[0].SwapBucket(t.Context(), k, was, limit.Bucket{}); ok != want || err != nil {
+			t.Errorf("none in the place of %d: %v, %v; want %v", was, ok, err, want)
+		}
+	}
+	try("none is there any more, and one was expected", 1<<60+1, 12, false)
+	try("none is there any more", 0, 1<<60+1, true)
 	if b, err := both[1].Bucket(t.Context(), k); b != full(1<<60+1) || err != nil {
 		t.Errorf("in the end: %+v, %v", b, err)
 	}
