@@ -31,7 +31,7 @@ var reveals = map[string]int{
 	"internal/server":  2, // the database's address, which may hold its password; an access token from a cookie, to be verified
 	"internal/session": 1, // parsing a session's cookie
 	"internal/sink":    1, // the secret of webhooks, which their requests are signed with
-	"internal/signin":  2, // the answer to a sign-in: both tokens
+	"internal/signin":  3, // the answer to a sign-in, both tokens; a device's cookie, for the sign-in that follows a change of the password
 	"internal/web":     2, // cookies: writing them, and reading that of the device
 }
 

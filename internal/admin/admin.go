@@ -44,6 +44,7 @@ type Parts struct {
 	Audit    *audit.Reader
 	Tree     LogTree
 	Clock    clock.Clock
+	Cookies  web.Cookies
 	URL      string // of this server, for the document
 	Version  string
 }

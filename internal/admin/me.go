@@ -39,6 +39,10 @@ type changePassword struct {
 	}
 }
 
+type changedPassword struct {
+	Device string `header:"Set-Cookie" doc:"A browser that was known for the account stays so"`
+}
+
 func (a *API) me() {
 	handle(a, operation("get-me", http.MethodGet, "/users/me", "me", "Who am I, and what may I do"), a.getMe)
 	handle(a, operation("update-me", http.MethodPatch, "/users/me", "me", "Change my profile", versioned), a.updateMe)
@@ -96,10 +100,14 @@ func (a *API) updateMe(ctx context.Context, in *changeMe) (*userOut, error) {
 	return a.merge(ctx, by.ID, version, in.RawBody)
 }
 
-func (a *API) changePassword(ctx context.Context, in *changePassword) (*struct{}, error) {
+func (a *API) changePassword(ctx context.Context, in *changePassword) (*changedPassword, error) {
 	by, err := person(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return nil, a.Issuer.ChangePassword(ctx, by, secret.From(in.Body.Current), secret.From(in.Body.New))
+	device, err := a.Issuer.ChangePassword(ctx, by, secret.From(in.Body.Current), secret.From(in.Body.New))
+	if err != nil {
+		return nil, err
+	}
+	return &changedPassword{a.Cookies.Line(web.DeviceCookie, device, web.DeviceLasts)}, nil
 }

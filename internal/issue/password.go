@@ -3,6 +3,7 @@ package issue
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/doorward/doorward/internal/account"
 	"github.com/doorward/doorward/internal/audit"
@@ -22,47 +23,54 @@ func (s *Service) SetPassword(ctx context.Context, source string, p secret.Text,
 }
 
 // ChangePassword gives the person who asks another password, once the present
-// one is proved, and ends all that was signed in with it.
-func (s *Service) ChangePassword(ctx context.Context, by principal.Principal, current, next secret.Text) error {
+// one is proved, and ends all that was signed in with it. It returns the device
+// cookie of a browser that was known and does this: it stays so, or whoever keeps
+// the account locked would keep out its owner from then on. Elsewhere it is empty.
+func (s *Service) ChangePassword(ctx context.Context, by principal.Principal, current, next secret.Text) (device secret.Text, err error) {
 	user, err := s.accounts.Fresh(ctx, by.ID)
 	if err != nil {
-		return err
+		return device, err
 	}
 	login, _ := account.ParseLogin(user.Username)
 	c, err := s.store.CredentialOf(ctx, login)
 	if err != nil {
-		return err
+		return device, err
 	}
-	if err := s.prove(ctx, by, user, current, c.Password); err != nil {
-		return err
+	g, err := s.prove(ctx, by, user, current, c.Password)
+	if err != nil {
+		return device, err
 	}
 	hash, err := s.SetPassword(ctx, by.Origin.Network, next, user.Username, user.Email.String(), user.Name)
 	if err != nil {
-		return at("new_password", err)
+		return device, at("new_password", err)
 	}
-	return s.replace(ctx, by, user, c.Password, hash)
+	user.PasswordAt, err = s.replace(ctx, by, user, c.Password, hash)
+	if err == nil && g.known {
+		device = g.device.With(owner(user), g.pepper).Cookie(g.pepper)
+	}
+	return device, err
 }
 
 // prove holds the present password of somebody who is signed in against its hash.
 // It is a guess like that of a sign-in: who holds a stolen token may be guessing.
-func (s *Service) prove(ctx context.Context, by principal.Principal, user account.User, current secret.Text, hash string) error {
+func (s *Service) prove(ctx context.Context, by principal.Principal, user account.User, current secret.Text, hash string) (*guess, error) {
 	g, err := s.begin(ctx, by, user, "")
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer g.Abandon(ctx)
 	e := audit.Now(by, s.clock.Now(), audit.PasswordChangeFailed, user.Target())
 	result, err := s.verify(ctx, by, g, current, hash, e)
 	if err != nil {
-		return at("current_password", err)
+		return nil, at("current_password", err)
 	}
 	if !result.OK {
 		if err := s.failed(ctx, by, g, e.Because(audit.Failure, "wrong-password")); err != nil {
-			return err
+			return nil, err
 		}
-		return fault.New(fault.Denied, "the current password is wrong")
+		return nil, fault.New(fault.Denied, "the current password is wrong")
 	}
-	return g.Succeeded(ctx)
+	return g, g.Succeeded(ctx)
 }
 
 // at says which of two passwords a fault is about.
@@ -89,10 +97,12 @@ func (s *Service) ResetPassword(ctx context.Context, by principal.Principal, use
 	if err != nil {
 		return err
 	}
-	return s.replace(ctx, by, user, c.Password, hash)
+	_, err = s.replace(ctx, by, user, c.Password, hash)
+	return err
 }
 
-func (s *Service) replace(ctx context.Context, by principal.Principal, user account.User, was, hash string) error {
+// replace returns when the password was changed.
+func (s *Service) replace(ctx context.Context, by principal.Principal, user account.User, was, hash string) (time.Time, error) {
 	e := audit.Now(by, s.clock.Now(), audit.PasswordChanged, user.Target())
-	return s.store.ChangePassword(ctx, by, user.ID, was, hash, e, outbox.New(user.ID, outbox.PasswordChanged, e.At, place(by)))
+	return e.At, s.store.ChangePassword(ctx, by, user.ID, was, hash, e, outbox.New(user.ID, outbox.PasswordChanged, e.At, place(by)))
 }

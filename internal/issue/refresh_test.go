@@ -132,7 +132,8 @@ func TestAttackRT010EveryRefreshAsksAgain(t *testing.T) {
 	next("with more than was granted", "openid", "read", "write")
 	for name, end := range map[string]func() error{
 		"the password changes": func() error {
-			return s.Issuer.ChangePassword(t.Context(), by, secret.From(storetest.Password), secret.From("staple battery horse"))
+			_, err := s.Issuer.ChangePassword(t.Context(), by, secret.From(storetest.Password), secret.From("staple battery horse"))
+			return err
 		},
 		"the account is disabled": func() error {
 			off := account.Disabled

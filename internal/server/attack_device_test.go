@@ -90,3 +90,42 @@ func TestAttackUserAgents(t *testing.T) {
 		}
 	})
 }
+
+// Whoever keeps an account locked does not keep out its owner for the sake of what
+// she does against him: where she changes her password, she is known by the new one.
+func TestAttackLOG009OwnerChangesHerPassword(t *testing.T) {
+	t.Parallel()
+	storetest.EachDSN(t, func(t *testing.T, dsn string) {
+		s := servertest.Start(t, servertest.Options{DSN: dsn, Set: strict})
+		for name, change := range map[string]func(b *servertest.Browser, current, next string) bool{
+			"page": func(b *servertest.Browser, current, next string) bool {
+				a := b.Submit(t, "/account", "/account/password", "current_password", current, "new_password", next)
+				return a.Header.Get("Location") == "/account?done=password-changed"
+			},
+			"api": func(b *servertest.Browser, current, next string) bool {
+				a := b.Send(t, http.MethodPost, "/users/me/password", jsonType, `{"current_password":"`+current+`","new_password":"`+next+`"}`)
+				return a.Status == http.StatusNoContent
+			},
+		} {
+			s.User(t, name, "viewer")
+			her, other := s.Browser(t), s.Browser(t)
+			her.Login(t, name)
+			other.Login(t, name)
+			for range 5 {
+				login(t, s, name, "wrong")
+			}
+			const next = "another good one"
+			if !change(her, servertest.Password, next) {
+				t.Errorf("%s: the change, while strangers are locked out", name)
+			}
+			if a := her.Form(t, "/auth/login", "username", name, "password", next); a.Status != http.StatusOK {
+				t.Errorf("%s: she comes back: %d %s", name, a.Status, a.Body)
+			}
+			for who, b := range map[string]*servertest.Browser{"a stranger": s.Browser(t), "another device": other} {
+				if a := b.Form(t, "/auth/login", "username", name, "password", next); a.Status != http.StatusTooManyRequests {
+					t.Errorf("%s: %s: %d %s", name, who, a.Status, a.Body)
+				}
+			}
+		}
+	})
+}

@@ -277,16 +277,16 @@ func New(k *Core, version string) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	api := admin.New(admin.Parts{
-		Accounts: k.Accounts, Roles: k.Roles, Issuer: k.Issuer, Sessions: k.Sessions, Limits: k.Limits, Unlock: k.Unlock,
-		Keys: k.Keys, Audit: k.Audit, Tree: k.Store, Clock: k.Clock, URL: issuer(k.Config), Version: version,
-	})
 	https := k.Config.Issuer != nil && k.Config.Issuer.Scheme == "https"
 	scheme := "http"
 	if https {
 		scheme = "https"
 	}
 	s.cookies = web.Cookies{Secure: https}
+	api := admin.New(admin.Parts{
+		Accounts: k.Accounts, Roles: k.Roles, Issuer: k.Issuer, Sessions: k.Sessions, Limits: k.Limits, Unlock: k.Unlock,
+		Keys: k.Keys, Audit: k.Audit, Tree: k.Store, Clock: k.Clock, Cookies: s.cookies, URL: issuer(k.Config), Version: version,
+	})
 	if s.origins, err = web.NewCrossOrigin(scheme, k.Config.CORS.Origins); err != nil {
 		return nil, err
 	}

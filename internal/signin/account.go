@@ -200,9 +200,13 @@ func (s *Surface) ChangePassword(w http.ResponseWriter, r *http.Request) error {
 		return s.again(w, r)
 	}
 	by, next := web.By(r.Context()), secret.From(form.Get("new_password"))
-	err = s.Issuer.ChangePassword(r.Context(), by, secret.From(form.Get("current_password")), next)
+	device, err := s.Issuer.ChangePassword(r.Context(), by, secret.From(form.Get("current_password")), next)
 	if err != nil {
 		return s.unchanged(w, r, err)
+	}
+	if !device.IsZero() {
+		s.Cookies.Set(w, web.DeviceCookie, device, web.DeviceLasts)
+		by.Origin.Device = device.Reveal()
 	}
 	if err := s.returns(w, r, by, next); err != nil {
 		// The password is changed: who cannot be signed in with it now does so himself.

@@ -10,10 +10,6 @@ import (
 	"github.com/doorward/doorward/internal/web"
 )
 
-// deviceLasts is how long a browser is known: the longest that browsers keep a
-// cookie (draft-ietf-httpbis-rfc6265bis, Section 5.5).
-const deviceLasts = 400 * 24 * time.Hour
-
 // mode says whether the tokens go into a browser's cookies. Another site must not
 // sign a browser in.
 func (s *Surface) mode(r *http.Request, p oauth.Params) (browser bool, err error) {
@@ -39,7 +35,7 @@ func (s *Surface) hold(w http.ResponseWriter, t issue.Tokens) error {
 // keep gives a browser its tokens in cookies.
 func (s *Surface) keep(w http.ResponseWriter, t issue.Tokens) {
 	if !t.Device.IsZero() {
-		s.Cookies.Set(w, web.DeviceCookie, t.Device, deviceLasts)
+		s.Cookies.Set(w, web.DeviceCookie, t.Device, web.DeviceLasts)
 	}
 	if !t.Session.IsZero() {
 		s.Cookies.Set(w, web.SessionCookie, t.Session, t.Lasts)

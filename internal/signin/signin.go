@@ -29,7 +29,7 @@ type Issuer interface {
 	Refresh(context.Context, principal.Principal, issue.Renewal) (issue.Tokens, error)
 	SignOut(context.Context, principal.Principal, secret.Text) error
 	SignOutFamily(ctx context.Context, by principal.Principal, family, session string) error
-	ChangePassword(ctx context.Context, by principal.Principal, current, next secret.Text) error
+	ChangePassword(ctx context.Context, by principal.Principal, current, next secret.Text) (device secret.Text, err error)
 }
 
 // Parts are what the surface is made of.
@@ -133,7 +133,7 @@ func (s *Surface) Login(w http.ResponseWriter, r *http.Request) error {
 	// Another site's form signs in to an account of its own: it must not take from
 	// this browser what makes it known to others.
 	if s.Origins.Check(r) == nil {
-		s.Cookies.Set(w, web.DeviceCookie, t.Device, deviceLasts)
+		s.Cookies.Set(w, web.DeviceCookie, t.Device, web.DeviceLasts)
 	}
 	return answer(w, t)
 }

@@ -148,7 +148,8 @@ func changingPassword(t *testing.T, v *storetest.Services, name string) scene {
 	by := principal.Principal{Kind: principal.User, ID: u.ID, Origin: storetest.Browser.Origin}
 	const next = "staple battery horse"
 	do := func() error {
-		return v.Issuer.ChangePassword(t.Context(), by, secret.From(storetest.Password), secret.From(next))
+		_, err := v.Issuer.ChangePassword(t.Context(), by, secret.From(storetest.Password), secret.From(next))
+		return err
 	}
 	return scene{do, func(t *testing.T, happened bool) {
 		want := fault.Kind(0)

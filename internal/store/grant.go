@@ -238,12 +238,13 @@ func (s *Store) EndFamily(ctx context.Context, f issue.Ending, e audit.Event) er
 	})
 }
 
-// ChangePassword writes a hash and ends what was signed in with the one before.
+// ChangePassword writes a hash, as of the event's time, and ends what was signed in
+// with the one before.
 func (s *Store) ChangePassword(ctx context.Context, by principal.Principal, user, was, hash string, e audit.Event, letters ...outbox.Letter) error {
 	return s.write(ctx, func(t *tx) error {
 		var version int64
 		err := t.one(`UPDATE users SET password = ?, password_at = ?, updated_at = ?, version = version + 1 WHERE id = ? AND password = ? RETURNING version`,
-			hash, clock.Micro(t.now), clock.Micro(t.now), user, was).scan(&version)
+			hash, clock.Micro(e.At), clock.Micro(t.now), user, was).scan(&version)
 		if errors.Is(err, sql.ErrNoRows) {
 			return account.Changed()
 		} else if err != nil {

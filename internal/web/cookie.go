@@ -25,6 +25,10 @@ var (
 	PreCookie     = Cookie{"pre", http.SameSiteLaxMode}
 )
 
+// DeviceLasts is how long a browser is known: the longest that browsers keep a
+// cookie (draft-ietf-httpbis-rfc6265bis, Section 5.5).
+const DeviceLasts = 400 * 24 * time.Hour
+
 // Cookies reads and writes the cookies of a site. Secure gives them the prefix
 // __Host-, with which a browser takes them from this host over HTTPS alone
 // (draft-ietf-httpbis-rfc6265bis, Section 4.1.3.2); without it, which is for an
@@ -57,6 +61,15 @@ func (c Cookies) Set(w http.ResponseWriter, k Cookie, value secret.Text, lasts t
 	c.write(w, k, value, max(int(lasts/time.Second), 1))
 }
 
+// Line returns what Set writes, where a header is written otherwise; empty if the
+// value is.
+func (c Cookies) Line(k Cookie, value secret.Text, lasts time.Duration) string {
+	if value.IsZero() {
+		return ""
+	}
+	return c.cookie(k, value, max(int(lasts/time.Second), 1)).String()
+}
+
 // Hold gives the browser a cookie until it is closed.
 func (c Cookies) Hold(w http.ResponseWriter, k Cookie, value secret.Text) {
 	c.write(w, k, value, 0)
@@ -70,9 +83,13 @@ func (c Cookies) Expire(w http.ResponseWriter, list ...Cookie) {
 }
 
 func (c Cookies) write(w http.ResponseWriter, k Cookie, value secret.Text, seconds int) {
-	http.SetCookie(w, &http.Cookie{ //nolint:gosec // Secure is missing for an http issuer on loopback alone
+	http.SetCookie(w, c.cookie(k, value, seconds))
+}
+
+func (c Cookies) cookie(k Cookie, value secret.Text, seconds int) *http.Cookie {
+	return &http.Cookie{ //nolint:gosec // Secure is missing for an http issuer on loopback alone
 		Name: c.Name(k), Value: value.Reveal(), Path: "/", MaxAge: seconds, Secure: c.Secure, HttpOnly: true, SameSite: k.sameSite,
-	})
+	}
 }
 
 // Beside reports whether a request brings a credential in a header. Beside one,
