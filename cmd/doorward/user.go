@@ -291,7 +291,7 @@ func (p *program) userStatus(name, short string, status account.Status, long str
 
 func (p *program) userPassword() *cobra.Command {
 	var fromStdin bool
-	c := p.command("password", "Give an account another password", "It is asked for, twice, unless it comes from stdin. What was signed in ends.", `
+	c := p.command("password", "Give an account another password", "It is asked for, twice, unless it comes from stdin. What was signed in ends, and what failed sign-ins have counted is forgotten.", `
 doorward user password ana
 doorward user password ana --password-stdin < password.txt`,
 		[]string{"USER"}, func(c *cobra.Command, args []string) error {
@@ -325,7 +325,7 @@ func (p *program) userUnlock() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				if err := k.Unlock(c.Context(), p.operator(), u.ID); err != nil {
+				if err := k.Issuer.Unlock(c.Context(), p.operator(), u.ID); err != nil {
 					return err
 				}
 				return p.printUser(c.Context(), k, u)

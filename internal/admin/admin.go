@@ -25,7 +25,6 @@ import (
 	"github.com/doorward/doorward/internal/issue"
 	"github.com/doorward/doorward/internal/keyring"
 	"github.com/doorward/doorward/internal/limit"
-	"github.com/doorward/doorward/internal/principal"
 	"github.com/doorward/doorward/internal/rbac"
 	"github.com/doorward/doorward/internal/session"
 	"github.com/doorward/doorward/internal/strictjson"
@@ -39,7 +38,6 @@ type Parts struct {
 	Issuer   *issue.Service
 	Sessions *session.Service
 	Limits   *limit.Service
-	Unlock   func(ctx context.Context, by principal.Principal, id string) error
 	Keys     *keyring.Service
 	Audit    *audit.Reader
 	Tree     LogTree

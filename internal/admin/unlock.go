@@ -14,7 +14,7 @@ func (a *API) locks() {
 // unlockUser opens an account for strangers and for the devices that failed too
 // often. An account that is open already stays so.
 func (a *API) unlockUser(ctx context.Context, in *ByID) (*struct{}, error) {
-	return nil, a.Unlock(ctx, web.By(ctx), in.ID)
+	return nil, a.Issuer.Unlock(ctx, web.By(ctx), in.ID)
 }
 
 // lockedUntil returns when an account's lock ends. An account is shown also when

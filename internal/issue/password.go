@@ -82,8 +82,8 @@ func at(field string, err error) error {
 	return fault.At(field, "%s", f.Message).Because(err)
 }
 
-// ResetPassword gives an account another password without the present one. It
-// is for an operator at the machine alone.
+// ResetPassword gives an account another password without the present one, and
+// lets it be signed in to with that. It is for an operator at the machine alone.
 func (s *Service) ResetPassword(ctx context.Context, by principal.Principal, user account.User, next secret.Text) error {
 	if !by.Trusted() {
 		return fault.New(fault.Denied, "only an operator at the machine may set another's password")
@@ -97,8 +97,20 @@ func (s *Service) ResetPassword(ctx context.Context, by principal.Principal, use
 	if err != nil {
 		return err
 	}
-	_, err = s.replace(ctx, by, user, c.Password, hash)
-	return err
+	if _, err = s.replace(ctx, by, user, c.Password, hash); err != nil {
+		return err
+	}
+	// What was guessed at was the other password, and nobody is known by this one.
+	return s.Unlock(ctx, by, user.ID)
+}
+
+// Unlock lets an account be signed in to again, whatever was counted against it.
+// The event is written first: what was done is never without one.
+func (s *Service) Unlock(ctx context.Context, by principal.Principal, id string) error {
+	if err := s.accounts.Unlock(ctx, by, id); err != nil {
+		return err
+	}
+	return s.limits.Unlock(ctx, "user:"+id)
 }
 
 // replace returns when the password was changed.

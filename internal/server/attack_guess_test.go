@@ -191,7 +191,7 @@ func TestAttackLOG004SlowGuessing(t *testing.T) {
 		if a := login(t, s, "ann", servertest.Password); a.Status != http.StatusTooManyRequests {
 			t.Errorf("a stranger with the right password a day later: %d", a.Status)
 		}
-		if err := s.Core.Unlock(t.Context(), principal.Principal{Kind: principal.CLI, ID: "test"}, ann.ID); err != nil {
+		if err := s.Core.Issuer.Unlock(t.Context(), principal.Principal{Kind: principal.CLI, ID: "test"}, ann.ID); err != nil {
 			t.Fatal(err)
 		}
 		if a := login(t, s, "ann", servertest.Password); a.Status != http.StatusOK {

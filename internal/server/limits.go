@@ -1,12 +1,9 @@
 package server
 
 import (
-	"context"
-
 	"github.com/doorward/doorward/internal/config"
 	"github.com/doorward/doorward/internal/counter"
 	"github.com/doorward/doorward/internal/limit"
-	"github.com/doorward/doorward/internal/principal"
 )
 
 // openLimits begins to count attempts where the configuration says: in the
@@ -28,12 +25,3 @@ func (k *Core) openLimits() error {
 }
 
 func rateOf(r config.Rate) limit.Rate { return limit.Rate{Times: r.Count, Per: r.Per} }
-
-// Unlock lets an account be signed in to again, whatever was counted against it.
-// The event is written first: what was done is never without one.
-func (k *Core) Unlock(ctx context.Context, by principal.Principal, id string) error {
-	if err := k.Accounts.Unlock(ctx, by, id); err != nil {
-		return err
-	}
-	return k.Limits.Unlock(ctx, "user:"+id)
-}

@@ -284,7 +284,7 @@ func New(k *Core, version string) (*Server, error) {
 	}
 	s.cookies = web.Cookies{Secure: https}
 	api := admin.New(admin.Parts{
-		Accounts: k.Accounts, Roles: k.Roles, Issuer: k.Issuer, Sessions: k.Sessions, Limits: k.Limits, Unlock: k.Unlock,
+		Accounts: k.Accounts, Roles: k.Roles, Issuer: k.Issuer, Sessions: k.Sessions, Limits: k.Limits,
 		Keys: k.Keys, Audit: k.Audit, Tree: k.Store, Clock: k.Clock, Cookies: s.cookies, URL: issuer(k.Config), Version: version,
 	})
 	if s.origins, err = web.NewCrossOrigin(scheme, k.Config.CORS.Origins); err != nil {

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/doorward/doorward/internal/audit"
+	"github.com/doorward/doorward/internal/secret"
 	"github.com/doorward/doorward/internal/servertest"
 	"github.com/doorward/doorward/internal/store/storetest"
 	"github.com/doorward/doorward/internal/testredis"
@@ -95,4 +97,27 @@ func unlocks(t *testing.T, s *servertest.Site) {
 	if n := strings.Count(events.Body, `"user.unlocked"`); n != 1 || !strings.Contains(events.Body, ann.ID) {
 		t.Errorf("%d events of an unlocked account: %s", n, events.Body)
 	}
+}
+
+// Whoever is given another password comes in with it, however many guessed at the
+// one before: his devices are strangers, too, and there is no other way in.
+func TestResetLetsIn(t *testing.T) {
+	t.Parallel()
+	storetest.EachDSN(t, func(t *testing.T, dsn string) {
+		s := servertest.Start(t, servertest.Options{DSN: dsn, Set: strict})
+		ann := s.User(t, "ann", "viewer")
+		for range 5 {
+			login(t, s, "ann", "wrong")
+		}
+		const next = "another good one"
+		if err := s.Core.Issuer.ResetPassword(t.Context(), servertest.Operator, ann, secret.From(next)); err != nil {
+			t.Fatal(err)
+		}
+		if a := login(t, s, "ann", next); a.Status != http.StatusOK {
+			t.Errorf("%d %s", a.Status, a.Body)
+		}
+		if n := len(events(t, s, string(audit.UserUnlocked))); n != 1 {
+			t.Errorf("%d events say that it was unlocked", n)
+		}
+	})
 }
