@@ -32,77 +32,37 @@ func also(set map[string]string, more ...string) map[string]string {
 	return all
 }
 
-// way is a place where a password is guessed: every rule is held at each.
-type way struct {
-	name  string
-	guess func(t testing.TB, s *servertest.Site, name, password string, headers ...string) servertest.Answer
-	wrong int // the status of a wrong guess
-	right int
-}
-
-// ways are all the doors that there are. One that is added to the site map takes
-// its place here.
-func ways(tokens func(t testing.TB, s *servertest.Site, name string) string) []way {
-	form := func(mode string) func(testing.TB, *servertest.Site, string, string, ...string) servertest.Answer {
-		return func(t testing.TB, s *servertest.Site, name, password string, headers ...string) servertest.Answer {
-			return s.Send(t, http.MethodPost, "/auth/login", formType, "username="+name+"&password="+strings.ReplaceAll(password, " ", "+")+mode, headers...)
-		}
-	}
-	return []way{
-		{"form", form(""), 401, 200},
-		{"cookies", form("&mode=cookie"), 401, 200},
-		{"JSON", func(t testing.TB, s *servertest.Site, name, password string, headers ...string) servertest.Answer {
-			return s.Send(t, http.MethodPost, "/auth/login", jsonType, fmt.Sprintf(`{"username":%q,"password":%q}`, name, password), headers...)
-		}, 401, 200},
-		{"change of the password", func(t testing.TB, s *servertest.Site, name, password string, headers ...string) servertest.Answer {
-			body := fmt.Sprintf(`{"current_password":%q,"new_password":%q}`, password, servertest.Password)
-			return s.Send(t, http.MethodPost, "/users/me/password", jsonType, body, append(headers, "Authorization", "Bearer "+tokens(t, s, name))...)
-		}, 403, 204},
-	}
-}
-
-// doorsFor returns ways whose tokens were got before anything was locked.
-func doorsFor(t testing.TB, s *servertest.Site, names ...string) []way {
-	t.Helper()
-	kept := map[string]string{}
-	for _, name := range names {
-		kept[name] = s.Login(t, name).Access
-	}
-	return ways(func(_ testing.TB, _ *servertest.Site, name string) string { return kept[name] })
-}
-
 // However many wrong passwords come at once, at one server or at two, five of them
 // are judged. Whoever is refused is told when to come again.
 func TestAttackLOG001ParallelGuesses(t *testing.T) {
 	t.Parallel()
 	storetest.EachDSN(t, func(t *testing.T, dsn string) {
 		sites := twoReplicas(t, dsn, strict)
-		for _, name := range []string{"ann0", "ann1", "ann2", "ann3"} {
-			sites[0].User(t, name, "viewer")
-		}
-		for i, w := range doorsFor(t, sites[0], "ann0", "ann1", "ann2", "ann3") {
+		for i, d := range ways {
 			name := fmt.Sprint("ann", i)
+			sites[0].User(t, name, "viewer")
+			here := d.open(t, sites[0], name)
 			var judged, limited atomic.Int64
 			var all sync.WaitGroup
 			for n := range 200 {
 				all.Go(func() {
-					a := w.guess(t, sites[n%len(sites)], name, fmt.Sprint("wrong", n))
+					a := here(t, sites[n%len(sites)], fmt.Sprint("wrong", n))
 					switch after, _ := strconv.Atoi(a.Header.Get("Retry-After")); {
-					case a.Status == w.wrong:
+					case a.Status == d.wrong:
 						judged.Add(1)
 					case a.Status == http.StatusTooManyRequests && after >= 1 && after <= 60:
 						limited.Add(1)
 					default:
-						t.Errorf("%s: %d %s, Retry-After %d", w.name, a.Status, a.Body, after)
+						t.Errorf("%s: %d %s, Retry-After %d", d.name, a.Status, a.Body, after)
 					}
 				})
 			}
 			all.Wait()
 			if judged.Load() != 5 || limited.Load() != 195 {
-				t.Errorf("%s: %d guesses were judged and %d refused", w.name, judged.Load(), limited.Load())
+				t.Errorf("%s: %d guesses were judged and %d refused", d.name, judged.Load(), limited.Load())
 			}
-			if a := w.guess(t, sites[0], name, servertest.Password); a.Status != http.StatusTooManyRequests {
-				t.Errorf("%s: the right password while it is locked: %d", w.name, a.Status)
+			if a := here(t, sites[0], servertest.Password); a.Status != http.StatusTooManyRequests {
+				t.Errorf("%s: the right password while it is locked: %d", d.name, a.Status)
 			}
 		}
 	})
@@ -122,35 +82,6 @@ func TestRightPasswordsInParallel(t *testing.T) {
 			})
 		}
 		all.Wait()
-	})
-}
-
-// All doors count into one bucket, whatever the account is called there.
-func TestAttackLOG003OneCounter(t *testing.T) {
-	t.Parallel()
-	storetest.EachDSN(t, func(t *testing.T, dsn string) {
-		s := servertest.Start(t, servertest.Options{DSN: dsn, Set: strict})
-		s.User(t, "ann", "viewer")
-		doors := doorsFor(t, s, "ann")
-		for n, name := range []string{"ann", "ANN@example.com", "Ann", "ann@example.com"} {
-			w := doors[n%len(doors)]
-			if w.name == "change of the password" {
-				name = "ann"
-			}
-			if a := w.guess(t, s, name, "wrong"); a.Status != w.wrong {
-				t.Errorf("%s, guess %d: %d %s", w.name, n+1, a.Status, a.Body)
-			}
-		}
-		if a := doors[0].guess(t, s, "ann", "wrong"); a.Status != 401 {
-			t.Errorf("the fifth: %d %s", a.Status, a.Body)
-		}
-		for _, w := range doors {
-			for _, password := range []string{"wrong", servertest.Password} {
-				if a := w.guess(t, s, "ann", password); a.Status != http.StatusTooManyRequests {
-					t.Errorf("%s, %s, past the fifth: %d %s", w.name, password, a.Status, a.Body)
-				}
-			}
-		}
 	})
 }
 

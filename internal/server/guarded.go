@@ -46,7 +46,8 @@ func (s *Server) protect(r route, next http.Handler) http.Handler {
 			s.counter.Add(s.Clock.Now(), "family:"+known.By.Family, r.pattern, audit.Success)
 		}
 		next.ServeHTTP(w, req)
-		if fault.KindOf(known.Cause) == fault.Denied { // by a rule of the domain, like the grant rule
+		// By a rule of the domain, like the grant rule, or by a limit.
+		if kind := fault.KindOf(known.Cause); kind == fault.Denied || kind == fault.Limited {
 			s.counter.Add(s.Clock.Now(), "family:"+known.By.Family, r.pattern, audit.Denied)
 		}
 	}))
