@@ -25,7 +25,7 @@ type guess struct {
 	*limit.Try
 	user   string // the account's id; empty where the name is nobody's
 	place  string // where it comes from, as arrivals are remembered; empty until it was right
-	known  bool   // the browser has signed in to the account before
+	known  bool   // the browser has signed in to the account before, and is not taken for a stranger's since
 	device session.Device
 	pepper session.Pepper
 }
@@ -51,15 +51,18 @@ func (s *Service) begin(ctx context.Context, by principal.Principal, user accoun
 		g.device = session.NewDevice()
 	}
 	if ok && user.ID != "" && device.Knows(owner(user), made) {
-		g.known, attempt.Device = true, device.ID
+		attempt.Device = device.ID
 	}
 	if user.ID == "" {
 		if attempt.Subject, err = s.nobody(name); err != nil {
 			return nil, err
 		}
 	}
-	g.Try, err = s.limits.Begin(ctx, attempt)
-	return g, err
+	if g.Try, err = s.limits.Begin(ctx, attempt); err != nil {
+		return nil, err
+	}
+	g.known = g.Known()
+	return g, nil
 }
 
 // owner is whom a device knows: a person with this password. Once it is changed,

@@ -179,6 +179,25 @@ func TestAttackLOG009OwnerLockedOut(t *testing.T) {
 	if _, ok := h.guess(t, victim); ok {
 		t.Error("strangers are not locked with it")
 	}
+
+	// Where the right password comes from there after all, it is the owner's again.
+	h.Move(time.Hour)
+	try, err := h.Begin(t.Context(), owner)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if try.Known() {
+		t.Error("what a stranger's device tries is said to be the owner's")
+	}
+	if err := try.Succeeded(t.Context()); err != nil {
+		t.Error(err)
+	}
+	for range 5 {
+		h.guess(t, victim)
+	}
+	if !h.enters(t, owner) {
+		t.Error("strangers keep the owner out where he has signed in")
+	}
 }
 
 // One password for ten thousand accounts within a minute: an address has ten, and

@@ -115,7 +115,10 @@ func (s *Service) Begin(ctx context.Context, a Attempt) (*Try, error) {
 	if errors.Is(err, errStranger) {
 		leave()
 		a.Device = ""
-		return s.Begin(ctx, a)
+		if t, err = s.Begin(ctx, a); err == nil {
+			t.spent = k
+		}
+		return t, err
 	}
 	if err != nil {
 		leave()

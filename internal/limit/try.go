@@ -11,6 +11,7 @@ import (
 type Try struct {
 	service *Service
 	key     Key
+	spent   Key     // the bucket of a device that failed so often that it counts as not known; zero for any other
 	bucket  Bucket  // as it was written with this attempt
 	scopes  []scope // where it comes from; none if that is not counted
 	flood   bool
@@ -78,9 +79,19 @@ func (t *Try) fail(ctx context.Context) (v Verdict, err error) {
 	return v, nil
 }
 
-// Succeeded says that the guess was right: its bucket is empty again.
+// Known reports whether the attempt is that of a device that is known.
+func (t *Try) Known() bool { return t.key.Device != Name{} }
+
+// Succeeded says that the guess was right: its bucket is empty again, and what its
+// device had failed is forgotten.
 func (t *Try) Succeeded(ctx context.Context) error {
-	return t.settle(ctx, func(ctx context.Context) error { return t.service.store.ClearBucket(ctx, t.key) })
+	return t.settle(ctx, func(ctx context.Context) error {
+		err := t.service.store.ClearBucket(ctx, t.key)
+		if t.spent != (Key{}) {
+			err = errors.Join(err, t.service.store.ClearBucket(ctx, t.spent))
+		}
+		return err
+	})
 }
 
 // Abandon says that the guess was not judged: it is as if it had not been made.
