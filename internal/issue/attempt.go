@@ -114,7 +114,11 @@ func (s *Service) failed(ctx context.Context, by principal.Principal, g *guess, 
 		if first {
 			data := place(by)
 			data["until"] = v.Until.UTC().Format(time.RFC3339)
-			letters = append(letters, outbox.New(g.user, outbox.AccountLocked, e.At, data))
+			kind := outbox.AccountLocked
+			if g.known {
+				kind = outbox.DeviceLocked
+			}
+			letters = append(letters, outbox.New(g.user, kind, e.At, data))
 		}
 		lost = errors.Join(lost, err)
 	}

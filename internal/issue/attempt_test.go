@@ -195,3 +195,29 @@ func TestAttackLeavingIsAGuess(t *testing.T) {
 		}
 	}
 }
+
+// The owner is told what is locked: his own device, on which somebody guesses, or
+// all others.
+func TestOwnerIsToldWhatIsLocked(t *testing.T) {
+	dsn := storetest.SQLite(t)
+	v := storetest.NewServices(t, storetest.Open(t, dsn, store.Options{}), storetest.Parts{})
+	v.User(t, "ann", "viewer")
+	p := issue.Password{Name: "ann", Password: secret.From(storetest.Password), Client: client.Builtin}
+	tokens, err := v.Issuer.SignIn(t.Context(), storetest.Browser, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := storetest.NewWitness(t, dsn)
+	p.Password = secret.From("wrong")
+	for device, kind := range map[string]outbox.Kind{"": outbox.AccountLocked, tokens.Device.Reveal(): outbox.DeviceLocked} {
+		by := storetest.Browser
+		by.Origin.Device = device
+		for fault.KindOf(err) != fault.Limited {
+			_, err = v.Issuer.SignIn(t.Context(), by, p)
+		}
+		err = nil
+		if n := letters(t, w, kind); n != 1 {
+			t.Errorf("%d letters of the kind %s", n, kind)
+		}
+	}
+}

@@ -22,12 +22,13 @@ type Kind string
 // The kinds of letters, with the facts that each tells.
 const (
 	AccountLocked   Kind = "account.locked"   // address, user_agent, until, count
+	DeviceLocked    Kind = "device.locked"    // the same, of one that was known
 	DeviceNew       Kind = "device.new"       // address, user_agent
 	PasswordChanged Kind = "password.changed" // address, user_agent
 )
 
 // Kinds lists every kind.
-func Kinds() []Kind { return []Kind{AccountLocked, DeviceNew, PasswordChanged} }
+func Kinds() []Kind { return []Kind{AccountLocked, DeviceLocked, DeviceNew, PasswordChanged} }
 
 // Letter is something that a person is to be told once the transaction that
 // makes it so is committed.
