@@ -31,6 +31,8 @@ func (e *examination) counters(ctx context.Context) {
 		e.wrong("counters", "start it: until it answers, every sign-in is refused", "%s: %v", shown, err)
 	case about.Evicts:
 		e.wrong("counters", "set its maxmemory-policy to noeviction", "%s throws keys away when its memory is full (%s): an attacker can have what he guessed forgotten", shown, about.Policy)
+	case about.Forgets:
+		e.warn("counters", "set its appendonly to yes", "%s forgets what it counted when it stops: what was guessed may be guessed again", shown)
 	default:
 		e.ok("counters", "%s (%s) answers", shown, about.Version)
 	}

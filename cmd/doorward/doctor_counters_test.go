@@ -40,6 +40,10 @@ func TestDoctorCounters(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	if f := examine(s.URL()); f.Status != minor || !strings.Contains(f.Says, "forgets") {
+		t.Errorf("a server that writes nothing down: %+v", f)
+	}
+	set("appendonly", "yes")
 	if f := examine(s.URL()); f.Status != well || !strings.Contains(f.Says, "answers") {
 		t.Errorf("%+v", f)
 	}

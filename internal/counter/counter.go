@@ -78,6 +78,7 @@ type About struct {
 	Version string // like "redis 7.0.15"
 	Policy  string // its maxmemory-policy
 	Evicts  bool   // it throws keys away that have not had their time
+	Forgets bool   // what it counted is lost when it crashes: it writes no log (AOF)
 }
 
 // About asks the server about itself.
@@ -96,6 +97,7 @@ func (c *Counter) About(ctx context.Context) (a About, err error) {
 		if v := said["valkey_version"]; v != "" {
 			a.Version = "valkey " + v
 		}
+		a.Forgets = said["aof_enabled"] == "0"
 		a.Evicts = a.Policy != "noeviction" && a.Policy != "" && said["maxmemory"] != "0"
 		return nil
 	})
