@@ -203,7 +203,10 @@ func causes(err error) string {
 // it; the path is, only where no route has it, and without what is long in it.
 func (s Site) line(r *http.Request, a *answer, known *Request) {
 	level := slog.LevelInfo
-	if a.status >= 500 || known.panicked {
+	// What failed because whoever asked has left is no failure of ours: strangers do
+	// not make errors for an operator to be called about.
+	left := errors.Is(r.Context().Err(), context.Canceled) && errors.Is(known.Cause, context.Canceled)
+	if a.status >= 500 && !left || known.panicked {
 		level = slog.LevelError
 	}
 	if !s.Log.Enabled(r.Context(), level) {
@@ -220,6 +223,9 @@ func (s Site) line(r *http.Request, a *answer, known *Request) {
 	}
 	if known.By.ID != "" {
 		attrs = append(attrs, slog.String("by", known.By.String()))
+	}
+	if left {
+		attrs = append(attrs, slog.Bool("left", true))
 	}
 	if known.Cause != nil {
 		attrs = append(attrs, slog.String("cause", bounded(causes(known.Cause), 1024)))

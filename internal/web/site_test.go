@@ -2,8 +2,10 @@ package web
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -325,6 +327,32 @@ func TestPreconditions(t *testing.T) {
 	for header, want := range map[string]bool{`"v1"`: true, `W/"v1"`: true, `"v2", "v1"`: true, "*": true, "": false, `"v2"`: false, `v1`: false, `"v11"`: false} {
 		if got := Matches(header, `"v1"`); got != want {
 			t.Errorf("If-None-Match %s: %t", header, got)
+		}
+	}
+}
+
+// Whoever hangs up makes no error of ours in the log. A failure of ours stays one.
+func TestWhoLeavesIsNoError(t *testing.T) {
+	for name, tt := range map[string]struct {
+		leaves bool
+		cause  error
+		level  string
+	}{
+		"he left":                 {true, fmt.Errorf("asking: %w", context.Canceled), "INFO"},
+		"he left after a failure": {true, errors.New("the disk is full"), "ERROR"},
+		"something was given up":  {false, context.Canceled, "ERROR"},
+		"it took the server long": {false, context.DeadlineExceeded, "ERROR"},
+	} {
+		ctx, leave := context.WithCancel(t.Context())
+		_, log := around(Site{Hosts: []string{"auth.example"}}, request("/").WithContext(ctx), Serve(func(http.ResponseWriter, *http.Request) error {
+			if tt.leaves {
+				leave()
+			}
+			return tt.cause
+		}, FailProblem).ServeHTTP)
+		leave()
+		if !strings.Contains(log, `"level":"`+tt.level+`"`) || strings.Contains(log, `"left":true`) != (tt.level == "INFO") {
+			t.Errorf("%s: %s", name, log)
 		}
 	}
 }
