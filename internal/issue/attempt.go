@@ -107,11 +107,12 @@ func (s *Service) failed(ctx context.Context, by principal.Principal, g *guess, 
 	v, lost := g.Failed(ctx)         // the guess was judged, so it is recorded even where it could not be counted
 	events := []audit.Event{e}
 	var letters []outbox.Letter
+	notice := "lock-notice:" + g.user + " " + deviceWord(g.known) + e.At.UTC().Format(" 2006-01-02")
 	if v.Locked && g.user != "" {
 		events = append(events, audit.Now(by, e.At, audit.LoginLocked, "user:"+g.user).
 			With("until", v.Until.UTC().Format(audit.TimeFormat)).With("device", deviceWord(g.known)))
-		first, err := s.limits.First(ctx, "lock-notice:"+g.user+" "+deviceWord(g.known)+e.At.UTC().Format(" 2006-01-02"), lockNotice)
-		if first {
+		told, err := s.limits.Seen(ctx, notice, lockNotice)
+		if err == nil && !told {
 			data := place(by)
 			data["until"] = v.Until.UTC().Format(time.RFC3339)
 			kind := outbox.AccountLocked
@@ -128,6 +129,10 @@ func (s *Service) failed(ctx context.Context, by principal.Principal, g *guess, 
 	}
 	if err := s.store.Tell(ctx, events, letters...); err != nil {
 		return err
+	}
+	if letters != nil { // remembered once it is posted, so that none is lost; one may come twice
+		_, err := s.limits.First(ctx, notice, lockNotice)
+		lost = errors.Join(lost, err)
 	}
 	return lost
 }

@@ -1,6 +1,8 @@
 package server_test
 
 import (
+	"context"
+	"errors"
 	"net/http"
 	"strings"
 	"sync"
@@ -8,7 +10,9 @@ import (
 	"time"
 
 	"github.com/doorward/doorward/internal/audit"
+	"github.com/doorward/doorward/internal/outbox"
 	"github.com/doorward/doorward/internal/secret"
+	"github.com/doorward/doorward/internal/server"
 	"github.com/doorward/doorward/internal/servertest"
 	"github.com/doorward/doorward/internal/store/storetest"
 	"github.com/doorward/doorward/internal/testredis"
@@ -120,4 +124,44 @@ func TestResetLetsIn(t *testing.T) {
 			t.Errorf("%d events say that it was unlocked", n)
 		}
 	})
+}
+
+// A letter that could not be posted is not taken for one that was: of the next lock
+// the owner is told.
+func TestLetterOfALockIsNotLost(t *testing.T) {
+	t.Parallel()
+	c := &steered{}
+	s := servertest.Start(t, servertest.Options{Set: strict, Tweak: func(o *server.Options) {
+		c.tweak(o)
+		o.Carrier = outbox.CarrierFunc(func(context.Context, outbox.Mail) error { return errors.New("later") })
+	}})
+	s.User(t, "ann", "viewer")
+	db := database(t, s)
+	locks := func() {
+		t.Helper()
+		for n := range 5 {
+			if a := login(t, s, "ann", "wrong"); a.Status != http.StatusUnauthorized && n < 4 {
+				t.Fatalf("%d %s", a.Status, a.Body)
+			}
+		}
+		c.pass(time.Minute)
+	}
+	posted := func() int { return number(t, db, "SELECT COUNT(*) FROM outbox WHERE kind = 'account.locked'") }
+	for _, step := range []struct {
+		statement string
+		want      int
+	}{
+		{"CREATE TRIGGER fails BEFORE INSERT ON outbox BEGIN SELECT RAISE(ABORT, 'no'); END", 0},
+		{"DROP TRIGGER fails", 1},
+		{"SELECT 1", 1}, // one a day
+	} {
+		if _, err := db.Exec(step.statement); err != nil {
+			t.Fatal(err)
+		}
+		locks()
+		c.pass(5 * time.Minute)
+		if n := posted(); n != step.want {
+			t.Errorf("after %s: %d letters, want %d", step.statement, n, step.want)
+		}
+	}
 }
