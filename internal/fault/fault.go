@@ -66,12 +66,18 @@ func (e *Error) Because(cause error) *Error {
 	return &c
 }
 
-// Error returns the message, with the field before it.
+// Error returns the message, with the field before it; and where a part does not
+// answer, what led to it, which an operator must know. Whoever asked is told the
+// message alone.
 func (e *Error) Error() string {
+	text := e.Message
 	if e.Field != "" {
-		return e.Field + ": " + e.Message
+		text = e.Field + ": " + text
 	}
-	return e.Message
+	if e.Kind == Unavailable && e.cause != nil {
+		text += ": " + e.cause.Error()
+	}
+	return text
 }
 
 // Unwrap returns what led to the fault.

@@ -253,7 +253,7 @@ func (s *Service) first(ctx context.Context, name Name, within time.Duration) (b
 // told makes an error of the store the fault that the caller is told, and tells
 // the operator.
 func (s *Service) told(ctx context.Context, err error) error {
-	if fault.KindOf(err) != 0 || ctx.Err() != nil {
+	if kind := fault.KindOf(err); kind != 0 && kind != fault.Unavailable || ctx.Err() != nil {
 		return err
 	}
 	if s.due("unavailable", 10*time.Second) {

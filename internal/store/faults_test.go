@@ -191,7 +191,7 @@ func (p *prover) try(t *testing.T, f storetest.Fault, failed map[string]bool) (s
 	if _, serialization := errors.AsType[*pgconn.PgError](f.Err); serialization && p.Postgres() && (step.Tx || commits) && err != nil {
 		t.Errorf("it was not tried again: %v", err)
 	}
-	if _, told := errors.AsType[*oauth.Error](err); told || fault.KindOf(err) != 0 {
+	if _, told := errors.AsType[*oauth.Error](err); told || fault.KindOf(err) != 0 && fault.KindOf(err) != fault.Unavailable {
 		t.Errorf("it was told as the caller's mistake: %v", err)
 	}
 	return step, happened

@@ -196,7 +196,7 @@ func (p *postgresDB) turn(ctx context.Context, statement string, args []any) (er
 	if errors.Is(err, sql.ErrNoRows) {
 		return errNotCurrent
 	}
-	return err
+	return outage(err)
 }
 
 // rotations are the statements for events of no, one and two private parts.

@@ -154,7 +154,7 @@ func (s *Store) through(ctx context.Context, door func(context.Context, func(*tx
 		return err
 	})
 	if err != nil {
-		return err
+		return outage(err)
 	}
 	if roles != nil { // only what was committed may be kept
 		s.roles.Store(roles)
@@ -186,12 +186,12 @@ func (t *tx) all(scan func(scanner) error, statement string, args ...any) error 
 
 func (s *Store) one(ctx context.Context, statement string, args ...any) row {
 	rows, err := s.db.query(ctx, statement, args...)
-	return row{rows, err, statement}
+	return row{rows, outage(err), statement}
 }
 
 func (s *Store) all(ctx context.Context, scan func(scanner) error, statement string, args ...any) error {
 	rows, err := s.db.query(ctx, statement, args...)
-	return each(rows, err, statement, scan)
+	return outage(each(rows, err, statement, scan))
 }
 
 // scanner is a row that can be read.
