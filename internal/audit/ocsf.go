@@ -67,7 +67,7 @@ var ocsf = map[Action]Mapping{
 	LoginFlood:           {authentication, 99, "Flood", High, "sign-ins fail more often than one would guess by hand, over many accounts or from one network"},
 	TokenIssued:          {authentication, 3, "Authentication Ticket", Informational, "tokens were issued at a sign-in"},
 	TokenRefreshed:       {authentication, 5, "Service Ticket Renew", Informational, "a refresh token was spent for the next pair"},
-	TokenRefused:         {authentication, 5, "Service Ticket Renew", Low, "a refresh token was refused: it has expired or has ended"},
+	TokenRefused:         {authentication, 5, "Service Ticket Renew", Low, "a refresh token was refused: it has expired, or its session is over. Of a family that has ended before it is counted"},
 	TokenReused:          {authentication, 5, "Service Ticket Renew", High, "a spent refresh token came again: it may have been stolen, and its family ends"},
 	TokenRevoked:         {authentication, 2, "Logoff", Informational, "a token family ended: signed out, displaced or revoked"},
 	SessionStarted:       {authorizeSession, 99, "Start", Informational, "a browser session began"},

@@ -3,6 +3,7 @@ package issue
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -26,6 +27,13 @@ type Renewal struct {
 
 // errDead is the one answer to a refresh token that is good for nothing.
 var errDead = &oauth.Error{Code: oauth.InvalidGrant, Description: "the refresh token is invalid, expired or was used before"}
+
+// Dead says whose token was refused: it is good, but its family has ended, or its
+// user, or what he held.
+type Dead struct{ Family string }
+
+// Error returns why.
+func (d *Dead) Error() string { return "what the token stands for has ended: family " + d.Family }
 
 // Refresh spends a refresh token and returns the tokens of the next turn (RFC
 // 6749, Section 6). Strictly, a token that was spent ends its family (RFC 9700,
@@ -80,7 +88,7 @@ func (s *Service) turn(ctx context.Context, by principal.Principal, f grant.Fami
 		if err := s.store.EndFamily(context.WithoutCancel(ctx), Ending{f.ID, f.Session, "reused"}, e); err != nil {
 			return Tokens{}, err
 		}
-		return Tokens{}, errDead.Because(errors.New("a spent token came again: the family has ended"))
+		return Tokens{}, errDead.Because(fmt.Errorf("a spent token came again: %w", &Dead{f.ID}))
 	case grant.Expired:
 		// It is ended, not only left: a clock that is set back does not revive it.
 		e := audit.Now(by, now, audit.TokenRefused, f.Target()).Because(audit.Failure, "expired")
@@ -88,7 +96,7 @@ func (s *Service) turn(ctx context.Context, by principal.Principal, f grant.Fami
 			return Tokens{}, err
 		}
 	}
-	return Tokens{}, errDead
+	return Tokens{}, errDead.Because(&Dead{f.ID})
 }
 
 // next gives the tokens of the next turn: a new one, or for a retry within the
@@ -144,7 +152,7 @@ func (s *Service) over(ctx context.Context, by principal.Principal, f grant.Fami
 	if err := s.store.EndFamily(ctx, Ending{f.ID, f.Session, "expired"}, e); err != nil {
 		return err
 	}
-	return errDead.Because(why)
+	return errDead.Because(errors.Join(why, &Dead{f.ID}))
 }
 
 // browserGrace is the least grace of a session's family: the tabs of a browser

@@ -44,6 +44,11 @@ func TLSFrom(cert, key string, log *slog.Logger) (*tls.Config, error) {
 // CertificateCache returns where certificates from an authority are kept.
 func (k *Core) CertificateCache() autocert.Cache { return k.certificates() }
 
+// Flush hands what was counted to keep.
+func (s *Server) Flush(ctx context.Context, keep func(context.Context, []audit.Count) error) error {
+	return s.counter.Flush(ctx, keep)
+}
+
 // Counted returns how often something was counted, and writes it down.
 func (s *Server) Counted(ctx context.Context, action string, o audit.Outcome) (n int64, err error) {
 	err = s.counter.Flush(ctx, func(ctx context.Context, list []audit.Count) error {

@@ -13,6 +13,7 @@ import (
 	"github.com/doorward/doorward/internal/audit"
 	"github.com/doorward/doorward/internal/fault"
 	"github.com/doorward/doorward/internal/id"
+	"github.com/doorward/doorward/internal/issue"
 	"github.com/doorward/doorward/internal/principal"
 	"github.com/doorward/doorward/internal/web"
 )
@@ -46,10 +47,6 @@ func (s *Server) protect(r route, next http.Handler) http.Handler {
 			s.counter.Add(s.Clock.Now(), "family:"+known.By.Family, r.pattern, audit.Success)
 		}
 		next.ServeHTTP(w, req)
-		// By a rule of the domain, like the grant rule, or by a limit.
-		if kind := fault.KindOf(known.Cause); kind == fault.Denied || kind == fault.Limited {
-			s.counter.Add(s.Clock.Now(), "family:"+known.By.Family, r.pattern, audit.Denied)
-		}
 	}))
 	if read {
 		return s.withCookie(r, guarded)
@@ -100,28 +97,12 @@ func identify(known *web.Request, p *guard.Principal) {
 	by.Kind, by.ID, by.Client, by.Family, by.Session, by.Scopes = principal.User, p.Subject, p.ClientID, p.Family, p.Session, p.Scopes
 }
 
-// deny is the refusal of a request whose principal lacks a permission. Refusals
-// are counted, not written one by one: whoever asks too much must not fill the
-// log.
+// deny is the refusal of a request whose principal lacks a permission.
 func (s *Server) deny(ctx context.Context, permission string) *web.Problem {
-	now, known := s.Clock.Now(), web.Of(ctx)
 	p := web.NewProblem(http.StatusForbidden, "this needs the permission "+permission)
-	p.DecisionID = id.New(now)
+	p.DecisionID = id.New(s.Clock.Now())
 	web.Note(ctx, slog.String("decision", p.DecisionID))
-	s.counter.Add(now, "family:"+known.By.Family, known.Route, audit.Denied)
 	return p
-}
-
-// counted counts the requests that a limit refused. They are not written one by
-// one: a flood must not become a flood of writes.
-func (s *Server) counted(pattern string, h web.Handler) web.Handler {
-	return func(w http.ResponseWriter, r *http.Request) error {
-		err := h(w, r)
-		if fault.KindOf(err) == fault.Limited || fault.KindOf(web.Of(r.Context()).Cause) == fault.Limited { // a page tells it by itself
-			s.counter.Add(s.Clock.Now(), "", pattern, audit.Denied)
-		}
-		return err
-	}
 }
 
 // refused tells why the guard let a request not pass; it has set the headers.
@@ -156,7 +137,7 @@ func (s *Server) revoked(_ context.Context, p *guard.Principal) error {
 		return guard.ErrUnavailable
 	}
 	if s.Revoked.Has(p.Family, p.Subject, p.Roles, p.PolicyVersion) {
-		return guard.ErrRevoked
+		return &issue.Dead{Family: p.Family}
 	}
 	return nil
 }

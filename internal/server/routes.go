@@ -56,17 +56,17 @@ func (s *Server) routes(p surfaces) []route {
 		{"GET /readyz", anybody, problem, f(s.ready, problem)},
 		{"GET /openapi.json", anybody, problem, f(s.document, problem)},
 
-		{"POST /auth/login", anybody, signin.Fail, f(s.counted("POST /auth/login", p.signin.Login), signin.Fail)},
+		{"POST /auth/login", anybody, signin.Fail, f(p.signin.Login, signin.Fail)},
 		{"POST /auth/refresh", anybody, signin.Fail, f(p.signin.Refresh, signin.Fail)},
 		{"POST /auth/logout", anybody, signin.Fail, f(p.signin.Logout, signin.Fail)},
 
 		{"GET /signin", anybody, page, f(p.signin.SignInPage, page)},
-		{"POST /signin", anybody, page, f(s.counted("POST /signin", p.signin.SignIn), page)},
+		{"POST /signin", anybody, page, f(p.signin.SignIn, page)},
 		{"GET /account", person, page, f(p.signin.Account, page)},
 		{"POST /account/signout", person, page, f(p.signin.SignOut, page)},
 		{"POST /account/sessions/{id}/end", person, page, f(p.signin.EndSession, page)},
 		{"POST /account/sessions/end", person, page, f(p.signin.EndOthers, page)},
-		{"POST /account/password", person, page, f(s.counted("POST /account/password", p.signin.ChangePassword), page)},
+		{"POST /account/password", person, page, f(p.signin.ChangePassword, page)},
 
 		{"GET /oauth2/jwks", anybody, signin.Fail, f(p.provider.JWKS, signin.Fail)},
 		{"GET /.well-known/oauth-authorization-server", anybody, problem, f(p.provider.Metadata, problem)},
@@ -159,17 +159,19 @@ func (s *Server) mux(table []route, pages *signin.Surface) http.Handler {
 		default:
 			h = s.protect(r, h)
 		}
-		mux.Handle(r.pattern, named(r.pattern, h))
+		mux.Handle(r.pattern, s.named(r.pattern, h))
 	}
 	mux.Handle("/", web.Serve(func(_ http.ResponseWriter, r *http.Request) error { return nowhere(mux, r) }, s.failNowhere))
 	return mux
 }
 
-// named notes the route that serves a request.
-func named(pattern string, h http.Handler) http.Handler {
+// named notes the route that serves a request, and counts it if it is refused.
+func (s *Server) named(pattern string, h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		web.Of(r.Context()).Route = pattern
+		known, now := web.Of(r.Context()), s.Clock.Now()
+		known.Route = pattern
 		h.ServeHTTP(w, r)
+		s.countRefusal(now, known)
 	})
 }
 
