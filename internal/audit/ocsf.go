@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"cmp"
 	"encoding/json"
 	"strings"
 	"time"
@@ -24,7 +25,6 @@ type Class struct {
 var (
 	accountChange        = Class{3001, "Account Change", 3}
 	authentication       = Class{3002, "Authentication", 3}
-	authorizeSession     = Class{3003, "Authorize Session", 3}
 	entityManagement     = Class{3004, "Entity Management", 3}
 	userAccess           = Class{3005, "User Access Management", 3}
 	apiActivity          = Class{6003, "API Activity", 6}
@@ -70,7 +70,7 @@ var ocsf = map[Action]Mapping{
 	TokenRefused:         {authentication, 5, "Service Ticket Renew", Low, "a refresh token was refused: it has expired, or its session is over. Of a family that has ended before it is counted"},
 	TokenReused:          {authentication, 5, "Service Ticket Renew", High, "a spent refresh token came again: it may have been stolen, and its family ends"},
 	TokenRevoked:         {authentication, 2, "Logoff", Informational, "a token family ended: signed out, displaced or revoked"},
-	SessionStarted:       {authorizeSession, 99, "Start", Informational, "a browser session began"},
+	SessionStarted:       {authentication, 99, "Session Start", Informational, "a browser session began"},
 	SessionEnded:         {authentication, 2, "Logoff", Informational, "a browser session ended"},
 	PasswordChanged:      {accountChange, 3, "Password Change", Medium, "an account got another password"},
 	PasswordChangeFailed: {accountChange, 3, "Password Change", Medium, "a password was not changed: the present one was wrong"},
@@ -78,7 +78,7 @@ var ocsf = map[Action]Mapping{
 	UserUpdated:          {accountChange, 99, "Update", Low, "an account's names, email, profile or attributes changed"},
 	UserDisabled:         {accountChange, 5, "Disable", Medium, "an account was disabled; what was signed in ended"},
 	UserEnabled:          {accountChange, 2, "Enable", Medium, "an account was enabled again"},
-	UserUnlocked:         {accountChange, 99, "Unlock", Medium, "what was counted against an account was forgotten"},
+	UserUnlocked:         {accountChange, 12, "Unlock", Medium, "what was counted against an account was forgotten"},
 	UserDeleted:          {accountChange, 6, "Delete", Medium, "an account was deleted"},
 	UserErased:           {accountChange, 99, "Erase", Medium, "a person was erased from the log"},
 	RoleCreated:          {entityManagement, 1, "Create", Medium, "a role was made"},
@@ -129,6 +129,9 @@ type (
 		Entity       *ocsfUser       `json:"entity,omitempty"`
 		API          *ocsfAPI        `json:"api,omitempty"`
 		App          *ocsfProduct    `json:"app,omitempty"`
+		Service      *ocsfNamed      `json:"service,omitempty"`
+		Privileges   []string        `json:"privileges,omitempty"`
+		Resources    []ocsfUser      `json:"resources,omitempty"`
 		Source       *ocsfEndpoint   `json:"src_endpoint,omitempty"`
 		Request      *ocsfRequest    `json:"http_request,omitempty"`
 		Unmapped     json.RawMessage `json:"unmapped"` // the bytes of the leaf
@@ -155,8 +158,12 @@ type (
 	ocsfAPI struct {
 		Operation string `json:"operation"`
 	}
+	ocsfNamed struct {
+		Name string `json:"name"`
+	}
 	ocsfEndpoint struct {
-		IP string `json:"ip"`
+		IP   string `json:"ip,omitempty"`
+		Name string `json:"name,omitempty"` // where no address is known
 	}
 	ocsfRequest struct {
 		UID   string `json:"uid,omitempty"`
@@ -189,10 +196,10 @@ func (e Entry) OCSF() ([]byte, error) {
 	if p.Outcome == Success {
 		v.Status, v.StatusName = 1, "Success"
 	}
-	v.about(userOf(p.Target), m)
-	from := e.from(userOf(p.Actor).UID)
+	v.about(p, m)
+	from := e.from(p.Actor)
 	if from.Address != "" {
-		v.Source = &ocsfEndpoint{from.Address}
+		v.Source = &ocsfEndpoint{IP: from.Address}
 	}
 	if p.Request != "" || from.Agent != "" {
 		v.Request = &ocsfRequest{p.Request, from.Agent}
@@ -202,21 +209,25 @@ func (e Entry) OCSF() ([]byte, error) {
 
 // about sets what the framework requires of a class: whom or what the event is
 // about.
-func (v *ocsfEvent) about(target ocsfUser, m Mapping) {
-	if target.Type == "user" {
-		v.User = &target
-	}
+func (v *ocsfEvent) about(p public, m Mapping) {
+	target := userOf(p.Target)
 	switch m.Class {
 	case entityManagement:
 		v.Entity = &target
+		return
 	case apiActivity:
-		v.API = &ocsfAPI{m.Name}
+		v.API, v.Resources, v.Source = &ocsfAPI{m.Name}, []ocsfUser{target}, &ocsfEndpoint{Name: unknown}
+		return
 	case applicationLifecycle:
 		v.App = &v.Metadata.Product
-	default:
-		if v.User == nil {
-			v.User = &v.Actor.User
-		}
+		return
+	case userAccess:
+		v.Privileges = []string{p.Detail["role"]}
+	case authentication:
+		v.Service = &ocsfNamed{v.Metadata.Product.Name}
+	}
+	if v.User = &v.Actor.User; target.Type == "user" {
+		v.User = &target
 	}
 }
 
@@ -228,16 +239,20 @@ type origin struct {
 
 // from returns what the part of who acted says of his origin, if it is there.
 func (e Entry) from(actor string) (o origin) {
+	_, id, _ := strings.Cut(actor, ":")
 	for _, p := range e.Private {
-		if p.Person == actor && json.Unmarshal(p.Data, &o) == nil && o.Address != "" {
+		if p.Person == id && json.Unmarshal(p.Data, &o) == nil && o.Address != "" {
 			return o
 		}
 	}
 	return origin{}
 }
 
-// userOf takes what an event calls somebody apart.
+// unknown stands where the framework requires a name and nobody has one.
+const unknown = "unknown"
+
+// userOf takes what an event calls somebody apart. Nobody has an id.
 func userOf(name string) ocsfUser {
 	kind, which, _ := strings.Cut(name, ":")
-	return ocsfUser{UID: which, Type: kind}
+	return ocsfUser{UID: cmp.Or(which, unknown), Type: kind}
 }

@@ -5,7 +5,10 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -117,6 +120,58 @@ func TestOCSF(t *testing.T) {
 	for _, bad := range []string{``, `[]`, `{"at":"yesterday"}`, `{"v":`} {
 		if text, err := (audit.Entry{Public: []byte(bad)}).OCSF(); err == nil {
 			t.Errorf("%q is shown as %s", bad, text)
+		}
+	}
+}
+
+// TestOCSFIsWhole holds each action against what version 1.4.0 of the framework
+// requires of its class: attributes, the names of its activities, and that nobody
+// is without a name.
+func TestOCSFIsWhole(t *testing.T) {
+	type class struct {
+		must, may  []string // beside what all have
+		activities map[int]string
+	}
+	crud := map[int]string{1: "Create", 2: "Read", 3: "Update", 4: "Delete"}
+	from := []string{"src_endpoint", "http_request"}
+	classes := map[int]class{
+		3001: {[]string{"user"}, from, map[int]string{1: "Create", 2: "Enable", 3: "Password Change", 5: "Disable", 6: "Delete", 9: "Lock", 12: "Unlock"}},
+		3002: {[]string{"user", "service"}, from, map[int]string{1: "Logon", 2: "Logoff", 3: "Authentication Ticket", 5: "Service Ticket Renew"}},
+		3004: {[]string{"entity"}, from, crud},
+		3005: {[]string{"user", "privileges"}, from, map[int]string{1: "Assign Privileges", 2: "Revoke Privileges"}},
+		6002: {[]string{"app"}, nil, map[int]string{3: "Start", 4: "Stop"}},
+		6003: {[]string{"api", "src_endpoint"}, []string{"resources", "http_request"}, crud},
+	}
+	all := strings.Fields("class_uid class_name category_uid category_name activity_id activity_name type_uid severity_id severity status_id status status_detail time metadata actor unmapped")
+	for _, action := range audit.Actions() {
+		for _, target := range []string{"user", "user:0123456789abcdefghijklmnop", "server"} {
+			r, err := audit.Now(principal.Principal{Kind: principal.Anonymous}, time.Unix(1, 0), action, target).With("role", "editor").Because(audit.Failure, "why").Record()
+			if err != nil {
+				t.Fatal(err)
+			}
+			text, err := audit.Entry{Leaf: -1, Public: r.Public}.OCSF()
+			var got map[string]any
+			if err != nil || json.Unmarshal(text, &got) != nil {
+				t.Fatalf("%s, %v", text, err)
+			}
+			m := action.OCSF()
+			c, ok := classes[m.Class.UID]
+			if !ok || m.Activity != 99 && c.activities[m.Activity] != m.Name || m.Activity == 99 && slices.Contains(slices.Collect(maps.Values(c.activities)), m.Name) {
+				t.Errorf("%s is %+v", action, m)
+			}
+			for _, name := range c.must {
+				if got[name] == nil {
+					t.Errorf("%s upon %s has no %s, which its class requires", action, target, name)
+				}
+			}
+			for name, value := range got {
+				if !slices.Contains(slices.Concat(all, c.must, c.may), name) {
+					t.Errorf("%s upon %s has %s, which its class does not know", action, target, name)
+				}
+				if o, ok := value.(map[string]any); ok && (name == "user" || name == "entity") && o["uid"] == nil {
+					t.Errorf("%s upon %s: %s has no name: %v", action, target, name, o)
+				}
+			}
 		}
 	}
 }
