@@ -18,7 +18,7 @@ import (
 var _ audit.ReaderStore = (*Store)(nil)
 
 const (
-	// searched is how many rows one statement looks through at the most. What asks
+	// searched is how many rows are looked through at once at the most. What asks
 	// for rare things among many gets short pages instead of a slow one.
 	searched = 10_000
 	// windows is how many of them are looked through for one page.
@@ -124,8 +124,9 @@ func (s *Store) merge(ctx context.Context, q audit.Search, list []stream) (audit
 	newest := q.Order != audit.Oldest
 	before := func(a, b string) bool { return a != b && (a > b) == newest }
 	var page audit.Page
+	window := max(1, s.window/len(list)) // one search, however many streams it is made of
 	for _, st := range list {
-		found, until, err := s.stream(ctx, q, st)
+		found, until, err := s.stream(ctx, q, st, window)
 		if err != nil {
 			return audit.Page{}, err
 		}
@@ -159,12 +160,12 @@ func (s *Store) merge(ctx context.Context, q audit.Search, list []stream) (audit
 	return page, nil
 }
 
-// stream returns the first of a stream that the filter lets through, and down to
-// which id it was looked through; empty if to its end.
-func (s *Store) stream(ctx context.Context, q audit.Search, st stream) (found []audit.Entry, until string, err error) {
+// stream returns the first among window events of a stream that the filter lets
+// through, and down to which id it was looked through; empty if to its end.
+func (s *Store) stream(ctx context.Context, q audit.Search, st stream, window int) (found []audit.Entry, until string, err error) {
 	if len(st.rest) > 0 {
 		statement, args := st.statement(q, `id`, ``, nil)
-		err := s.one(ctx, statement+` LIMIT 1 OFFSET ?`, append(args, s.window-1)...).scan(&until)
+		err := s.one(ctx, statement+` LIMIT 1 OFFSET ?`, append(args, window-1)...).scan(&until)
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return nil, "", err
 		}

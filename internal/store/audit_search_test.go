@@ -247,6 +247,25 @@ func TestSearchStops(t *testing.T) {
 	}
 }
 
+// A page looks through no more where a filter asks for several actions.
+func TestSearchOfManyActionsStops(t *testing.T) {
+	dsn := storetest.SQLite(t)
+	s, w := storetest.Open(t, dsn, store.Options{}), storetest.NewWitness(t, dsn)
+	s.LookThrough(100)
+	w.Exec(t, `INSERT INTO audit_events (id, at, action, outcome, actor, target, data, leaf)
+		WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 9999)
+		SELECT '00000000000000000000' || CAST(100000 + i AS TEXT), i, CASE i % 4 WHEN 0 THEN 'token.refreshed' WHEN 1 THEN 'token.issued' WHEN 2 THEN 'token.revoked' ELSE 'token.refused' END,
+			CASE i WHEN 0 THEN 'denied' ELSE 'success' END, 'user:often', 'family:x', CAST('{}' AS BLOB), i FROM n`)
+	q := audit.Search{Filter: audit.Filter{Action: "token.*", Outcome: audit.Denied}, Limit: 1}
+	page, err := s.SearchEvents(t.Context(), q)
+	if err != nil || len(page.Entries) != 0 || page.Next < "00000000000000000000107000" {
+		t.Fatalf("it looked through more than some 2,000 events: %+v, %v", page, err)
+	}
+	if ids := found(t, s, q); !slices.Equal(ids, []string{"00000000000000000000100000"}) {
+		t.Error(ids)
+	}
+}
+
 func TestSearchCounts(t *testing.T) {
 	storetest.EachDSN(t, func(t *testing.T, dsn string) {
 		s := storetest.Open(t, dsn, store.Options{})
