@@ -14,6 +14,7 @@ import (
 
 	"github.com/doorward/doorward/internal/audit"
 	"github.com/doorward/doorward/internal/config"
+	"github.com/doorward/doorward/internal/id"
 )
 
 var fence = regexp.MustCompile("(?ms)^```([a-z]*)\n(.*?)^```$")
@@ -65,6 +66,23 @@ func TestLinks(t *testing.T) {
 				t.Errorf("%s: the link %s leads to no heading", path, to)
 			}
 		}
+	}
+}
+
+// TestExampleIDs holds that an account in an example has an id as accounts have
+// them: a command refuses any other. commands.md holds the examples of --help.
+func TestExampleIDs(t *testing.T) {
+	named := regexp.MustCompile(`(?:user:|audit erase )(0[0-9a-z]{15,})`)
+	n := 0
+	for _, path := range documents(t) {
+		for _, m := range named.FindAllSubmatch(read(t, path), -1) {
+			if n++; !id.Valid(string(m[1])) {
+				t.Errorf("%s: %s is no id", path, m[1])
+			}
+		}
+	}
+	if n < 4 {
+		t.Errorf("only %d ids were found", n)
 	}
 }
 

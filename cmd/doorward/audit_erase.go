@@ -27,7 +27,7 @@ before: an event says that this was done. user delete --erase does it too.
 After a database was restored from an older backup, --from does again what was
 done since: FILE is an export of the log or what a sink has written. Accounts of
 which the log tells nothing are left out.`, `
-doorward audit erase 01h2xcejqtf2nbrexx3vqjhp41a
+doorward audit erase 06h2ck99cfi8546me3gha58ci8
 doorward audit erase --from /var/log/doorward/audit.log`,
 		nil, nil)
 	c.Use = "erase USER_ID… | --from FILE"

@@ -23,7 +23,7 @@ func (p *program) auditList() *cobra.Command {
 with ocsf each event is a line in the form of the Open Cybersecurity Schema
 Framework. A page may be short and have a next one: it looks through so many
 events at the most.`, `
-doorward audit list --actor user:01h455vb4pex5vsknk084sn02q --from 24h
+doorward audit list --actor user:06h2ck99cfi8546me3gha58ci8 --from 24h
 doorward audit list --action login.* --outcome failure -o ocsf`,
 		nil, func(c *cobra.Command, _ []string) error {
 			s.Order = audit.Order(order)
