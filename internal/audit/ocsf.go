@@ -197,7 +197,7 @@ func (e Entry) OCSF() ([]byte, error) {
 		v.Status, v.StatusName = 1, "Success"
 	}
 	v.about(p, m)
-	from := e.from(p.Actor)
+	from := e.from()
 	if from.Address != "" {
 		v.Source = &ocsfEndpoint{IP: from.Address}
 	}
@@ -237,11 +237,11 @@ type origin struct {
 	Agent   string `json:"user_agent"`
 }
 
-// from returns what the part of who acted says of his origin, if it is there.
-func (e Entry) from(actor string) (o origin) {
-	_, id, _ := strings.Cut(actor, ":")
+// from returns where the request came from, if that is there: one part of an event
+// says it.
+func (e Entry) from() (o origin) {
 	for _, p := range e.Private {
-		if p.Person == id && json.Unmarshal(p.Data, &o) == nil && o.Address != "" {
+		if json.Unmarshal(p.Data, &o) == nil && o.Address != "" {
 			return o
 		}
 	}

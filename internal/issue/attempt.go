@@ -109,8 +109,10 @@ func (s *Service) failed(ctx context.Context, by principal.Principal, g *guess, 
 	var letters []outbox.Letter
 	notice := "lock-notice:" + g.user + " " + deviceWord(g.known) + e.At.UTC().Format(" 2006-01-02")
 	if v.Locked && g.user != "" {
-		events = append(events, audit.Now(by, e.At, audit.LoginLocked, "user:"+g.user).
-			With("until", v.Until.UTC().Format(audit.TimeFormat)).With("device", deviceWord(g.known)))
+		locked := audit.Now(by, e.At, audit.LoginLocked, "user:"+g.user).
+			With("until", v.Until.UTC().Format(audit.TimeFormat)).With("device", deviceWord(g.known))
+		locked.Actor = e.Actor // of whom the account may be, or not
+		events = append(events, locked)
 		told, err := s.limits.Seen(ctx, notice, lockNotice)
 		if err == nil && !told {
 			data := place(by)

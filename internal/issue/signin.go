@@ -235,6 +235,9 @@ func (s *Service) failure(by principal.Principal, name, reason string) audit.Eve
 	if by.ID != "" {
 		e = e.About(by.ID, map[string]string{"name": name})
 	}
+	if reason != "disabled" && reason != "scope" { // whoever did not prove it is not whom he names
+		e.Actor.Kind, e.Actor.ID = principal.Anonymous, ""
+	}
 	return e
 }
 

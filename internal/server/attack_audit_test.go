@@ -81,7 +81,7 @@ func TestAttackAUD003Completeness(t *testing.T) {
 			want   trace
 		}{
 			{"a sign-in", form("/auth/login", "username", "ana", "password", servertest.Password), 200, trace{audit.LoginSucceeded, audit.Success, anas, anas, "", ""}},
-			{"a wrong password", form("/auth/login", "username", "ana", "password", "wrong password"), 401, trace{audit.LoginFailed, audit.Failure, "", anas, "wrong-password", ""}},
+			{"a wrong password", form("/auth/login", "username", "ana", "password", "wrong password"), 401, trace{audit.LoginFailed, audit.Failure, "anonymous", anas, "wrong-password", ""}},
 			{"a name that is nobody's", form("/auth/login", "username", "nobody", "password", "wrong password"), 401, trace{audit.LoginFailed, audit.Failure, "anonymous", "user", "unknown-name", ""}},
 			{"a refresh", func() servertest.Answer {
 				a := s.Refresh(t, tokens.Refresh)

@@ -128,8 +128,14 @@ func TestAttackLOG004SlowGuessing(t *testing.T) {
 		if a := login(t, s, "ann", servertest.Password); a.Status != http.StatusOK {
 			t.Errorf("after the unlock: %d %s", a.Status, a.Body)
 		}
-		if n := len(events(t, s, string(audit.LoginLocked))); n != 20 {
-			t.Errorf("%d locks are in the log, want 20", n)
+		locks := events(t, s, string(audit.LoginLocked))
+		if len(locks) != 20 {
+			t.Errorf("%d locks are in the log, want 20", len(locks))
+		}
+		for _, e := range locks {
+			if e.Actor != "anonymous" || e.Target != "user:"+ann.ID {
+				t.Errorf("whose guess it was nobody knows: %+v", e)
+			}
 		}
 	})
 }
