@@ -107,3 +107,12 @@ func TestChanges(t *testing.T) {
 		}
 	}
 }
+
+// A kid is an argument of signing-key retire, which must not take it for a flag.
+func TestKidIsNoFlag(t *testing.T) {
+	for range 1_000 { // without care one of 64 would be
+		if _, kid, err := named(jose.EdDSA); err != nil || len(kid) != 43 || kid[0] == '-' {
+			t.Fatalf("%q, %v", kid, err)
+		}
+	}
+}

@@ -3,11 +3,13 @@ package keyring
 import (
 	"cmp"
 	"context"
+	"crypto"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -202,11 +204,7 @@ func (s *Service) generate(k Key, chain []Key) (Sealed, error) {
 	if err != nil {
 		return Sealed{}, err
 	}
-	private, err := jose.Generate(k.Alg)
-	if err != nil {
-		return Sealed{}, err
-	}
-	public, err := jose.PublicJWK("", k.Alg, private.Public())
+	private, kid, err := named(k.Alg)
 	if err != nil {
 		return Sealed{}, err
 	}
@@ -214,11 +212,26 @@ func (s *Service) generate(k Key, chain []Key) (Sealed, error) {
 	if err != nil {
 		return Sealed{}, err
 	}
-	k.ID, k.Ordinal, k.Private = public.Kid, 1, private
+	k.ID, k.Ordinal, k.Private = kid, 1, private
 	for _, o := range chain {
 		k.Ordinal = max(k.Ordinal, o.Ordinal+1)
 	}
 	return Sealed{Key: k, Blob: sealer.Seal(der, k.place())}, nil
+}
+
+// named makes a key and its kid. One kid of 64 would begin with a hyphen, and
+// signing-key retire would take it for a flag: such a key is made again.
+func named(alg jose.Algorithm) (crypto.Signer, string, error) {
+	for {
+		private, err := jose.Generate(alg)
+		if err != nil {
+			return nil, "", err
+		}
+		public, err := jose.PublicJWK("", alg, private.Public())
+		if err != nil || !strings.HasPrefix(public.Kid, "-") {
+			return private, public.Kid, err
+		}
+	}
 }
 
 // Retire withdraws a key at once, for one that may be known to others: it is
