@@ -211,7 +211,7 @@ func TestAccountByKeyboard(t *testing.T) {
 	b.do("signing in", chromedp.Navigate(s.url+"/account"), chromedp.WaitVisible("#signin"), chromedp.KeyEvent("viewer"), chromedp.KeyEvent(kb.Tab),
 		chromedp.KeyEvent(s.password), chromedp.KeyEvent(kb.Enter), chromedp.WaitVisible("#devices"))
 	var order []string
-	for range 8 {
+	for range 9 {
 		var on []string
 		b.do("tab", chromedp.KeyEvent(kb.Tab), chromedp.Evaluate(`(() => { const e = document.activeElement, s = getComputedStyle(e);
 			return [e.id || e.getAttribute("aria-label") || e.getAttribute("href"), s.outlineStyle, s.outlineWidth] })()`, &on))
@@ -223,8 +223,8 @@ func TestAccountByKeyboard(t *testing.T) {
 			b.sees("focus", "Sign out")
 		}
 	}
-	first, devices, last := order[:2], order[2:4], order[4:8]
-	if strings.Join(first, " ") != "/ signout" || strings.Join(last, " ") != "end-others current_password new_password change" ||
+	first, devices, last := order[:3], order[3:5], order[5:9]
+	if strings.Join(first, " ") != "/ signout forget" || strings.Join(last, " ") != "end-others current_password new_password change" ||
 		!strings.Contains(strings.Join(devices, ", "), "Sign out Firefox on Windows") || !strings.Contains(strings.Join(devices, ", "), "Sign out curl") {
 		t.Errorf("the focus goes to %q", order)
 	}

@@ -63,6 +63,7 @@ var notWays = map[string]string{
 	"POST /auth/refresh":              "refresh tokens",
 	"POST /auth/logout":               "refresh tokens",
 	"POST /account/signout":           "a session",
+	"POST /account/forget":            "a session",
 	"POST /account/sessions/{id}/end": "a session",
 	"POST /account/sessions/end":      "a session",
 	"PATCH /users/me":                 "an access token",

@@ -73,6 +73,7 @@ var deeds = map[string]struct {
 }{
 	"/signin":                  {"/signin", []string{"username", "ann", "password", servertest.Password}},
 	"/account/signout":         {"/account", nil},
+	"/account/forget":          {"/account", nil},
 	"/account/sessions/ID/end": {"/account", nil},
 	"/account/sessions/end":    {"/account", nil},
 	"/account/password":        {"/account", []string{"current_password", servertest.Password, "new_password", "another good one"}},
@@ -405,6 +406,34 @@ func TestAttackSES003SignOutPage(t *testing.T) {
 			t.Error("what was kept is good for something")
 		}
 	})
+}
+
+// On a computer that others use, whoever signs out may also have it forgotten: it is
+// a stranger's again, and shares the lock of strangers.
+func TestForgetBrowser(t *testing.T) {
+	s := servertest.Start(t, servertest.Options{Set: strict})
+	s.User(t, "ann", "viewer")
+	b := s.Browser(t)
+	signIn(t, b, "ann")
+	kept := b.Copy(t)
+	a := b.Submit(t, "/account", "/account/forget")
+	if a.Status != http.StatusSeeOther || a.Header.Get("Location") != "/signin?done=forgotten" || a.Header.Get("Clear-Site-Data") != `"cache", "storage", "cookies"` {
+		t.Errorf("%d %v", a.Status, a.Header)
+	}
+	for _, name := range []string{"session", "access", "refresh", "pre", "device"} {
+		if b.Cookie(t, name) != "" {
+			t.Errorf("the cookie %s was not taken back", name)
+		}
+	}
+	if who(t, kept) != "" {
+		t.Error("the session goes on")
+	}
+	for range 5 {
+		s.Send(t, http.MethodPost, "/auth/login", formType, "username=ann&password=wrong")
+	}
+	if a := b.Form(t, "/auth/login", "username", "ann", "password", servertest.Password); a.Status != http.StatusTooManyRequests {
+		t.Errorf("a browser that was forgotten while strangers are locked out: %d", a.Status)
+	}
 }
 
 // No page is kept anywhere, or framed, or says whence somebody comes; each has a

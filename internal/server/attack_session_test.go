@@ -432,6 +432,7 @@ func TestAttackSES020PlainOrigin(t *testing.T) {
 		{"PATCH", "/users/me", "application/merge-patch+json", `{"name":"Mallory"}`},
 		{"POST", "/auth/refresh", "", ""},
 		{"POST", "/account/signout", formType, "form=x"},
+		{"POST", "/account/forget", formType, "form=x"},
 		{"POST", "/auth/logout", "", ""},
 	} {
 		for _, origin := range []string{s.URL, strings.ToUpper(tls), "ws" + strings.TrimPrefix(s.URL, "http"), "null"} {

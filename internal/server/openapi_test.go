@@ -20,7 +20,7 @@ import (
 var unwritten = []string{
 	"GET /{$}", "GET /favicon.ico", "GET /healthz", "GET /readyz", "GET /openapi.json", "GET /oauth2/jwks",
 	"GET /.well-known/oauth-authorization-server", "GET /.well-known/oauth-protected-resource",
-	"GET /signin", "POST /signin", "GET /account", "POST /account/signout", "POST /account/sessions/{id}/end", "POST /account/sessions/end", "POST /account/password",
+	"GET /signin", "POST /signin", "GET /account", "POST /account/signout", "POST /account/forget", "POST /account/sessions/{id}/end", "POST /account/sessions/end", "POST /account/password",
 }
 
 // document is an OpenAPI document, read.

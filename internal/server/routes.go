@@ -64,6 +64,7 @@ func (s *Server) routes(p surfaces) []route {
 		{"POST /signin", anybody, page, f(p.signin.SignIn, page)},
 		{"GET /account", person, page, f(p.signin.Account, page)},
 		{"POST /account/signout", person, page, f(p.signin.SignOut, page)},
+		{"POST /account/forget", person, page, f(p.signin.Forget, page)},
 		{"POST /account/sessions/{id}/end", person, page, f(p.signin.EndSession, page)},
 		{"POST /account/sessions/end", person, page, f(p.signin.EndOthers, page)},
 		{"POST /account/password", person, page, f(p.signin.ChangePassword, page)},

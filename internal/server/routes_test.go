@@ -185,6 +185,7 @@ var matrix = map[string]row{
 	"POST /signin":                    {wants: everybody(415)},
 	"GET /account":                    {wants: everybody(303)},
 	"POST /account/signout":           {wants: everybody(303)},
+	"POST /account/forget":            {wants: everybody(303)},
 	"POST /account/sessions/{id}/end": {wants: everybody(303), path: func(c *call) string { return "/account" + c.session() + "/end" }},
 	"POST /account/sessions/end":      {wants: everybody(303)},
 	"POST /account/password":          {wants: everybody(303)},

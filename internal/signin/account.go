@@ -183,6 +183,22 @@ func (s *Surface) SignOut(w http.ResponseWriter, r *http.Request) error {
 	return s.leave(w, r)
 }
 
+// Forget signs out on a browser that others use: it is not known here any more, for
+// anybody's account.
+func (s *Surface) Forget(w http.ResponseWriter, r *http.Request) error {
+	if _, genuine, err := s.posted(w, r); err != nil {
+		return err
+	} else if !genuine {
+		return s.again(w, r)
+	}
+	if err := s.signOut(w, r); err != nil {
+		return err
+	}
+	s.Cookies.Expire(w, web.DeviceCookie)
+	w.Header().Set("Clear-Site-Data", `"cache", "storage", "cookies"`)
+	return see(w, "/signin?done=forgotten")
+}
+
 func (s *Surface) leave(w http.ResponseWriter, r *http.Request) error {
 	if err := s.signOut(w, r); err != nil {
 		return err
