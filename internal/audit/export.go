@@ -114,6 +114,7 @@ func exportEnd(ctx context.Context, e *json.Encoder, log Source, size int64) err
 // Exported is a log that was exported. It can be read once.
 type Exported struct {
 	in    *bufio.Reader
+	text  []byte // of the line that was read last
 	lines int64
 	head  Head
 	later []Stored
@@ -146,6 +147,7 @@ func (x *Exported) line(into any) error {
 		}
 	}
 	x.lines++
+	x.text = text
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()
 	if err := d.Decode(into); err != nil {
@@ -157,6 +159,16 @@ func (x *Exported) line(into any) error {
 	return nil
 }
 
+// isAs reports whether the line that was read last is, byte for byte, as Export
+// writes what was taken from it. Anything else could be read differently by another
+// parser: a name that is there twice, or once in capitals.
+func (x *Exported) isAs(taken any) bool {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	return e.Encode(taken) == nil && bytes.Equal(b.Bytes(), x.text)
+}
+
 func (x *Exported) wrong(why string) error {
 	return &Problem{Leaf: -1, Why: fmt.Sprintf("line %d of the export: %s", x.lines+1, why)}
 }
@@ -165,7 +177,7 @@ func (x *Exported) wrong(why string) error {
 func (x *Exported) Head(context.Context) (Head, error) {
 	var h exportHead
 	err := x.line(&h)
-	if _, bad := errors.AsType[*Problem](err); errors.Is(err, io.EOF) || bad || err == nil && (h.Version == 0 || h.Size < 0) {
+	if _, bad := errors.AsType[*Problem](err); errors.Is(err, io.EOF) || bad || err == nil && (h.Version == 0 || h.Size < 0 || !x.isAs(h)) {
 		return Head{}, fault.New(fault.Invalid, "it is not an export of doorward audit export")
 	} else if err != nil {
 		return Head{}, err
@@ -214,6 +226,10 @@ func (x *Exported) leaf(b *Batch, n int64) error {
 		return &Problem{Leaf: n, Why: fmt.Sprintf("line %d of the export, which is to be that of this leaf, is another", x.lines)}
 	case *l.Leaf != n:
 		return &Problem{Leaf: n, Why: fmt.Sprintf("in its place the export has leaf %d", *l.Leaf)}
+	case len(l.Private) > 0 && (l.Event == "" || !x.head.Private):
+		return &Problem{Leaf: n, Why: "the export has private parts that nothing is held against"}
+	case !x.isAs(exportLine{Leaf: l.Leaf, Hash: l.Hash, Event: l.Event, Private: l.Private}):
+		return &Problem{Leaf: n, Why: fmt.Sprintf("line %d of the export is not written as an export has it: others may read it differently", x.lines)}
 	}
 	b.Hashes = append(b.Hashes, *l.Hash)
 	if l.Event == "" {
@@ -243,6 +259,8 @@ func (x *Exported) Tail(context.Context, int64) ([]Stored, error) {
 			return nil, err
 		case x.note != nil || l.Leaf != nil:
 			return nil, x.wrong("something follows where the export should end")
+		case !x.isAs(exportLine{Later: l.Later, Checkpoint: l.Checkpoint}), l.Later != "" && l.Checkpoint != "":
+			return nil, &Problem{Leaf: -1, Why: fmt.Sprintf("line %d of the export is not written as an export has it", x.lines)}
 		case l.Checkpoint != "":
 			x.note = []byte(l.Checkpoint)
 		default:
