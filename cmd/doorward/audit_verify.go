@@ -175,6 +175,13 @@ func (v proof) table() table {
 		t.row("what to do", "Give the first key of the log that you trust, or all of them, with --key; doorward audit key prints those of the database.")
 		return t
 	}
+	if v.Problem != nil && v.Problem.Unproved {
+		t.row("NOT PROVED", "the log "+v.Origin+" grew while it was exported, or the export was altered")
+		t.row("first leaf", grouped(v.Problem.Leaf))
+		t.row("why", v.Problem.Why)
+		t.row("what to do", "Export it again, when a server has run. An event behind the checkpoint of this file excuses what is missing, and nothing in it proves that event.")
+		return t
+	}
 	if v.Problem != nil {
 		t.row("NOT PROVED", "the log "+v.Origin+" was altered")
 		if v.Problem.Leaf >= 0 {

@@ -19,6 +19,9 @@ type Problem struct {
 	// UnknownKey says that a key signed of which nobody knows: the log need not be
 	// altered, if that key can be had.
 	UnknownKey bool `json:"unknown_key,omitempty"`
+	// Unproved says that an event excuses it which an export has behind its tree,
+	// where anybody can have put it: a later export has its proof.
+	Unproved bool `json:"unproved,omitempty"`
 }
 
 // Error tells the problem in a line.

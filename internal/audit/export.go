@@ -185,7 +185,7 @@ func (x *Exported) Head(context.Context) (Head, error) {
 	if h.Version != exportVersion {
 		return Head{}, fault.New(fault.Invalid, "the export is of a later version of doorward")
 	}
-	x.head = Head{Origin: h.Origin, Size: h.Size, Private: h.Private}
+	x.head = Head{Origin: h.Origin, Size: h.Size, Private: h.Private, Apart: true}
 	return x.head, nil
 }
 

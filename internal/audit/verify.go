@@ -20,6 +20,7 @@ type Head struct {
 	Size    int64   // how many leaves there are
 	Sizes   []int64 // those at which there are checkpoints
 	Private bool    // private parts are there
+	Apart   bool    // it is a copy, which others may have written in: what follows its tree excuses nothing
 }
 
 // Note is a signed checkpoint as it is kept, and the size it is kept under.
@@ -245,10 +246,14 @@ func (v *verification) tile(ctx context.Context, t Tile) {
 
 // judge says what the first problem is.
 func (v *verification) judge(ctx context.Context, tail []Stored, o VerifyOptions, stray func() error) error {
+	later := &v.claims
+	if v.head.Apart {
+		later = &claims{}
+	}
 	for i := range tail {
 		leaf, err := tail[i].Read()
 		if err == nil {
-			v.claims.add(max(tail[i].Leaf, v.Size), leaf)
+			later.add(max(tail[i].Leaf, v.Size), leaf)
 		}
 	}
 	first := v.first
@@ -256,12 +261,13 @@ func (v *verification) judge(ctx context.Context, tail []Stored, o VerifyOptions
 		first = v.Size
 	}
 	if first > v.claims.retired {
-		v.blame(&Problem{Leaf: v.claims.retired, Why: "the event is not there, and no event says that it was deleted when its time was over"})
+		v.blame(&Problem{Leaf: v.claims.retired, Unproved: first <= later.retired, Why: "the event is not there, and no event says that it was deleted when its time was over"})
 	}
 	for _, a := range v.missing {
 		if v.claims.excuse(a) {
 			v.Erased++
 		} else {
+			a.Unproved = later.excuse(a)
 			v.blame(&a.Problem)
 		}
 	}

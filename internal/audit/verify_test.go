@@ -233,6 +233,36 @@ func TestAttackAUD004Export(t *testing.T) {
 	}
 }
 
+// What follows the tree of an export excuses nothing: whoever has the file can put
+// an event there (AUD-004).
+func TestAttackAUD004ExportExcuses(t *testing.T) {
+	a := signer(t, 1)
+	lines := strings.SplitAfter((&memory{t: t}).add(25).sign(a).export(true), "\n")
+	for name, attack := range map[string]struct{ from, later string }{
+		"retired": {`,"event"`, `{"at":"2026-03-01T12:00:00.000000Z","action":"audit.retired","detail":{"until_leaf":"10"}}`},
+		"erased":  {`,"private"`, `{"at":"2026-03-01T12:00:00.000000Z","action":"audit.erased","target":"user:ann"}`},
+	} {
+		var text strings.Builder
+		for i, line := range lines {
+			switch {
+			case i >= 1 && i <= 10:
+				line = line[:strings.Index(line, attack.from)] + "}\n"
+			case i == 26:
+				later, err := json.Marshal(map[string]string{"later": attack.later})
+				if err != nil {
+					t.Fatal(err)
+				}
+				line = string(later) + "\n" + line
+			}
+			text.WriteString(line)
+		}
+		r, err := Verify(t.Context(), NewExported(strings.NewReader(text.String())), VerifyOptions{Keys: []note.Verifier{a}})
+		if err != nil || r.Problem == nil || r.Problem.Leaf != 0 || !r.Problem.Unproved {
+			t.Errorf("%s: %+v, %v", name, r, err)
+		}
+	}
+}
+
 func checkpointLine(n Note) string {
 	text, err := json.Marshal(map[string]string{"checkpoint": string(n.Text)})
 	if err != nil {
