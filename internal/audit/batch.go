@@ -81,7 +81,19 @@ type Batch struct {
 	problem *Problem
 	claims  claims
 	missing []absence
-	first   int64 // the first leaf whose event is there, or -1
+	gone    []stretch // the leaves whose events are not there
+}
+
+// stretch are leaves one after the other.
+type stretch struct{ from, to int64 } // to is the one behind the last
+
+// lengthen appends leaves to stretches.
+func lengthen(list []stretch, s stretch) []stretch {
+	if last := len(list) - 1; last >= 0 && list[last].to == s.from {
+		list[last].to = s.to
+		return list
+	}
+	return append(list, s)
 }
 
 // absence is a private part that is not there.
@@ -94,23 +106,18 @@ type absence struct {
 // check holds each event of the batch against its hash, its columns and its
 // private parts, as far as that can be told from it alone.
 func (b *Batch) check() {
-	b.leaves, b.first = make([]Hash, b.Count), -1
+	b.leaves = make([]Hash, b.Count)
 	next := 0
 	for i := range b.Count {
 		n := b.First + i
 		if next < len(b.Events) && b.Events[next].Leaf == n {
 			e := &b.Events[next]
 			next++
-			if b.first < 0 {
-				b.first = n
-			}
 			b.leaves[i] = LeafHash(e.Data)
 			b.blame(b.event(e, i))
 			continue
 		}
-		if b.first >= 0 {
-			b.blame(&Problem{Leaf: n, Why: "the event is not there"})
-		}
+		b.gone = lengthen(b.gone, stretch{n, n + 1})
 		if i >= int64(len(b.Hashes)) {
 			b.blame(&Problem{Leaf: n, Why: "neither the event nor its hash in the tree is there"})
 			continue

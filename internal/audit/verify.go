@@ -129,7 +129,7 @@ type verification struct {
 	roots   map[int64]Hash
 	claims  claims
 	missing []absence
-	first   int64 // the first leaf whose event is there, or -1
+	gone    []stretch
 	tiles   error // the first tile that does not follow
 }
 
@@ -137,7 +137,7 @@ type verification struct {
 // The error says that it could not be read; what is wrong with it is in the
 // report.
 func Verify(ctx context.Context, log Source, o VerifyOptions) (Report, error) {
-	v := &verification{log: log, first: -1, wanted: map[int64]bool{}, roots: map[int64]Hash{}}
+	v := &verification{log: log, wanted: map[int64]bool{}, roots: map[int64]Hash{}}
 	err := v.run(ctx, o)
 	if p, ok := errors.AsType[*Problem](err); ok {
 		v.Problem, err = p, nil
@@ -209,11 +209,8 @@ func (v *verification) scan(ctx context.Context) error {
 		v.Problem = b.problem
 		v.missing = append(v.missing, b.missing...)
 		v.Events += int64(len(b.Events))
-		switch {
-		case v.first >= 0 && b.first != b.First && v.Problem == nil:
-			v.Problem = &Problem{Leaf: b.First, Why: "the event is not there"}
-		case v.first < 0:
-			v.first = b.first
+		for _, s := range b.gone {
+			v.gone = lengthen(v.gone, s)
 		}
 		for _, hash := range b.leaves {
 			v.tree.Append(hash, func(t Tile) { v.tile(ctx, t) })
@@ -256,18 +253,19 @@ func (v *verification) judge(ctx context.Context, tail []Stored, o VerifyOptions
 			later.add(max(tail[i].Leaf, v.Size), leaf)
 		}
 	}
-	first := v.first
-	if first < 0 {
-		first = v.Size
-	}
-	if first > v.claims.retired {
-		v.blame(&Problem{Leaf: v.claims.retired, Unproved: first <= later.retired, Why: "the event is not there, and no event says that it was deleted when its time was over"})
+	for _, s := range v.gone { // in any part: they go while the log is read
+		if s.to > v.claims.retired {
+			v.blame(&Problem{Leaf: max(s.from, v.claims.retired), Unproved: s.to <= later.retired, Why: "the event is not there, and no event says that it was deleted when its time was over"})
+			break
+		}
 	}
 	for _, a := range v.missing {
-		if v.claims.excuse(a) {
+		switch {
+		case a.Leaf < v.claims.retired: // its event goes, too
+		case v.claims.excuse(a):
 			v.Erased++
-		} else {
-			a.Unproved = later.excuse(a)
+		default:
+			a.Unproved = a.Leaf < later.retired || later.excuse(a)
 			v.blame(&a.Problem)
 		}
 	}
