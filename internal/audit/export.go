@@ -189,25 +189,31 @@ func (x *Exported) Head(context.Context) (Head, error) {
 	return x.head, nil
 }
 
-// exportBatchSize is how many lines are held in memory at once.
-const exportBatchSize = 4096
+// How many lines are held in memory at once: so many, or fewer that are as long as
+// the longest may be.
+const (
+	exportBatchSize  = 4096
+	exportBatchBytes = maxLine
+)
 
-// Batches reads the lines of the leaves.
+// Batches reads the lines of the leaves. What comes before a line that cannot be
+// read is passed, too: what is wrong there comes first.
 func (x *Exported) Batches(ctx context.Context, size int64) iter.Seq2[Batch, error] {
 	return func(yield func(Batch, error) bool) {
-		for first := int64(0); first < size; first += exportBatchSize {
-			b := Batch{First: first, Count: min(size-first, exportBatchSize)}
-			for i := range b.Count {
-				err := ctx.Err()
-				if err == nil {
-					err = x.leaf(&b, first+i)
-				}
-				if err != nil {
-					yield(b, err)
-					return
+		for next := int64(0); next < size; {
+			b := Batch{First: next}
+			err := ctx.Err()
+			for held := 0; err == nil && next < size && b.Count < exportBatchSize && held < exportBatchBytes; held += len(x.text) {
+				if err = x.leaf(&b, next); err == nil {
+					b.Count++
+					next++
 				}
 			}
 			if !yield(b, nil) {
+				return
+			}
+			if err != nil {
+				yield(Batch{}, err)
 				return
 			}
 		}

@@ -140,7 +140,9 @@ func Verify(ctx context.Context, log Source, o VerifyOptions) (Report, error) {
 	v := &verification{log: log, wanted: map[int64]bool{}, roots: map[int64]Hash{}}
 	err := v.run(ctx, o)
 	if p, ok := errors.AsType[*Problem](err); ok {
-		v.Problem, err = p, nil
+		if err = nil; v.Problem == nil { // it is the first
+			v.Problem = p
+		}
 	}
 	return v.Report, err
 }

@@ -221,6 +221,7 @@ func TestAttackAUD004Export(t *testing.T) {
 		"an older checkpoint":     {join(lines[:last], []string{checkpointLine(log.kept[1])}), "it is of 26 leaves"},
 		"that of another tree":    {join(lines[:last], []string{checkpointLine(other.kept[0])}), "the tree of 30 leaves is not that of its checkpoint"},
 		"the new key":             {replaced(26, "public_key", "public_kex"), "leaf 25, event"},
+		"two of them":             {strings.Replace(replaced(8, "family:7", "family:9"), lines[20], "{}\n", 1), "leaf 7, event"},
 		"the header says less":    {replaced(0, `"size":30`, `"size":29`), "something follows where the export should end"},
 		"the header says more":    {replaced(0, `"size":30`, `"size":31`), "leaf 30: line"},
 		"the header says another": {replaced(0, logName, "evil.example/audit"), "is of the log"},
@@ -260,6 +261,31 @@ func TestAttackAUD004ExportExcuses(t *testing.T) {
 		if err != nil || r.Problem == nil || r.Problem.Leaf != 0 || !r.Problem.Unproved {
 			t.Errorf("%s: %+v, %v", name, r, err)
 		}
+	}
+}
+
+// A file of long lines is not held in memory whole.
+func TestExportIsReadInPieces(t *testing.T) {
+	line := `,"hash":"` + LeafHash(nil).String() + `","event":"` + strings.Repeat("x", 1<<20) + `"}` + "\n"
+	var text strings.Builder
+	text.WriteString(`{"doorward_audit_export":1,"origin":"x","size":40,"private":false}` + "\n")
+	for n := range 40 {
+		fmt.Fprintf(&text, `{"leaf":%d%s`, n, line)
+	}
+	x := NewExported(strings.NewReader(text.String()))
+	head, err := x.Head(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaves := int64(0)
+	for b, err := range x.Batches(t.Context(), head.Size) {
+		if err != nil || b.First != leaves || b.Count > 1+exportBatchBytes>>20 {
+			t.Fatalf("%d lines from %d: %v", b.Count, b.First, err)
+		}
+		leaves += b.Count
+	}
+	if leaves != 40 {
+		t.Errorf("%d lines of 40", leaves)
 	}
 }
 
