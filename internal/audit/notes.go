@@ -19,7 +19,15 @@ func (v *verification) notes(ctx context.Context, o VerifyOptions) error {
 	if err != nil {
 		return err
 	}
-	opened, err := openAll(notes, trusting(o.Keys, v.claims.keys, v.Origin))
+	keys := trusting(o.Keys, v.claims.keys, v.Origin)
+	if o.Since != nil {
+		since, err := OpenCheckpoint(o.Since, keys)
+		if err != nil {
+			return notSince(err)
+		}
+		v.Since = &since.Checkpoint
+	}
+	opened, err := openAll(notes, keys)
 	if err != nil {
 		return err
 	}

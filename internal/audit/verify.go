@@ -154,15 +154,9 @@ func (v *verification) run(ctx context.Context, o VerifyOptions) (err error) {
 		return err
 	}
 	if o.Since != nil {
-		since, err := OpenCheckpoint(o.Since, o.Keys)
-		if err != nil {
-			return fault.New(fault.Invalid, "the checkpoint that was kept elsewhere: %v", err)
+		if err := v.since(o); err != nil {
+			return err
 		}
-		if since.Origin != v.Origin {
-			return &Problem{Leaf: -1, Why: fmt.Sprintf("the checkpoint that was kept elsewhere is of the log %s, and this is %.80q", since.Origin, v.Origin)}
-		}
-		v.Since = &since.Checkpoint
-		v.wanted[since.Size] = true
 	}
 	for _, size := range append(v.head.Sizes, v.head.Size) {
 		v.wanted[size] = true
@@ -178,6 +172,30 @@ func (v *verification) run(ctx context.Context, o VerifyOptions) (err error) {
 		return err
 	}
 	return v.judge(ctx, tail, o, stray)
+}
+
+// since reads the checkpoint that was kept elsewhere. If none of the given keys
+// signed it, one may have for which the log has a voucher: see notes.
+func (v *verification) since(o VerifyOptions) error {
+	signed, err := OpenCheckpoint(o.Since, o.Keys)
+	c := signed.Checkpoint
+	if errors.Is(err, errUnknownKey) {
+		c, err = ReadCheckpoint(o.Since)
+	}
+	if err != nil {
+		return notSince(err)
+	}
+	if c.Origin != v.Origin {
+		return &Problem{Leaf: -1, Why: fmt.Sprintf("the checkpoint that was kept elsewhere is of the log %s, and this is %.80q", c.Origin, v.Origin)}
+	}
+	if v.wanted[c.Size] = true; len(signed.Keys) > 0 {
+		v.Since = &c
+	}
+	return nil
+}
+
+func notSince(err error) error {
+	return fault.New(fault.Invalid, "the checkpoint that was kept elsewhere: %v", err)
 }
 
 // strays looks for what belongs to no event, meanwhile.

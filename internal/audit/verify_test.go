@@ -163,6 +163,41 @@ func TestKeysHandOver(t *testing.T) {
 	}
 }
 
+func rootOf(leaves []Hash) Hash {
+	var tree Tree
+	for _, leaf := range leaves {
+		tree.Append(leaf, func(Tile) {})
+	}
+	return tree.Root()
+}
+
+// A checkpoint that was kept elsewhere may be of a key that the log handed over to;
+// not of one that it did not.
+func TestKeysHandOverWhatWasKept(t *testing.T) {
+	a, b, evil := signer(t, 1), signer(t, 2), signer(t, 66)
+	log := (&memory{t: t}).tell(a, nil).add(9).sign(a).tell(b, &a).sign(b).tell(evil, nil).add(5).sign(b)
+	for name, test := range map[string]struct {
+		by   Signer
+		log  *memory
+		want string
+	}{
+		"the next key":    {b, log, ""},
+		"another's":       {evil, log, "none of the known keys signed it"},
+		"of another past": {b, (&memory{t: t}).add(12), "is not that of its checkpoint"},
+	} {
+		kept, err := Checkpoint{logName, 12, rootOf(test.log.hashes[:12])}.Sign(test.by)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for what, source := range map[string]Source{"memory": log, "export": NewExported(strings.NewReader(log.export(true)))} {
+			r, err := Verify(t.Context(), source, VerifyOptions{Keys: []note.Verifier{a}, Since: kept})
+			if said := fmt.Sprint(r.Problem, err); (test.want == "") != (r.Problem == nil && err == nil) || !strings.Contains(said, test.want) {
+				t.Errorf("%s, %s: %s, want %q", name, what, said, test.want)
+			}
+		}
+	}
+}
+
 // Whatever is changed in the lines of an export is found (AUD-004).
 func TestAttackAUD004Export(t *testing.T) {
 	a, b := signer(t, 1), signer(t, 2)
