@@ -12,6 +12,7 @@ import (
 	"golang.org/x/mod/sumdb/note"
 
 	"github.com/doorward/doorward/internal/audit"
+	"github.com/doorward/doorward/internal/fault"
 	"github.com/doorward/doorward/internal/server"
 )
 
@@ -123,7 +124,9 @@ func verifiers(ctx context.Context, k *server.Core) ([]note.Verifier, error) {
 		return nil, err
 	}
 	origin, err := k.Store.BeginLog(ctx, "")
-	if err != nil || origin == "" {
+	if fault.KindOf(err) == fault.NotFound {
+		return nil, nil // somebody deleted that row, and what is verified tells of it
+	} else if err != nil || origin == "" {
 		return nil, err
 	}
 	return k.Keys.AuditVerifiers(origin)

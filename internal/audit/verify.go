@@ -301,7 +301,7 @@ func (v *verification) judge(ctx context.Context, tail []Stored, o VerifyOptions
 // blame notes a problem if it is the first. One that is about no single event
 // hides none that is.
 func (v *verification) blame(p *Problem) {
-	if v.Problem == nil || p.Leaf >= 0 && p.Leaf < v.Problem.Leaf {
+	if v.Problem == nil || p.Leaf >= 0 && (v.Problem.Leaf < 0 || p.Leaf < v.Problem.Leaf) {
 		v.Problem = p
 	}
 }

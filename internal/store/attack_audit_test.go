@@ -83,6 +83,7 @@ func tamperings(w *storetest.Witness) map[string]tampering {
 		"the last dropped":          {[]string{`DELETE FROM audit_private WHERE event = ` + event(299), `DELETE FROM audit_events WHERE leaf = 299`}, "leaf 299: the event is not there"},
 		"all dropped":               {[]string{`DELETE FROM audit_private`, `DELETE FROM audit_events`}, "leaf 0: the event is not there"},
 		"inserted":                  {[]string{`INSERT INTO audit_events (id, at, action, outcome, actor, target, data, leaf) SELECT 'x', at, action, outcome, actor, target, data, 300 FROM audit_events WHERE leaf = 7`}, "leaf 300"},
+		"inserted before the first": {[]string{`INSERT INTO audit_events (id, at, action, outcome, actor, target, data, leaf) SELECT 'x', at, action, outcome, actor, target, data, -7 FROM audit_events WHERE leaf = 7`}, "below that of the first leaf"},
 		"private data":              {[]string{flipped(w, "audit_private", "data", "event = "+event(8))}, "leaf 8, event"},
 		"private salt":              {[]string{flipped(w, "audit_private", "salt", "event = "+event(8))}, "leaf 8, event"},
 		"private person":            {[]string{`UPDATE audit_private SET person = 'eve' WHERE event = ` + event(8)}, "its private part 0 is not there"},
@@ -107,6 +108,9 @@ func tamperings(w *storetest.Witness) map[string]tampering {
 		"size of a note":    {[]string{`UPDATE audit_checkpoints SET size = 250 WHERE size = 300`}, "its newest checkpoint is of 250"},
 		"notes gone":        {[]string{`DELETE FROM audit_checkpoints`}, "its newest checkpoint is of 0"},
 		"size of the log":   {[]string{`UPDATE audit_log SET size = 299`}, "its newest checkpoint is of 300"},
+		"no log":            {[]string{`DELETE FROM audit_log`}, "is not there"},
+		"a size beyond all": {[]string{`UPDATE audit_log SET size = 9223372036854775807`, `UPDATE audit_checkpoints SET size = 9223372036854775807 WHERE size = 300`}, "its tree has no more than 512"},
+		"moved below":       {[]string{`UPDATE audit_events SET leaf = -7 WHERE leaf = 7`}, "leaf 7: the event is not there"},
 		"another log":       {[]string{`UPDATE audit_log SET origin = 'evil.example/audit'`}, "is of the log"},
 		"emptied": {[]string{
 			`DELETE FROM audit_private`, `DELETE FROM audit_events`, `DELETE FROM audit_tiles`, `DELETE FROM audit_checkpoints`, `UPDATE audit_log SET size = 0`,

@@ -19,7 +19,7 @@ import (
 func (s *Store) BeginLog(ctx context.Context, origin string) (string, error) {
 	var kept string
 	if err := s.one(ctx, `SELECT origin FROM audit_log WHERE id = 1`).scan(&kept); err != nil || kept != "" || origin == "" {
-		return kept, err
+		return kept, absent(err, "audit log")
 	}
 	err := s.write(ctx, func(t *tx) error {
 		if _, err := t.exec(`UPDATE audit_log SET origin = ? WHERE id = 1 AND origin = ''`, origin); err != nil {

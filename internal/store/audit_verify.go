@@ -32,7 +32,10 @@ func (s *Store) AuditLog() *AuditLog { return &AuditLog{s: s} }
 func (l *AuditLog) Head(ctx context.Context) (audit.Head, error) {
 	h := audit.Head{Private: true}
 	var before, after int64
-	if err := l.s.one(ctx, `SELECT origin, size FROM audit_log WHERE id = 1`).scan(&h.Origin, &before); err != nil {
+	err := l.s.one(ctx, `SELECT origin, size FROM audit_log WHERE id = 1`).scan(&h.Origin, &before)
+	if errors.Is(err, sql.ErrNoRows) {
+		return h, &audit.Problem{Leaf: -1, Why: "the row that says how many leaves the log has is not there"}
+	} else if err != nil {
 		return h, err
 	}
 	l.notes = nil
@@ -44,8 +47,12 @@ func (l *AuditLog) Head(ctx context.Context) (audit.Head, error) {
 	}, `SELECT size, note FROM audit_checkpoints ORDER BY size`); err != nil {
 		return h, err
 	}
-	if err := l.s.one(ctx, `SELECT size FROM audit_log WHERE id = 1`).scan(&after); err != nil {
+	var tiles int64
+	if err := l.s.one(ctx, `SELECT size, (SELECT COUNT(*) FROM audit_tiles WHERE level = 0) FROM audit_log WHERE id = 1`).scan(&after, &tiles); err != nil {
 		return h, err
+	}
+	if h.Size/audit.TileWidth > 2*tiles+verifyTiles { // to look for each of them one by one may take for ever
+		return h, &audit.Problem{Leaf: -1, Why: fmt.Sprintf("the log says that it has %d leaves, and its tree has no more than %d", h.Size, tiles*audit.TileWidth)}
 	}
 	if h.Size < before || h.Size > after { // it grows meanwhile, and both grow together
 		return h, &audit.Problem{Leaf: -1, Why: fmt.Sprintf("the log says that it has %d leaves, and its newest checkpoint is of %d", after, h.Size)}
@@ -167,7 +174,13 @@ func (l *AuditLog) AuditTile(ctx context.Context, level int, n int64) ([]byte, e
 
 // Tail returns the events since that excuse what is missing.
 func (l *AuditLog) Tail(ctx context.Context, size int64) (list []audit.Stored, err error) {
+	var below string
 	var last, grown int64
+	if err := l.s.one(ctx, `SELECT id FROM audit_events WHERE leaf < 0 LIMIT 1`).scan(&below); err == nil {
+		return nil, &audit.Problem{Leaf: -1, Event: below, Why: fmt.Sprintf("there is an event %.40q with a number below that of the first leaf", below)}
+	} else if !errors.Is(err, sql.ErrNoRows) {
+		return nil, err
+	}
 	if err := l.s.one(ctx, `SELECT COALESCE(MAX(leaf), -1) FROM audit_events WHERE leaf IS NOT NULL`).scan(&last); err != nil {
 		return nil, err
 	}
