@@ -51,7 +51,7 @@ func (p *program) auditVerify() *cobra.Command {
 	c := p.command("verify", "Prove that the log was not altered", `It reads the whole log, builds its tree anew and holds it against the signed
 checkpoints. What was altered, dropped, put in or reordered since any checkpoint
 that was kept elsewhere is found (--since): nothing more can be promised, since
-whoever has the database and the keys can write another log from its beginning.
+whoever can write into the database can have another log signed from its beginning.
 
 Without --export it reads the database, and the keys that sign come from there,
 sealed by the master key, or from --key. With --export it needs neither server nor

@@ -9,6 +9,7 @@ import (
 	"github.com/doorward/doorward/internal/audit"
 	"github.com/doorward/doorward/internal/fault"
 	"github.com/doorward/doorward/internal/servertest"
+	"github.com/doorward/doorward/internal/store/storetest"
 )
 
 // sequenced waits until no event is without its leaf, and returns how long.
@@ -121,4 +122,34 @@ func TestAttackAUD004NothingIsSignedOnTop(t *testing.T) {
 	if !strings.Contains(out, "the audit log was altered; run doorward audit verify") {
 		t.Errorf("the log does not say it: %s", out)
 	}
+}
+
+// A server that runs writes no other past for who can write into the database: a
+// log that became shorter gets no leaf any more, until it is as it was (AUD-004).
+func TestAttackAUD004ShorterLog(t *testing.T) {
+	storetest.EachDSN(t, func(t *testing.T, dsn string) {
+		s := servertest.Start(t, servertest.Options{DSN: dsn})
+		past := storetest.NewWitness(t, dsn)
+		sequenced(t, s)
+		time.Sleep(500 * time.Millisecond) // it has looked since
+		tables := []string{"audit_tiles", "audit_checkpoints", "audit_log", "audit_events"}
+		for _, table := range tables {
+			past.Exec(t, `CREATE TABLE kept_`+table+` AS SELECT * FROM `+table)
+		}
+		for _, statement := range []string{`DELETE FROM audit_tiles`, `DELETE FROM audit_checkpoints`, `UPDATE audit_log SET size = 0`, `UPDATE audit_events SET leaf = NULL`} {
+			past.Exec(t, statement)
+		}
+		time.Sleep(time.Second)
+		if st, err := s.Core.Store.LogState(t.Context()); err != nil || st.Size != 0 || !st.Waiting {
+			t.Errorf("it began anew: %+v, %v", st, err)
+		}
+		for _, table := range tables {
+			past.Exec(t, `DELETE FROM `+table)
+			past.Exec(t, `INSERT INTO `+table+` SELECT * FROM kept_`+table)
+		}
+		if err := s.Core.Store.Record(t.Context(), audit.Now(servertest.Operator, time.Now(), audit.UserUpdated, "user:x")); err != nil {
+			t.Fatal(err)
+		}
+		sequenced(t, s)
+	})
 }

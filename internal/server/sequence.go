@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -35,6 +36,7 @@ type sequencer struct {
 	log   *slog.Logger
 	now   func() time.Time // for the age of events alone
 	name  string
+	had   int64 // the most leaves that the log was seen to have
 
 	seen   audit.State // of another holder who has work, and since when
 	since  time.Time
@@ -70,6 +72,7 @@ func (q *sequencer) turn(ctx context.Context, patience time.Duration) error {
 	if err != nil {
 		return err
 	}
+	q.had = max(q.had, st.Size)
 	if !st.Waiting || st.Origin == "" {
 		q.since = time.Time{}
 		return nil
@@ -86,11 +89,20 @@ func (q *sequencer) turn(ctx context.Context, patience time.Duration) error {
 	}
 	limit := q.store.SequencesAtOnce()
 	for {
-		n, err := q.store.Sequence(ctx, epoch, limit, q.sign)
+		n, err := q.store.Sequence(ctx, epoch, limit, q.longer)
 		if err != nil || n < limit || ctx.Err() != nil {
 			return lost(err)
 		}
 	}
+}
+
+// longer signs, unless the log has become shorter than this server saw it: who can
+// write into the database would have it sign another past.
+func (q *sequencer) longer(was audit.Checkpoint, before []byte, is audit.Checkpoint) ([]byte, error) {
+	if was.Size < q.had {
+		return nil, fmt.Errorf("the audit log was altered; run doorward audit verify: it has %d leaves, and it had %d", was.Size, q.had)
+	}
+	return q.sign(was, before, is)
 }
 
 // lost is nil if another server was faster.
