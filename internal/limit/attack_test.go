@@ -251,7 +251,8 @@ func TestAttackLOG020StoreDown(t *testing.T) {
 	h.store.breaks(errors.New("out of order"))
 	for n := range 100 {
 		_, err := h.Begin(t.Context(), limit.Attempt{Subject: fmt.Sprint("user:", n), Network: "192.0.2.1"})
-		if fault.KindOf(err) != fault.Unavailable || strings.Contains(err.Error(), "out of order") {
+		told, _ := errors.AsType[*fault.Error](err)
+		if fault.KindOf(err) != fault.Unavailable || strings.Contains(told.Message, "out of order") {
 			t.Fatalf("while the store is down: %v", err)
 		}
 	}
