@@ -18,7 +18,7 @@ func (b *bench) auditTable() string {
 				continue
 			}
 			with, without := median(r.rounds), median(bare.rounds)
-			costs := 1 - with.Rate/without.Rate
+			costs := 1 - (&row{rounds: r.rounds, floor: bare}).ratio(rateOf)
 			t = append(t, []string{
 				"`" + audited + "`", r.site.db, rate(with.Rate), rate(without.Rate), fmt.Sprintf("%.0f %%", 100*costs), ms(with.CPU, 3), ms(without.CPU, 3),
 				ms(with.P99, 2), ms(without.P99, 2), fmt.Sprintf("≤ %.0f %%", 100*auditCosts), word(true, costs <= auditCosts),

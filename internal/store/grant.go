@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"strconv"
 	"strings"
 
 	"github.com/doorward/doorward/internal/account"
@@ -136,17 +135,14 @@ const rotate = `UPDATE token_families SET secret = ?, previous = ?, generation =
 // RotateFamily writes a turn, by one statement that only one of many parallel
 // uses of a token can win.
 func (s *Store) RotateFamily(ctx context.Context, r grant.Rotation, e audit.Event) error {
-	now := clock.Micro(r.Now)
-	args := []any{
-		r.To[:], r.From[:], nullable(r.Grace.Salt), r.Grace.Pepper, clock.Micro(r.Grace.Until), now, clock.Micro(r.IdleUntil),
-		r.Family, r.From[:], now, now,
-	}
-	if p, ok := s.db.(*postgresDB); ok && !s.portable && r.Session == "" {
-		return p.rotate(ctx, args, e)
-	}
 	records, err := recordsOf(e)
 	if err != nil {
 		return err
+	}
+	if p, ok := s.db.(*postgresDB); ok && !s.portable {
+		if args := turnArgs(r, records); args != nil {
+			return outage(p.turn(ctx, args))
+		}
 	}
 	return s.write(ctx, func(t *tx) error {
 		if r.Session != "" {
@@ -154,7 +150,9 @@ func (s *Store) RotateFamily(ctx context.Context, r grant.Rotation, e audit.Even
 				return err
 			}
 		}
-		n, err := t.exec(rotate, args...)
+		now := clock.Micro(r.Now)
+		n, err := t.exec(rotate, r.To[:], r.From[:], nullable(r.Grace.Salt), r.Grace.Pepper, clock.Micro(r.Grace.Until), now, clock.Micro(r.IdleUntil),
+			r.Family, r.From[:], now, now)
 		if err != nil {
 			return err
 		}
@@ -166,58 +164,6 @@ func (s *Store) RotateFamily(ctx context.Context, r grant.Rotation, e audit.Even
 }
 
 var errNotCurrent = fault.New(fault.Conflict, "another use of the token was first")
-
-// rotate is the turn and its event as one statement, which is its own
-// transaction: one round trip instead of five.
-func (p *postgresDB) rotate(ctx context.Context, args []any, e audit.Event) error {
-	if !audited {
-		return p.turn(ctx, rotate+` RETURNING id`, args)
-	}
-	r, err := e.Record()
-	if err != nil {
-		return err
-	}
-	args = append(args, r.ID, clock.Micro(r.At), string(r.Action), string(r.Outcome), r.Actor, r.Target, r.Public)
-	for _, part := range r.Private {
-		args = append(args, r.ID, part.Person, part.Salt, part.Data)
-	}
-	return p.turn(ctx, rotationOf(len(r.Private)), args)
-}
-
-func (p *postgresDB) turn(ctx context.Context, statement string, args []any) (err error) {
-	statement = p.bind(statement)
-	var id string
-	for range attempts {
-		err = p.db.QueryRowContext(ctx, statement, args...).Scan(&id)
-		if !unserialisable(err) {
-			break
-		}
-	}
-	if errors.Is(err, sql.ErrNoRows) {
-		return errNotCurrent
-	}
-	return outage(err)
-}
-
-// rotations are the statements for events of no, one and two private parts.
-var rotations = [...]string{rotation(0), rotation(1), rotation(2)}
-
-func rotationOf(parts int) string {
-	if parts < len(rotations) {
-		return rotations[parts]
-	}
-	return rotation(parts)
-}
-
-func rotation(parts int) string {
-	statement := `WITH turn AS (` + rotate + ` RETURNING id),
-		event AS (INSERT INTO audit_events (id, at, action, outcome, actor, target, data) SELECT ?, ?::bigint, ?, ?, ?, ?, ?::bytea FROM turn)`
-	for i := range parts {
-		n := strconv.Itoa(i)
-		statement += `, private` + n + ` AS (INSERT INTO audit_private (event, part, person, salt, data) SELECT ?, ` + n + `, ?, ?::bytea, ?::bytea FROM turn)`
-	}
-	return statement + ` SELECT id FROM turn`
-}
 
 // EndFamily ends a family that lives, and a session of a browser with it.
 func (s *Store) EndFamily(ctx context.Context, f issue.Ending, e audit.Event) error {

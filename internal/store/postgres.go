@@ -28,7 +28,8 @@ type postgresDB struct {
 	db      *sql.DB
 	bound   sync.Map // statement → the same with $1, $2 …
 	records *queue
-	done    chan struct{}
+	turns   *queue
+	running sync.WaitGroup // the goroutines that write what is in the queues
 }
 
 func openPostgres(ctx context.Context, dsn string, wrap func(driver.Connector) driver.Connector) (*postgresDB, error) {
@@ -50,14 +51,15 @@ func openPostgres(ctx context.Context, dsn string, wrap func(driver.Connector) d
 	if _, set := config.RuntimeParams["idle_in_transaction_session_timeout"]; !set {
 		config.RuntimeParams["idle_in_transaction_session_timeout"] = "15000"
 	}
-	p := &postgresDB{db: sql.OpenDB(wrap(stdlib.GetConnector(*config))), records: newQueue(), done: make(chan struct{})}
+	p := &postgresDB{db: sql.OpenDB(wrap(stdlib.GetConnector(*config))), records: newQueue(), turns: newQueue()}
 	p.db.SetMaxOpenConns(pool)
 	p.db.SetMaxIdleConns(pool) // a pool that lets connections go reconnects at every burst
 	if err := p.db.PingContext(ctx); err != nil {
 		p.db.Close()
 		return nil, fmt.Errorf("connecting to PostgreSQL at %s:%d: %w", config.Host, config.Port, err)
 	}
-	go p.recorder()
+	p.running.Go(p.recorder)
+	p.running.Go(p.turner)
 	return p, nil
 }
 
@@ -149,12 +151,8 @@ func (p *postgresDB) record(ctx context.Context, f func(*tx) error) error {
 }
 
 func (p *postgresDB) recorder() {
-	defer close(p.done)
 	for first := range p.records.jobs {
-		group := []*job{first}
-		for waiting := len(p.records.jobs); waiting > 0 && len(group) < largestGroup; waiting-- {
-			group = append(group, <-p.records.jobs)
-		}
+		group := p.records.gather(first, largestGroup)
 		if p.together(group) != nil { // one of them spoils the transaction: each for itself
 			for _, j := range group {
 				j.err = p.together([]*job{j})
@@ -212,7 +210,8 @@ func (p *postgresDB) about(ctx context.Context) (Settings, error) {
 
 func (p *postgresDB) close() error {
 	p.records.close()
-	<-p.done
+	p.turns.close()
+	p.running.Wait()
 	return p.db.Close()
 }
 

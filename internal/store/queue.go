@@ -18,6 +18,7 @@ type queue struct {
 type job struct {
 	ctx  context.Context
 	f    func(*tx) error
+	args []any // of a turn, instead of f
 	err  error
 	done chan struct{}
 }
@@ -38,6 +39,15 @@ func (q *queue) do(ctx context.Context, f func(*tx) error) error {
 	}
 	<-j.done
 	return j.err
+}
+
+// gather returns first and what waits behind it, up to most jobs.
+func (q *queue) gather(first *job, most int) []*job {
+	group := []*job{first}
+	for waiting := len(q.jobs); waiting > 0 && len(group) < most; waiting-- {
+		group = append(group, <-q.jobs)
+	}
+	return group
 }
 
 func (q *queue) put(j *job) error {

@@ -41,6 +41,7 @@ func Grants(t *testing.T, s *store.Store, w *Witness) {
 	t.Run("rotation", func(t *testing.T) { rotation(t, s) })
 	t.Run("rotation refused", func(t *testing.T) { rotationRefused(t, s, w) })
 	t.Run("one of many", func(t *testing.T) { oneOfMany(t, s, w) })
+	t.Run("together", func(t *testing.T) { together(t, s, w) })
 	t.Run("end", func(t *testing.T) { familyEnds(t, s, w) })
 	t.Run("what ends families", func(t *testing.T) { endings(t, s) })
 	t.Run("cap", func(t *testing.T) { familyCap(t, s) })
@@ -104,6 +105,11 @@ func signInOnlyAs(t *testing.T, s *store.Store) {
 
 var pepper = grant.Pepper{Version: 3, Key: make([]byte, 32)}
 
+// refreshed is the event of a turn, as a person's request has it.
+func refreshed(target string) audit.Event {
+	return event(audit.TokenRefreshed, target).About("somebody", map[string]string{"address": "192.0.2.7"})
+}
+
 func rotation(t *testing.T, s *store.Store) {
 	u := create(t, s, person(t, "rotating"))
 	f, token := begin(t, s, u, instant)
@@ -113,7 +119,7 @@ func rotation(t *testing.T, s *store.Store) {
 			l.Grace = 0
 		}
 		r, next := f.Rotate(token, instant.Add(time.Duration(turn)*time.Minute), l, pepper)
-		Want(t, "the turn", s.RotateFamily(t.Context(), r, event(audit.TokenRefreshed, f.Target())), 0)
+		Want(t, "the turn", s.RotateFamily(t.Context(), r, refreshed(f.Target())), 0)
 		got := familyOf(t, s, next)
 		f.Secret, f.Previous, f.Generation, f.Grace = next.Secret(), token.Secret(), f.Generation+1, r.Grace
 		f.UsedAt, f.IdleUntil = r.Now, r.IdleUntil
@@ -141,15 +147,15 @@ func rotationRefused(t *testing.T, s *store.Store, w *Witness) {
 	expired := r
 	expired.Now = f.ExpiresAt
 	for name, r := range map[string]grant.Rotation{"another secret": other, "an unknown family": unknown, "at the idle end": late, "at the end": expired} {
-		Want(t, name, s.RotateFamily(t.Context(), r, event(audit.TokenRefreshed, name)), fault.Conflict)
+		Want(t, name, s.RotateFamily(t.Context(), r, refreshed(name)), fault.Conflict)
 	}
 	if left := w.Dump(t).Since(before); len(left) > 0 {
 		t.Errorf("refused turns left %q", left)
 	}
 	Want(t, "the end", s.EndFamily(t.Context(), issue.Ending{Family: f.ID, Why: "test"}, event(audit.TokenRevoked, f.Target())), 0)
-	Want(t, "ended", s.RotateFamily(t.Context(), r, event(audit.TokenRefreshed, "ended")), fault.Conflict)
+	Want(t, "ended", s.RotateFamily(t.Context(), r, refreshed("ended")), fault.Conflict)
 	r.Now, r.IdleUntil = instant.Add(-time.Hour), instant // a clock that was set back
-	Want(t, "ended, earlier", s.RotateFamily(t.Context(), r, event(audit.TokenRefreshed, "ended")), fault.Conflict)
+	Want(t, "ended, earlier", s.RotateFamily(t.Context(), r, refreshed("ended")), fault.Conflict)
 }
 
 // Of many turns from one secret one is made, with one event.
@@ -183,6 +189,51 @@ func oneOfMany(t *testing.T, s *store.Store, w *Witness) {
 		if n := w.Number(t, `SELECT COUNT(*) FROM audit_private WHERE person = '`+u.ID+`'`); n != turns {
 			t.Errorf("after %d turns there are %d private parts about the account", turns, n)
 		}
+	}
+}
+
+// Turns that come together are made or refused each for itself: beside one that no
+// database can take, and one whose caller has gone.
+func together(t *testing.T, s *store.Store, w *Witness) {
+	u := create(t, s, person(t, "together"))
+	const n = 50 // fewer than there may be of one account
+	families, tokens := make([]grant.Family, n), make([]grant.RefreshToken, n)
+	for i := range n {
+		families[i], tokens[i] = begin(t, s, u, instant)
+	}
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	before := w.events(t)
+	var nexts [n]grant.RefreshToken
+	parallel(n+2, func(i int) {
+		switch i {
+		case n:
+			r, _ := families[0].Rotate(tokens[0], instant, life, pepper)
+			r.Family = "\x00"
+			if err := s.RotateFamily(t.Context(), r, refreshed("family:none")); err == nil {
+				t.Error("a turn was made of no family")
+			}
+			return
+		case n + 1:
+			r, _ := families[0].Rotate(tokens[0], instant, life, pepper)
+			if err := s.RotateFamily(gone, r, refreshed("family:gone")); err == nil {
+				t.Error("a turn was made for somebody who had gone")
+			}
+			return
+		}
+		r, next := families[i].Rotate(tokens[i], instant, life, pepper)
+		nexts[i] = next
+		if err := s.RotateFamily(t.Context(), r, refreshed(families[i].Target())); err != nil {
+			t.Errorf("turn %d: %v", i, err)
+		}
+	})
+	for i := range n {
+		if got := familyOf(t, s, tokens[i]); got.Secret != nexts[i].Secret() || got.Generation != 2 {
+			t.Errorf("family %d is in generation %d, and its secret is not that of its turn", i, got.Generation)
+		}
+	}
+	if got := w.events(t) - before; got != n {
+		t.Errorf("%d events were written about %d turns", got, n)
 	}
 }
 
