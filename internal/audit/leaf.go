@@ -31,8 +31,12 @@ type detail struct {
 
 // ReadLeaf reads the bytes of a leaf.
 func ReadLeaf(data []byte) (l Leaf, err error) {
-	if err := json.Unmarshal(data, &l); err != nil {
-		return Leaf{}, err
+	l, usual := scanLeaf(data)
+	if !usual {
+		l = Leaf{}
+		if err := json.Unmarshal(data, &l); err != nil {
+			return Leaf{}, err
+		}
 	}
 	if l.time, err = time.Parse(TimeFormat, l.At); err != nil {
 		return Leaf{}, err
