@@ -83,12 +83,14 @@ func (l *AuditLog) load(ctx context.Context, b *audit.Batch) error {
 	if err := l.hashes(ctx, b); err != nil {
 		return err
 	}
+	columns := make([]audit.Columns, 0, b.Count)
+	b.Events = make([]audit.Stored, 0, b.Count)
 	err := l.s.all(ctx, func(r scanner) error {
-		e := audit.Stored{Columns: &audit.Columns{}}
-		c := e.Columns
-		err := r.Scan(&e.Leaf, &c.ID, &c.At, &c.Action, &c.Outcome, &c.Actor, &c.Target, &e.Data)
-		b.Events = append(b.Events, e)
-		return err
+		columns = append(columns, audit.Columns{})
+		c := &columns[len(columns)-1]
+		b.Events = append(b.Events, audit.Stored{Columns: c})
+		e := &b.Events[len(b.Events)-1]
+		return r.Scan(&e.Leaf, &c.ID, &c.At, &c.Action, &c.Outcome, &c.Actor, &c.Target, &e.Data)
 	}, `SELECT leaf, id, at, action, outcome, actor, target, data FROM audit_events WHERE leaf >= ? AND leaf < ? ORDER BY leaf`, b.First, b.First+b.Count)
 	if err != nil {
 		return err
