@@ -46,7 +46,7 @@ type surfaces struct {
 // routes is the site map: every path of this server, who may call it, how its
 // failures are told, and who answers. What is not here is 404.
 func (s *Server) routes(p surfaces) []route {
-	problem, page := web.FailProblem, signin.FailPage
+	problem := web.FailProblem
 	api := p.admin.Handler()
 	f := web.Serve
 	table := []route{
@@ -59,15 +59,6 @@ func (s *Server) routes(p surfaces) []route {
 		{"POST /auth/login", anybody, signin.Fail, f(p.signin.Login, signin.Fail)},
 		{"POST /auth/refresh", anybody, signin.Fail, f(p.signin.Refresh, signin.Fail)},
 		{"POST /auth/logout", anybody, signin.Fail, f(p.signin.Logout, signin.Fail)},
-
-		{"GET /signin", anybody, page, f(p.signin.SignInPage, page)},
-		{"POST /signin", anybody, page, f(p.signin.SignIn, page)},
-		{"GET /account", person, page, f(p.signin.Account, page)},
-		{"POST /account/signout", person, page, f(p.signin.SignOut, page)},
-		{"POST /account/forget", person, page, f(p.signin.Forget, page)},
-		{"POST /account/sessions/{id}/end", person, page, f(p.signin.EndSession, page)},
-		{"POST /account/sessions/end", person, page, f(p.signin.EndOthers, page)},
-		{"POST /account/password", person, page, f(p.signin.ChangePassword, page)},
 
 		{"GET /oauth2/jwks", anybody, signin.Fail, f(p.provider.JWKS, signin.Fail)},
 		{"GET /.well-known/oauth-authorization-server", anybody, problem, f(p.provider.Metadata, problem)},
@@ -102,6 +93,7 @@ func (s *Server) routes(p surfaces) []route {
 		{"GET /audit/checkpoint", "audit:read", problem, api},
 		{"GET /audit/proof", "audit:read", problem, api},
 	}
+	table = append(table, pages(p.signin)...)
 	if s.inbox { // dev, which this machine alone can reach
 		table = append(table,
 			route{"GET /inbox", anybody, problem, f(s.letters, problem)},
@@ -110,6 +102,21 @@ func (s *Server) routes(p surfaces) []route {
 		)
 	}
 	return table
+}
+
+// pages are the routes that people open in a browser.
+func pages(p *signin.Surface) []route {
+	page, f := signin.FailPage, web.Serve
+	return []route{
+		{"GET /signin", anybody, page, f(p.SignInPage, page)},
+		{"POST /signin", anybody, page, f(p.SignIn, page)},
+		{"GET /account", person, page, f(p.Account, page)},
+		{"POST /account/signout", person, page, f(p.SignOut, page)},
+		{"POST /account/forget", person, page, f(p.Forget, page)},
+		{"POST /account/sessions/{id}/end", person, page, f(p.EndSession, page)},
+		{"POST /account/sessions/end", person, page, f(p.EndOthers, page)},
+		{"POST /account/password", person, page, f(p.ChangePassword, page)},
+	}
 }
 
 // shared are the beginnings of the paths that scripts of other origins may call:
