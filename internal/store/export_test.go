@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/doorward/doorward/internal/audit"
+	"github.com/doorward/doorward/internal/grant"
 )
 
 // Waiting returns how many jobs wait to be written in a group.
@@ -12,6 +13,22 @@ func (s *Store) Waiting() int {
 		return len(lite.queue.jobs)
 	}
 	return len(s.db.(*postgresDB).records.jobs)
+}
+
+// RotateAtOnce makes turns that came together, each with an event of its own. Only
+// PostgreSQL has them together.
+func (s *Store) RotateAtOnce(ctx context.Context, turns []grant.Rotation, events []audit.Event) []error {
+	group := make([]*job, len(turns))
+	for i, r := range turns {
+		records, err := recordsOf(events[i])
+		group[i] = &job{ctx: ctx, args: turnArgs(r, records), err: err}
+	}
+	s.db.(*postgresDB).turnGroup(group)
+	told := make([]error, len(group))
+	for i, j := range group {
+		told[i] = j.err
+	}
+	return told
 }
 
 // LookThrough makes searches stop after fewer rows.

@@ -2,8 +2,8 @@ package store
 
 import (
 	"context"
+	"math/bits"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/doorward/doorward/internal/audit"
@@ -39,9 +39,18 @@ func turnArgs(r grant.Rotation, e []audit.Record) []any {
 	return args
 }
 
+// turnStatements are the statements of 1, 2, 4 turns and so on: few, each of which
+// is prepared once.
+var turnStatements = func() (list []string) {
+	for n := 1; n <= mostTurns; n *= 2 {
+		list = append(list, turnStatement(n))
+	}
+	return list
+}()
+
 // turnStatement returns the statement of so many turns. It returns the numbers of
 // those that were made.
-var turnStatement = func() func(int) string {
+func turnStatement(n int) string {
 	row := `?, ?, ?, ?, ?, ?, ?, ?, ?, ?`
 	typed := `?::bigint, ?::bytea, ?::bytea, ?::bytea, ?::bigint, ?::bigint, ?::bigint, ?::bigint, ?::text, ?::bigint`
 	columns, events := turnColumns, ``
@@ -52,20 +61,12 @@ var turnStatement = func() func(int) string {
 				SELECT event, at, action, outcome, actor, target, data FROM asked JOIN turns USING (n)),
 			parts AS (INSERT INTO audit_private (event, part, person, salt, data) SELECT event, 0, person, part_salt, part_data FROM asked JOIN turns USING (n))`
 	}
-	var made sync.Map
-	return func(n int) string {
-		if s, ok := made.Load(n); ok {
-			return s.(string)
-		}
-		s := `WITH asked (` + columns + `) AS (VALUES (` + typed + `)` + strings.Repeat(`, (`+row+`)`, n-1) + `),
-			turns AS (UPDATE token_families AS f SET secret = a.next, previous = a.was, generation = f.generation + 1,
-				grace_salt = a.salt, grace_pepper = a.pepper, grace_until = a.grace, used_at = a.used, idle_until = a.idle
-				FROM asked AS a WHERE f.id = a.family AND f.secret = a.was AND f.ended_at = 0 AND f.expires_at > a.now AND f.idle_until > a.now
-				RETURNING a.n)` + events + ` SELECT n FROM turns`
-		made.Store(n, s)
-		return s
-	}
-}()
+	return `WITH asked (` + columns + `) AS (VALUES (` + typed + `)` + strings.Repeat(`, (`+row+`)`, n-1) + `),
+		turns AS (UPDATE token_families AS f SET secret = a.next, previous = a.was, generation = f.generation + 1,
+			grace_salt = a.salt, grace_pepper = a.pepper, grace_until = a.grace, used_at = a.used, idle_until = a.idle
+			FROM asked AS a WHERE f.id = a.family AND f.secret = a.was AND f.ended_at = 0 AND f.expires_at > a.now AND f.idle_until > a.now
+			RETURNING a.n)` + events + ` SELECT n FROM turns`
+}
 
 // turn makes a turn together with those that come beside it.
 func (p *postgresDB) turn(ctx context.Context, args []any) error {
@@ -100,40 +101,34 @@ func (p *postgresDB) turnGroup(group []*job) {
 	if len(waiting) == 0 {
 		return
 	}
-	err := p.turnTogether(waiting)
+	made, err := p.turnTogether(waiting)
 	if err != nil && !out(err) && len(waiting) > 1 {
 		for _, j := range waiting {
-			j.err = p.turnTogether([]*job{j})
+			p.turnGroup([]*job{j})
 		}
 		return
 	}
-	for _, j := range waiting {
-		if err != nil {
-			j.err = err
+	for n, j := range waiting {
+		if j.err = err; err == nil && !made[n] {
+			j.err = errNotCurrent
 		}
 	}
 }
 
-// turnTogether makes turns by one statement, and notes of each that was not made
-// that another use was first.
-func (p *postgresDB) turnTogether(group []*job) error {
+// turnTogether makes turns by one statement, and returns which of them were made.
+func (p *postgresDB) turnTogether(group []*job) (made []bool, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	size := 1 // of few sizes, each of which is prepared once
-	for size < len(group) {
-		size *= 2
-	}
-	width := len(group[0].args)
-	args := make([]any, 0, size*(width+1))
+	exponent := bits.Len(uint(len(group) - 1))
+	width := len(group[0].args) + 1
+	args := make([]any, 0, width<<exponent)
 	for n, j := range group {
 		args = append(append(args, n), j.args...)
 	}
-	args = append(args, make([]any, (size-len(group))*(width+1))...) // rows of NULL, which match nothing
-	statement := p.bind(turnStatement(size))
-	made := make([]bool, len(group))
-	var err error
+	args = args[:cap(args)] // rows of NULL, which match nothing
+	statement := p.bind(turnStatements[exponent])
 	for range attempts {
-		clear(made)
+		made = make([]bool, len(group))
 		rows, asked := p.db.QueryContext(ctx, statement, args...)
 		err = each(rows, asked, statement, func(r scanner) error {
 			var n int64
@@ -145,10 +140,5 @@ func (p *postgresDB) turnTogether(group []*job) error {
 			break
 		}
 	}
-	for n, j := range group {
-		if j.err = nil; err == nil && !made[n] {
-			j.err = errNotCurrent
-		}
-	}
-	return err
+	return made, err
 }
