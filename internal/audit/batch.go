@@ -48,6 +48,8 @@ type Stored struct {
 	Data    []byte
 	Columns *Columns // nil where there are none
 	Parts   []StoredPart
+	Garbled bool // its private parts are there and cannot be read
+	Unnamed bool // it is not found by one of its names
 
 	read   Leaf // what Data says
 	unread error
@@ -156,6 +158,10 @@ func (b *Batch) event(e *Stored, i int64) *Problem {
 	if p.Why = e.Columns.against(leaf); p.Why != "" {
 		return p
 	}
+	if e.Unnamed {
+		p.Why = "the index of names does not lead to it"
+		return p
+	}
 	b.claims.add(e.Leaf, leaf)
 	if !b.private {
 		return nil
@@ -191,6 +197,9 @@ func (c *Columns) against(l Leaf) string {
 
 // parts holds the private parts of an event against their digests.
 func (b *Batch) parts(e *Stored, l Leaf) string {
+	if e.Garbled {
+		return "what it tells of persons cannot be read"
+	}
 	found := make([]bool, len(l.Private))
 	for _, part := range e.Parts {
 		switch n := part.Number; {

@@ -10,7 +10,6 @@ package audit
 
 import (
 	"encoding/hex"
-	"encoding/json"
 	"maps"
 	"slices"
 	"time"
@@ -127,6 +126,7 @@ type Record struct {
 	Target  string
 	Public  []byte // the canonical bytes: the leaf of the tree
 	Private []Private
+	Parts   string // Private as a database keeps it
 }
 
 // Private is the erasable part of a record that tells of one person.
@@ -136,8 +136,8 @@ type Private struct {
 	Data   []byte // a JSON object
 }
 
-// public is the canonical form of the public part. Its fields keep their names
-// and their order for ever; new ones go to the end.
+// public is the canonical form of the public part, to be read; encode writes it.
+// Its fields keep their names and their order for ever; new ones go to the end.
 type public struct {
 	V       int                 `json:"v"`
 	ID      string              `json:"id"`
@@ -161,44 +161,58 @@ const TimeFormat = "2006-01-02T15:04:05.000000Z"
 
 // Record returns e as it is to be kept: text cleaned and bounded, and each
 // private part salted. Two records of one event differ by their salts.
-func (e Event) Record() (Record, error) {
-	p := public{
-		V: 1, ID: e.ID, At: e.At.UTC().Format(TimeFormat), Action: e.Action, OWASP: e.Action.OWASP(), Outcome: e.Outcome,
-		Actor: clean(e.Actor.String()), Client: clean(e.Actor.Client), Target: clean(e.Target),
-		Reason: clean(e.Reason), Request: clean(e.Actor.Origin.RequestID),
+func (e Event) Record() Record {
+	r := Record{ID: e.ID, At: e.At, Action: e.Action, Outcome: e.Outcome, Actor: clean(e.Actor.String()), Target: clean(e.Target)}
+	parts := make([]StoredPart, len(e.private))
+	r.Private = make([]Private, len(e.private))
+	for i, part := range e.private {
+		r.Private[i] = Private{Person: clean(part.person), Salt: secret.Random(32), Data: appendFacts(nil, part.data)}
+		parts[i] = StoredPart{i, r.Private[i]}
 	}
+	r.Parts = encodeParts(parts)
+	r.Public = e.encode(r)
+	return r
+}
+
+// encode returns the canonical bytes of the public part.
+func (e Event) encode(r Record) []byte {
+	b := append(make([]byte, 0, 512), `{"v":1,"id":`...)
+	b = appendText(b, e.ID)
+	b = append(b, `,"at":"`...)
+	b = e.At.UTC().AppendFormat(b, TimeFormat)
+	b = append(b, `","action":`...)
+	b = appendText(b, string(e.Action))
+	b = appendMember(b, `,"owasp":`, e.Action.OWASP())
+	b = append(b, `,"outcome":`...)
+	b = appendText(b, string(e.Outcome))
+	b = append(b, `,"actor":`...)
+	b = appendText(b, r.Actor)
+	b = appendMember(b, `,"client":`, clean(e.Actor.Client))
+	b = appendMember(b, `,"target":`, r.Target)
+	b = appendMember(b, `,"reason":`, clean(e.Reason))
+	b = appendMember(b, `,"request":`, clean(e.Actor.Origin.RequestID))
 	if len(e.Detail) > 0 {
-		p.Detail = make(map[string]string, len(e.Detail))
-		for k, v := range e.Detail {
-			p.Detail[k] = clean(v)
+		b = appendFacts(append(b, `,"detail":`...), e.Detail)
+	}
+	if len(r.Private) > 0 {
+		b = append(b, `,"private":[`...)
+		for i, p := range r.Private {
+			b = append(hex.AppendEncode(append(between(b, i), '"'), p.Digest()), '"')
 		}
+		b = append(b, ']')
 	}
 	if len(e.Lists) > 0 {
-		p.Lists = make(map[string][]string, len(e.Lists))
-		for k, list := range e.Lists {
-			for _, v := range list {
-				p.Lists[k] = append(p.Lists[k], clean(v))
-			}
+		b = append(b, `,"lists":{`...)
+		for i, name := range slices.Sorted(maps.Keys(e.Lists)) {
+			b = append(appendText(between(b, i), name), ':')
+			b = appendList(b, e.Lists[name])
 		}
+		b = append(b, '}')
 	}
-	r := Record{ID: e.ID, At: e.At, Action: e.Action, Outcome: e.Outcome, Actor: p.Actor, Target: p.Target}
-	for _, part := range e.private {
-		data := make(map[string]string, len(part.data))
-		for k, v := range part.data {
-			data[k] = clean(v)
-		}
-		text, err := json.Marshal(data)
-		if err != nil {
-			return Record{}, err
-		}
-		kept := Private{Person: clean(part.person), Salt: secret.Random(32), Data: text}
-		r.Private = append(r.Private, kept)
-		p.Private = append(p.Private, hex.EncodeToString(kept.Digest()))
+	if persons := unusual(r); len(persons) > 0 {
+		b = appendList(append(b, `,"persons":`...), persons)
 	}
-	p.Persons = unusual(r)
-	var err error
-	r.Public, err = json.Marshal(p)
-	return r, err
+	return append(b, '}')
 }
 
 // Digest returns what the public part holds of p: an HMAC under its salt, which

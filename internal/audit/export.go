@@ -24,19 +24,13 @@ type (
 		Private bool   `json:"private"`
 	}
 	exportLine struct {
-		Leaf    *int64       `json:"leaf,omitempty"`
-		Hash    *Hash        `json:"hash,omitempty"`
-		Event   string       `json:"event,omitempty"` // its exact bytes; absent where its time was over
-		Private []exportPart `json:"private,omitempty"`
+		Leaf    *int64     `json:"leaf,omitempty"`
+		Hash    *Hash      `json:"hash,omitempty"`
+		Event   string     `json:"event,omitempty"` // its exact bytes; absent where its time was over
+		Private []keptPart `json:"private,omitempty"`
 
 		Later      string `json:"later,omitempty"`
 		Checkpoint string `json:"checkpoint,omitempty"`
-	}
-	exportPart struct {
-		Part   int    `json:"part"`
-		Person string `json:"person"`
-		Salt   []byte `json:"salt"`
-		Data   string `json:"data"`
 	}
 )
 
@@ -83,7 +77,7 @@ func exportBatch(e *json.Encoder, b *Batch, private bool) error {
 			line.Event = string(event.Data)
 			for _, p := range event.Parts {
 				if private {
-					line.Private = append(line.Private, exportPart{p.Number, p.Person, p.Salt, string(p.Data)})
+					line.Private = append(line.Private, keptPart{p.Number, p.Person, p.Salt, string(p.Data)})
 				}
 			}
 		}

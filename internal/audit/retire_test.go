@@ -49,10 +49,7 @@ func TestVerifyWhileEventsRetire(t *testing.T) {
 	}{{-1, 20, -1}, {3, 20, -1}, {9, 20, -1}, {9, 15, -1}, {14, 17, -1}, {9, 21, 20}, {3, 35, 20}, {21, 23, 21}, {-1, 40, 20}} {
 		t.Run(fmt.Sprintf("%d to %d", test.whole, test.until), func(t *testing.T) {
 			log := (&memory{t: t}).add(40)
-			r, err := Now(principal.Principal{Kind: principal.System, ID: "retention"}, time.Now(), AuditRetired, "audit:events").With("until_leaf", "20").Record()
-			if err != nil {
-				t.Fatal(err)
-			}
+			r := Now(principal.Principal{Kind: principal.System, ID: "retention"}, time.Now(), AuditRetired, "audit:events").With("until_leaf", "20").Record()
 			log.events = append(log.events, Stored{Leaf: 40, Data: r.Public})
 			log.hashes = append(log.hashes, LeafHash(r.Public))
 			log.tree.Append(LeafHash(r.Public), func(Tile) {})

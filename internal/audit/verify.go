@@ -42,13 +42,6 @@ type Source interface {
 	Tail(ctx context.Context, size int64) ([]Stored, error)
 }
 
-// strays is a Source that can hold what belongs to no event.
-type strays interface {
-	// Strays returns the id of an event that is not there and has private parts,
-	// or an empty string.
-	Strays(context.Context) (string, error)
-}
-
 // VerifyOptions say what a log is held against.
 type VerifyOptions struct {
 	// Keys are trusted to sign. So is each key that a trusted one vouches for in an
@@ -161,7 +154,6 @@ func (v *verification) run(ctx context.Context, o VerifyOptions) (err error) {
 	for _, size := range append(v.head.Sizes, v.head.Size) {
 		v.wanted[size] = true
 	}
-	stray := v.strays(ctx)
 	if err := v.scan(ctx); err != nil {
 		return err
 	}
@@ -171,7 +163,7 @@ func (v *verification) run(ctx context.Context, o VerifyOptions) (err error) {
 	} else if err != nil {
 		return err
 	}
-	return v.judge(ctx, tail, o, stray)
+	return v.judge(ctx, tail, o)
 }
 
 // since reads the checkpoint that was kept elsewhere. If none of the given keys
@@ -196,23 +188,6 @@ func (v *verification) since(o VerifyOptions) error {
 
 func notSince(err error) error {
 	return fault.New(fault.Invalid, "the checkpoint that was kept elsewhere: %v", err)
-}
-
-// strays looks for what belongs to no event, meanwhile.
-func (v *verification) strays(ctx context.Context) func() error {
-	s, ok := v.log.(strays)
-	if !ok {
-		return func() error { return nil }
-	}
-	done := make(chan error, 1)
-	go func() {
-		event, err := s.Strays(ctx)
-		if err == nil && event != "" {
-			err = &Problem{Leaf: -1, Event: event, Why: fmt.Sprintf("there are private parts of an event %.40q, which is not there", event)}
-		}
-		done <- err
-	}()
-	return func() error { return <-done }
 }
 
 // scan reads the whole log and builds its tree anew. Past the first problem it
@@ -262,7 +237,7 @@ func (v *verification) tile(ctx context.Context, t Tile) {
 }
 
 // judge says what the first problem is.
-func (v *verification) judge(ctx context.Context, tail []Stored, o VerifyOptions, stray func() error) error {
+func (v *verification) judge(ctx context.Context, tail []Stored, o VerifyOptions) error {
 	later := &v.claims
 	if v.head.Apart {
 		later = &claims{}
@@ -292,8 +267,8 @@ func (v *verification) judge(ctx context.Context, tail []Stored, o VerifyOptions
 	if v.Problem != nil {
 		return v.Problem
 	}
-	if err := errors.Join(v.tiles, stray()); err != nil {
-		return err
+	if v.tiles != nil {
+		return v.tiles
 	}
 	return v.notes(ctx, o)
 }

@@ -17,6 +17,9 @@ const (
 	System    Kind = "system"    // the server itself, on its own timers
 )
 
+// Kinds returns all of them.
+func Kinds() []Kind { return []Kind{Anonymous, User, Service, Key, CLI, System} }
+
 // Principal is whoever a request acts for. The zero value is nobody.
 type Principal struct {
 	Kind Kind

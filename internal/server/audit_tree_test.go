@@ -36,7 +36,7 @@ type treeView struct {
 func checkpoint(t *testing.T, s *servertest.Site, token string) (audit.Signed, string) {
 	t.Helper()
 	for began := time.Now(); ; time.Sleep(20 * time.Millisecond) {
-		st, err := s.Core.Store.LogState(t.Context())
+		st, err := s.Core.Store.LogState(t.Context(), "")
 		if err != nil || time.Since(began) > 10*time.Second {
 			t.Fatalf("after %v events wait: %v", time.Since(began), err)
 		}
@@ -146,7 +146,7 @@ func TestAuditKeyRotates(t *testing.T) {
 	}
 	s.Stop()
 	log := storetest.Open(t, dsn, store.Options{})
-	st, err := log.LogState(t.Context())
+	st, err := log.LogState(t.Context(), "")
 	if err != nil || st.Waiting || st.Holder != "" {
 		t.Errorf("after the end: %+v, %v", st, err)
 	}

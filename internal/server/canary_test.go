@@ -96,11 +96,11 @@ func TestAttackAUD002Canaries(t *testing.T) {
 			json(tokens.Access, "POST", "/users/me/password", `{"current_password":"`+secrets["password"]+`","new_password":"`+secrets["new password"]+`"}`)
 			db := database(t, s)
 			for _, table3 := range tables(t, db) {
+				if table3 == "audit_leaves" || table3 == "audit_waiting" {
+					private = append(private, table(t, db, "(SELECT private FROM "+table3+" WHERE private <> '') AS p")...)
+					table3 = "(SELECT id, at, action, outcome, actor, target, data FROM " + table3 + ") AS p"
+				}
 				for _, row := range table(t, db, table3) {
-					if table3 == "audit_private" {
-						private = append(private, row)
-						continue
-					}
 					rows = append(rows, table3+": "+row)
 				}
 			}

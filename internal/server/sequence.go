@@ -16,13 +16,20 @@ const (
 	sequenceEvery = 200 * time.Millisecond  // events get their leaves so often
 	patience      = 1500 * time.Millisecond // how long work may lie before another server takes it over
 	sequenceLate  = 10 * time.Second        // past it, that events have no leaf is worth a warning
+
+	// Mostly it suffices to look for events of the last seconds: what was written
+	// before has its leaf, and PostgreSQL would step over each of those rows until it
+	// clears them away. Who commits late, or has a clock that is behind, is found when
+	// all is looked through.
+	sequenceRecent = 3 * time.Second
+	sequenceAll    = time.Second // so often
 )
 
 // treeStore is what the sequencer needs to have kept for it.
 type treeStore interface {
-	LogState(context.Context) (audit.State, error)
+	LogState(ctx context.Context, from string) (audit.State, error)
 	TakeLog(ctx context.Context, holder string, was audit.State) (int64, error)
-	Sequence(ctx context.Context, epoch int64, limit int, sign audit.Signing) (int, error)
+	Sequence(ctx context.Context, epoch int64, from string, limit int, sign audit.Signing) (int, error)
 	SequencesAtOnce() int
 }
 
@@ -36,7 +43,8 @@ type sequencer struct {
 	log   *slog.Logger
 	now   func() time.Time // for the age of events alone
 	name  string
-	had   int64 // the most leaves that the log was seen to have
+	had   int64     // the most leaves that the log was seen to have
+	all   time.Time // when all that can wait was looked through
 
 	seen   audit.State // of another holder who has work, and since when
 	since  time.Time
@@ -68,11 +76,15 @@ func (q *sequencer) run(ctx context.Context) {
 
 // turn gives the events that wait their leaves, if that is for this server to do.
 func (q *sequencer) turn(ctx context.Context, patience time.Duration) error {
-	st, err := q.store.LogState(ctx)
+	from := q.from()
+	st, err := q.store.LogState(ctx, from)
 	if err != nil {
 		return err
 	}
 	q.had = max(q.had, st.Size)
+	if !st.Waiting && from != "" {
+		return nil
+	}
 	if !st.Waiting || st.Origin == "" {
 		q.since = time.Time{}
 		return nil
@@ -89,11 +101,21 @@ func (q *sequencer) turn(ctx context.Context, patience time.Duration) error {
 	}
 	limit := q.store.SequencesAtOnce()
 	for {
-		n, err := q.store.Sequence(ctx, epoch, limit, q.longer)
+		n, err := q.store.Sequence(ctx, epoch, from, limit, q.longer)
 		if err != nil || n < limit || ctx.Err() != nil {
 			return lost(err)
 		}
 	}
+}
+
+// from returns the id past which to look for events that wait.
+func (q *sequencer) from() string {
+	now := time.Now() //nolint:forbidigo // a duration of this process
+	if now.Sub(q.all) >= sequenceAll {
+		q.all = now
+		return ""
+	}
+	return id.Floor(q.now().Add(-sequenceRecent))
 }
 
 // longer signs, unless the log has become shorter than this server saw it: who can
@@ -134,10 +156,11 @@ func (q *sequencer) warn(st audit.State) {
 // finish gives what was written last its leaves, whoever did so until now, and
 // lets the next server begin at once.
 func (q *sequencer) finish(ctx context.Context) error {
+	q.all = time.Time{}
 	if err := q.turn(ctx, 0); err != nil {
 		return err
 	}
-	st, err := q.store.LogState(ctx)
+	st, err := q.store.LogState(ctx, "")
 	if err != nil || st.Holder != q.name {
 		return err
 	}

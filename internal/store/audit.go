@@ -12,45 +12,30 @@ import (
 	"github.com/doorward/doorward/internal/outbox"
 )
 
-const (
-	insertEvent   = `INSERT INTO audit_events (id, at, action, outcome, actor, target, data) VALUES (?, ?, ?, ?, ?, ?, ?)`
-	insertPrivate = `INSERT INTO audit_private (event, part, person, salt, data) VALUES (?, ?, ?, ?, ?)`
-)
+const insertEvent = `INSERT INTO audit_waiting (id, at, action, outcome, actor, target, data, private) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`
 
 // record writes events with the transaction's change.
 func (t *tx) record(events ...audit.Event) error {
-	records, err := recordsOf(events...)
-	if err != nil {
-		return err
-	}
-	return t.keep(records)
+	return t.keep(recordsOf(events...))
 }
 
 // recordsOf works out what is kept of events. Verbs that are called often do so
 // before their transaction: on SQLite all others wait for it.
-func recordsOf(events ...audit.Event) ([]audit.Record, error) {
+func recordsOf(events ...audit.Event) []audit.Record {
 	if !audited {
-		return nil, nil
+		return nil
 	}
 	records := make([]audit.Record, len(events))
 	for i, e := range events {
-		var err error
-		if records[i], err = e.Record(); err != nil {
-			return nil, err
-		}
+		records[i] = e.Record()
 	}
-	return records, nil
+	return records
 }
 
 func (t *tx) keep(records []audit.Record) error {
 	for _, r := range records {
-		if _, err := t.exec(insertEvent, r.ID, clock.Micro(r.At), string(r.Action), string(r.Outcome), r.Actor, r.Target, r.Public); err != nil {
+		if _, err := t.exec(insertEvent, r.ID, clock.Micro(r.At), string(r.Action), string(r.Outcome), r.Actor, r.Target, r.Public, r.Parts); err != nil {
 			return err
-		}
-		for i, p := range r.Private {
-			if _, err := t.exec(insertPrivate, r.ID, i, p.Person, p.Salt, p.Data); err != nil {
-				return err
-			}
 		}
 	}
 	return nil
@@ -59,10 +44,7 @@ func (t *tx) keep(records []audit.Record) error {
 // Record writes an event that has no other change. Events that come together
 // share a commit, and each waits for it.
 func (s *Store) Record(ctx context.Context, e audit.Event) error {
-	records, err := recordsOf(e)
-	if err != nil {
-		return err
-	}
+	records := recordsOf(e)
 	return s.through(ctx, s.db.record, func(t *tx) error { return t.keep(records) })
 }
 

@@ -3,8 +3,10 @@ package store
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/doorward/doorward/internal/audit"
@@ -23,8 +25,57 @@ func (t *tx) erase(by principal.Principal, person string) error {
 	if err := t.unpost(person); err != nil { // a letter tells where somebody came from, too
 		return err
 	}
-	_, err := t.exec(`DELETE FROM audit_private WHERE person = ?`, person)
-	return err
+	// While this transaction lasts no event gets its leaf, so that none is missed on
+	// its way.
+	if _, err := t.exec(`UPDATE audit_log SET epoch = epoch WHERE id = 1`); err != nil {
+		return err
+	}
+	var found []telling
+	if err := tellings(t.all, person, func(e telling) { found = append(found, e) }); err != nil {
+		return err
+	}
+	for _, e := range found {
+		left, n := audit.Forget(e.private, person)
+		if n == 0 {
+			continue
+		}
+		if _, err := t.exec(`UPDATE `+e.table+` SET private = ? WHERE id = ?`, left, e.id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// telling is an event that may tell of a person.
+type telling struct{ table, id, private string }
+
+// tellings passes the events that may tell of a person: those in whose private
+// parts his id stands. Those that wait are looked through; the others are found by
+// the names that he can have in them.
+func tellings(all func(func(scanner) error, string, ...any) error, person string, f func(telling)) error {
+	quoted, err := json.Marshal(person)
+	if err != nil {
+		return err
+	}
+	like := `%` + strings.NewReplacer(`!`, `!!`, `%`, `!%`, `_`, `!_`).Replace(string(quoted)) + `%`
+	pass := func(table string) func(scanner) error {
+		return func(r scanner) error {
+			e := telling{table: table}
+			err := r.Scan(&e.id, &e.private)
+			f(e)
+			return err
+		}
+	}
+	if err := all(pass("audit_waiting"), `SELECT id, private FROM audit_waiting WHERE private LIKE ? ESCAPE '!'`, like); err != nil {
+		return err
+	}
+	names := audit.NamesOf(person)
+	args := make([]any, 0, len(names)+1)
+	for _, n := range names {
+		args = append(args, n)
+	}
+	return all(pass("audit_leaves"), `SELECT l.id, l.private FROM (SELECT DISTINCT moment FROM audit_names WHERE name IN (?`+strings.Repeat(", ?", len(names)-1)+`)) AS n
+		CROSS JOIN audit_leaves AS l WHERE l.id >= n.moment AND l.id < n.moment || 'w' AND l.private LIKE ? ESCAPE '!'`, append(args, like)...)
 }
 
 // Erase deletes what the log tells of accounts, one transaction for each.
@@ -39,7 +90,13 @@ func (s *Store) Erase(ctx context.Context, by principal.Principal, persons ...st
 
 // Tells returns how many private parts the log has of a person.
 func (s *Store) Tells(ctx context.Context, person string) (n int64, err error) {
-	err = s.one(ctx, `SELECT COUNT(*) FROM audit_private WHERE person = ?`, person).scan(&n)
+	all := func(scan func(scanner) error, statement string, args ...any) error {
+		return s.all(ctx, scan, statement, args...)
+	}
+	err = tellings(all, person, func(e telling) {
+		_, parts := audit.Forget(e.private, person)
+		n += int64(parts)
+	})
 	return n, err
 }
 
@@ -80,14 +137,16 @@ func (s *Store) RetireEvents(ctx context.Context, keep time.Duration) (more bool
 // may go: as an event says already, or as one says now because enough is due.
 func (t *tx) retiring(before int64) (first, until int64, err error) {
 	var oldest int64
-	err = t.one(`SELECT leaf, at FROM audit_events WHERE leaf IS NOT NULL ORDER BY leaf LIMIT 1`).scan(&first, &oldest)
+	err = t.one(`SELECT leaf, at FROM audit_leaves ORDER BY leaf LIMIT 1`).scan(&first, &oldest)
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, 0, nil
 	} else if err != nil {
 		return 0, 0, err
 	}
 	var data []byte
-	err = t.one(`SELECT data FROM audit_events WHERE action = ? AND leaf IS NOT NULL ORDER BY id DESC LIMIT 1`, string(audit.AuditRetired)).scan(&data)
+	err = t.one(`SELECT l.data FROM (SELECT moment FROM audit_names WHERE name = ? ORDER BY moment DESC LIMIT 1) AS n
+		CROSS JOIN audit_leaves AS l WHERE l.id >= n.moment AND l.id < n.moment || 'w' AND l.action = ? ORDER BY l.id DESC LIMIT 1`,
+		string(audit.AuditRetired), string(audit.AuditRetired)).scan(&data)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return 0, 0, err
 	}
@@ -96,7 +155,7 @@ func (t *tx) retiring(before int64) (first, until int64, err error) {
 	}
 	// The first event that is young enough stays, and all behind it.
 	var young sql.NullInt64
-	if err := t.one(`SELECT (SELECT size FROM audit_log WHERE id = 1), (SELECT MIN(leaf) FROM audit_events WHERE leaf IS NOT NULL AND leaf < ? AND at >= ?)`,
+	if err := t.one(`SELECT (SELECT size FROM audit_log WHERE id = 1), (SELECT MIN(leaf) FROM audit_leaves WHERE leaf < ? AND at >= ?)`,
 		first+retireAtMost, before).scan(&until, &young); err != nil {
 		return 0, 0, err
 	}
@@ -114,7 +173,7 @@ func (t *tx) retiring(before int64) (first, until int64, err error) {
 // until the event has its own place in the tree.
 func (t *tx) announce(until int64) error {
 	var waiting int64
-	if err := t.one(`SELECT COUNT(*) FROM audit_events WHERE leaf IS NULL AND action = ?`, string(audit.AuditRetired)).scan(&waiting); err != nil || waiting > 0 {
+	if err := t.one(`SELECT COUNT(*) FROM audit_waiting WHERE action = ?`, string(audit.AuditRetired)).scan(&waiting); err != nil || waiting > 0 {
 		return err
 	}
 	by := principal.Principal{Kind: principal.System, ID: "retention"}
@@ -123,27 +182,15 @@ func (t *tx) announce(until int64) error {
 
 // retire deletes the events of some leaves. Their hashes stay in the tiles.
 func (t *tx) retire(first, until int64) error {
-	persons := map[string][]string{}
+	gone := names{}
 	if err := t.all(func(r scanner) error {
-		var event string
+		var c audit.Columns
 		var data []byte
-		if err := r.Scan(&event, &data); err != nil {
-			return err
-		}
-		leaf, _ := audit.ReadLeaf(data) // one that cannot be read names nobody
-		for _, person := range leaf.Persons {
-			persons[person] = append(persons[person], event)
-		}
-		return nil
-	}, `DELETE FROM audit_events WHERE leaf >= ? AND leaf < ? RETURNING id, data`, first, until); err != nil {
+		err := r.Scan(&c.ID, &c.Action, &c.Outcome, &c.Actor, &c.Target, &data)
+		gone.add(&c, data)
+		return err
+	}, `DELETE FROM audit_leaves WHERE leaf >= ? AND leaf < ? RETURNING id, action, outcome, actor, target, data`, first, until); err != nil {
 		return err
 	}
-	for person, events := range persons {
-		for _, event := range events {
-			if _, err := t.exec(`DELETE FROM audit_private WHERE person = ? AND event = ?`, person, event); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+	return t.forgetNames(gone)
 }

@@ -28,11 +28,8 @@ func TestLateCommitsGetTheirLeaf(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer late.Rollback()
-	r, err := audit.Now(principal.Principal{Kind: principal.CLI, ID: "ops"}, time.Now().Add(-time.Minute), audit.UserUpdated, "user:late").Record()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := late.ExecContext(t.Context(), `INSERT INTO audit_events (id, at, action, outcome, actor, target, data) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
+	r := audit.Now(principal.Principal{Kind: principal.CLI, ID: "ops"}, time.Now().Add(-time.Minute), audit.UserUpdated, "user:late").Record()
+	if _, err := late.ExecContext(t.Context(), `INSERT INTO audit_waiting (id, at, action, outcome, actor, target, data, private) VALUES ($1, $2, $3, $4, $5, $6, $7, '')`,
 		r.ID, clock.Micro(r.At), string(r.Action), string(r.Outcome), r.Actor, r.Target, r.Public); err != nil {
 		t.Fatal(err)
 	}

@@ -58,7 +58,7 @@ func TestVerifyMany(t *testing.T) {
 			t.Errorf("%+v", r)
 		}
 		past := storetest.NewWitness(t, dsn)
-		past.Exec(t, flipped(past, "audit_events", "data", "leaf = 13579"))
+		past.Exec(t, flipped(past, "audit_leaves", "data", "leaf = 13579"))
 		if r := w.Verify(t, nil); r.Problem == nil || r.Problem.Leaf != 13579 {
 			t.Errorf("a bit was flipped: %v", r.Problem)
 		}

@@ -21,16 +21,17 @@ const (
 	// searched is how many rows are looked through at once at the most. What asks
 	// for rare things among many gets short pages instead of a slow one.
 	searched = 10_000
-	// windows is how many of them are looked through for one page.
+	// moments is how many moments of a name are looked through at once.
+	moments = 100
+	// windows is how many times that is done for one page.
 	windows = 20
 )
 
-// stream is the part of the log that one index gives in order, before what is
-// left of the filter.
+// stream is a part of the log in the order of time.
 type stream struct {
-	index string // a condition that leads to the index
-	key   []any
-	rest  []condition
+	waiting bool     // the events without a leaf; else those that have one
+	names   []string // those in whose moments there are events of all of these
+	rest    []condition
 }
 
 // condition is one of a filter's, in SQL.
@@ -56,16 +57,10 @@ func (s *Store) SearchEvents(ctx context.Context, q audit.Search) (audit.Page, e
 	if err != nil {
 		return audit.Page{}, err
 	}
-	for i := range page.Entries {
-		if err := s.parts(ctx, &page.Entries[i]); err != nil {
-			return audit.Page{}, err
-		}
-	}
 	return page, nil
 }
 
-// conditions are those of a filter: all of them, in the order target, actor,
-// action, and what no index is for.
+// conditions are those of a filter.
 func conditions(f audit.Filter, actions []audit.Action) (list []condition) {
 	add := func(given bool, text string, args ...any) {
 		if given {
@@ -87,21 +82,23 @@ func conditions(f audit.Filter, actions []audit.Action) (list []condition) {
 	return list
 }
 
-// streams are what a filter is found in: the events of its target, else of its
-// actor, else of each of its actions, else all; and those without a leaf.
+// streams are what a filter is found in: the events that wait, and those with a
+// leaf, for each of its actions.
 func streams(f audit.Filter, actions []audit.Action) []stream {
-	all := conditions(f, actions)
-	list := []stream{{index: `leaf IS NULL`, rest: all}}
-	switch {
-	case f.Target != "", f.Actor != "":
-		return append(list, stream{`leaf IS NOT NULL AND ` + all[0].text, all[0].args, all[1:]})
-	case len(actions) > 0:
-		for _, a := range actions {
-			list = append(list, stream{`leaf IS NOT NULL AND action = ?`, []any{string(a)}, all[1:]})
+	var names []string
+	for _, n := range []string{f.Target, f.Actor, string(f.Outcome)} {
+		if n != "" {
+			names = append(names, n)
 		}
-		return list
 	}
-	return append(list, stream{`leaf IS NOT NULL`, nil, all})
+	list := []stream{{waiting: true, rest: conditions(f, actions)}}
+	if len(actions) == 0 {
+		return append(list, stream{names: names, rest: conditions(f, nil)})
+	}
+	for _, a := range actions {
+		list = append(list, stream{names: append([]string{string(a)}, names...), rest: conditions(f, []audit.Action{a})})
+	}
+	return list
 }
 
 // searchTime merges streams by id, which is by time. A stream that was not looked
@@ -124,9 +121,8 @@ func (s *Store) merge(ctx context.Context, q audit.Search, list []stream) (audit
 	newest := q.Order != audit.Oldest
 	before := func(a, b string) bool { return a != b && (a > b) == newest }
 	var page audit.Page
-	window := max(1, s.window/len(list)) // one search, however many streams it is made of
 	for _, st := range list {
-		found, until, err := s.stream(ctx, q, st, window)
+		found, until, err := s.stream(ctx, q, st, len(list))
 		if err != nil {
 			return audit.Page{}, err
 		}
@@ -160,28 +156,68 @@ func (s *Store) merge(ctx context.Context, q audit.Search, list []stream) (audit
 	return page, nil
 }
 
-// stream returns the first among window events of a stream that the filter lets
-// through, and down to which id it was looked through; empty if to its end.
-func (s *Store) stream(ctx context.Context, q audit.Search, st stream, window int) (found []audit.Entry, until string, err error) {
-	if len(st.rest) > 0 {
-		statement, args := st.statement(q, `id`, ``, nil)
-		err := s.one(ctx, statement+` LIMIT 1 OFFSET ?`, append(args, window-1)...).scan(&until)
-		if err != nil && !errors.Is(err, sql.ErrNoRows) {
-			return nil, "", err
-		}
+// span is which ids a search goes through, without both ends, and from which of
+// them on.
+type span struct {
+	low, high string
+	newest    bool
+}
+
+func spanOf(q audit.Search) span {
+	s := span{"", "w", q.Order != audit.Oldest} // every id is between
+	if !q.From.IsZero() {
+		s.low = id.Floor(q.From)
 	}
-	where, args := ``, []any(nil)
-	if until != "" {
-		where, args = ` AND id >= ?`, append(args, until)
-		if q.Order == audit.Oldest {
-			where = ` AND id <= ?`
-		}
+	if !q.To.IsZero() {
+		s.high = id.Floor(q.To.Add(time.Millisecond)) // ids count milliseconds
 	}
-	for _, c := range st.rest {
-		where += ` AND ` + c.text
-		args = append(args, c.args...)
+	if q.After != "" && s.newest {
+		s.high = min(s.high, q.After)
+	} else if q.After != "" {
+		s.low = max(s.low, q.After)
 	}
-	statement, args := st.statement(q, `id, COALESCE(leaf, -1), data`, where, args)
+	return s
+}
+
+func (s span) order(column string) string {
+	if s.newest {
+		return ` ORDER BY ` + column + ` DESC`
+	}
+	return ` ORDER BY ` + column
+}
+
+// end returns the last id that a moment can have, in the order of s.
+func (s span) end(moment string) string {
+	filler := "v"
+	if s.newest {
+		filler = "0"
+	}
+	return moment + strings.Repeat(filler, max(0, 26-len(moment)))
+}
+
+// bound returns the condition that ids in a column are within s, and not beyond
+// until, if that is not empty.
+func (s span) bound(column, until string) (text string, args []any) {
+	text, args = column+` > ? AND `+column+` < ?`, []any{s.low, s.high}
+	if until == "" {
+		return text, args
+	}
+	if s.newest {
+		return text + ` AND ` + column + ` >= ?`, append(args, until)
+	}
+	return text + ` AND ` + column + ` <= ?`, append(args, until)
+}
+
+// stream returns the first events of a stream that the filter lets through, and down
+// to which id it was looked through; empty if to its end. It is one of so many
+// streams, which share what is looked through at once.
+func (s *Store) stream(ctx context.Context, q audit.Search, st stream, of int) (found []audit.Entry, until string, err error) {
+	span := spanOf(q)
+	until, err = s.until(ctx, span, st, of)
+	if err != nil {
+		return nil, "", err
+	}
+	statement, args := st.statement(span, until, max(1, s.moments/of))
 	found, err = s.entries(ctx, statement+` LIMIT ?`, append(args, q.Limit+1)...)
 	if len(found) > q.Limit {
 		until = found[q.Limit].ID
@@ -189,32 +225,86 @@ func (s *Store) stream(ctx context.Context, q audit.Search, st stream, window in
 	return found, until, err
 }
 
-// statement selects columns of a stream's events within the bounds of a search, in
-// its order.
-func (st stream) statement(q audit.Search, columns, where string, more []any) (text string, args []any) {
-	low, high := "", "w" // every id is between
-	if !q.From.IsZero() {
-		low = id.Floor(q.From)
+// until returns the id down to which a stream is looked through at once; nothing if
+// that is to its end.
+func (s *Store) until(ctx context.Context, span span, st stream, of int) (until string, err error) {
+	switch {
+	case len(st.names) > 0:
+		most := max(1, s.moments/of)
+		named, args := st.moments(span, most)
+		err = s.one(ctx, `SELECT moment FROM (`+named+`) AS n`+span.order(`moment`)+` LIMIT 1 OFFSET ?`, append(args, most-1)...).scan(&until)
+		if err == nil {
+			return span.end(until), nil
+		}
+	case len(st.rest) > 0:
+		bound, args := span.bound(`id`, "")
+		err = s.one(ctx, `SELECT id FROM `+st.table()+` WHERE `+bound+span.order(`id`)+` LIMIT 1 OFFSET ?`, append(args, max(1, s.window/of)-1)...).scan(&until)
 	}
-	if !q.To.IsZero() {
-		high = id.Floor(q.To.Add(time.Millisecond)) // ids count milliseconds
+	if errors.Is(err, sql.ErrNoRows) {
+		err = nil
 	}
-	order := ` ORDER BY id DESC`
-	if q.Order == audit.Oldest {
-		order, low = ` ORDER BY id ASC`, max(low, q.After)
-	} else if q.After != "" {
-		high = min(high, q.After)
+	return until, err
+}
+
+func (st stream) table() string {
+	if st.waiting {
+		return `audit_waiting`
 	}
-	args = append(append(slices.Clone(st.key), low, high), more...)
-	return `SELECT ` + columns + ` FROM audit_events WHERE ` + st.index + ` AND id > ? AND id < ?` + where + order, args
+	return `audit_leaves`
+}
+
+// statement selects a stream's events, in their order. The moments of a name come
+// first, so that no plan begins with all events.
+func (st stream) statement(span span, until string, moments int) (text string, args []any) {
+	leaf, from := `l.leaf`, st.table()+` AS l WHERE `
+	if st.waiting {
+		leaf = `-1`
+	}
+	if len(st.names) > 0 {
+		var named string
+		named, args = st.moments(span, moments)
+		from = `(` + named + `) AS n CROSS JOIN audit_leaves AS l WHERE l.id >= n.moment AND l.id < n.moment || 'w' AND `
+	}
+	bound, ids := span.bound(`l.id`, until)
+	text, args = `SELECT l.id, `+leaf+`, l.data, l.private FROM `+from+bound, append(args, ids...)
+	for _, c := range st.rest {
+		text += ` AND l.` + c.text
+		args = append(args, c.args...)
+	}
+	return text + span.order(`l.id`), args
+}
+
+// moments selects the first moments in which there are all names of a stream.
+func (st stream) moments(span span, most int) (text string, args []any) {
+	low, high := audit.Moment(span.low), audit.Moment(span.high)
+	after, before := ` >= ?`, ` <= ?`
+	if span.newest && span.end(high) >= span.high { // nothing of it is left
+		before = ` < ?`
+	} else if !span.newest && span.end(low) <= span.low {
+		after = ` > ?`
+	}
+	text = `SELECT moment FROM audit_names AS f WHERE name = ? AND moment` + after + ` AND moment` + before
+	args = []any{st.names[0], low, high}
+	for _, n := range st.names[1:] {
+		text += ` AND EXISTS (SELECT 1 FROM audit_names AS o WHERE o.name = ? AND o.moment = f.moment)`
+		args = append(args, n)
+	}
+	return text + span.order(`moment`) + ` LIMIT ?`, append(args, most)
 }
 
 func (s *Store) entries(ctx context.Context, statement string, args ...any) (list []audit.Entry, err error) {
 	err = s.all(ctx, func(r scanner) error {
 		var e audit.Entry
-		err := r.Scan(&e.ID, &e.Leaf, &e.Public)
+		var private string
+		if err := r.Scan(&e.ID, &e.Leaf, &e.Public, &private); err != nil {
+			return err
+		}
+		parts, _ := audit.DecodeParts(private) // of those that cannot be read verify tells
+		for _, p := range parts {
+			e.Private = append(e.Private, audit.Part{Number: p.Number, Person: p.Person, Data: p.Data})
+		}
 		list = append(list, e)
-		return err
+		return nil
 	}, statement, args...)
 	return list, err
 }
@@ -241,14 +331,14 @@ func (s *Store) searchLog(ctx context.Context, q audit.Search, rest []condition)
 	for range windows {
 		// What was deleted because of its age is passed over at once.
 		var next int64
-		err := s.one(ctx, `SELECT leaf FROM audit_events WHERE leaf > ? ORDER BY leaf LIMIT 1`, at).scan(&next)
+		err := s.one(ctx, `SELECT leaf FROM audit_leaves WHERE leaf > ? ORDER BY leaf LIMIT 1`, at).scan(&next)
 		if errors.Is(err, sql.ErrNoRows) || err == nil && next > last {
 			break
 		} else if err != nil {
 			return audit.Page{}, err
 		}
 		end := min(next+int64(s.window)-1, last)
-		found, err := s.entries(ctx, `SELECT id, leaf, data FROM audit_events WHERE leaf >= ? AND leaf <= ?`+where+` ORDER BY leaf LIMIT ?`,
+		found, err := s.entries(ctx, `SELECT id, leaf, data, private FROM audit_leaves WHERE leaf >= ? AND leaf <= ?`+where+` ORDER BY leaf LIMIT ?`,
 			append(append([]any{next, end}, args...), q.Limit)...)
 		if err != nil {
 			return audit.Page{}, err
@@ -266,7 +356,7 @@ func (s *Store) searchLog(ctx context.Context, q audit.Search, rest []condition)
 // LastLeaf returns the number of the last leaf, or -1 if there is none.
 func (s *Store) LastLeaf(ctx context.Context) (int64, error) {
 	var last int64
-	err := s.one(ctx, `SELECT leaf FROM audit_events WHERE leaf IS NOT NULL ORDER BY leaf DESC LIMIT 1`).scan(&last)
+	err := s.one(ctx, `SELECT leaf FROM audit_leaves ORDER BY leaf DESC LIMIT 1`).scan(&last)
 	if errors.Is(err, sql.ErrNoRows) {
 		return -1, nil
 	}
@@ -276,26 +366,7 @@ func (s *Store) LastLeaf(ctx context.Context) (int64, error) {
 // Leaves returns up to limit events from leaf first to leaf last, in order and
 // without what they tell of persons.
 func (s *Store) Leaves(ctx context.Context, first, last int64, limit int) ([]audit.Entry, error) {
-	return s.entries(ctx, `SELECT id, leaf, data FROM audit_events WHERE leaf >= ? AND leaf <= ? ORDER BY leaf LIMIT ?`, first, last, limit)
-}
-
-// parts reads what an event tells of persons. They are found by the person.
-func (s *Store) parts(ctx context.Context, e *audit.Entry) error {
-	leaf, err := audit.ReadLeaf(e.Public)
-	if err != nil {
-		return nil //nolint:nilerr // a leaf that cannot be read has no persons to show, and verify tells of it
-	}
-	for number, person := range leaf.Persons {
-		p := audit.Part{Number: number, Person: person}
-		err := s.one(ctx, `SELECT data FROM audit_private WHERE person = ? AND event = ? AND part = ?`, person, e.ID, number).scan(&p.Data)
-		if errors.Is(err, sql.ErrNoRows) {
-			continue
-		} else if err != nil {
-			return err
-		}
-		e.Private = append(e.Private, p)
-	}
-	return nil
+	return s.entries(ctx, `SELECT id, leaf, data, '' FROM audit_leaves WHERE leaf >= ? AND leaf <= ? ORDER BY leaf LIMIT ?`, first, last, limit)
 }
 
 // SearchCounts returns a page of counts, the newest minute first.

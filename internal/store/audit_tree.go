@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/doorward/doorward/internal/audit"
@@ -30,11 +31,12 @@ func (s *Store) BeginLog(ctx context.Context, origin string) (string, error) {
 	return kept, err
 }
 
-// LogState returns how the tree stands.
-func (s *Store) LogState(ctx context.Context) (audit.State, error) {
+// LogState returns how the tree stands, and whether events wait among those whose ids
+// are past from: all for an empty one.
+func (s *Store) LogState(ctx context.Context, from string) (audit.State, error) {
 	var st audit.State
 	var oldest sql.NullString
-	err := s.one(ctx, `SELECT origin, size, holder, epoch, (SELECT id FROM audit_events WHERE leaf IS NULL ORDER BY id LIMIT 1) FROM audit_log WHERE id = 1`).
+	err := s.one(ctx, `SELECT origin, size, holder, epoch, (SELECT id FROM audit_waiting WHERE id > ? ORDER BY id LIMIT 1) FROM audit_log WHERE id = 1`, from).
 		scan(&st.Origin, &st.Size, &st.Holder, &st.Epoch, &oldest)
 	if oldest.Valid {
 		st.Waiting, st.Since = true, id.Time(oldest.String)
@@ -44,7 +46,7 @@ func (s *Store) LogState(ctx context.Context) (audit.State, error) {
 
 // EventsWaiting returns how many events have no leaf yet.
 func (s *Store) EventsWaiting(ctx context.Context) (n int64, err error) {
-	err = s.one(ctx, `SELECT COUNT(*) FROM audit_events WHERE leaf IS NULL`).scan(&n)
+	err = s.one(ctx, `SELECT COUNT(*) FROM audit_waiting`).scan(&n)
 	return n, err
 }
 
@@ -65,18 +67,17 @@ func (s *Store) TakeLog(ctx context.Context, holder string, was audit.State) (ep
 var errNotHolder = fault.New(fault.Conflict, "another server gives events their leaves now")
 
 // giveLeaves numbers the events that have no leaf, whenever they were written: a
-// transaction that began earlier may commit later. It asks for that once: asked
-// again of each event, PostgreSQL would look through all that wait, for every
-// batch of them.
-const giveLeaves = `UPDATE audit_events SET leaf = ? + new.place
-	FROM (SELECT id AS new_id, ROW_NUMBER() OVER (ORDER BY id) AS place FROM audit_events WHERE leaf IS NULL ORDER BY id LIMIT ?) AS new
-	WHERE audit_events.id = new.new_id RETURNING leaf, data`
+// transaction that began earlier may commit later.
+const giveLeaves = `INSERT INTO audit_leaves (leaf, id, at, action, outcome, actor, target, data, private)
+	SELECT ? + ROW_NUMBER() OVER (ORDER BY id), id, at, action, outcome, actor, target, data, private
+	FROM (SELECT * FROM audit_waiting WHERE id > ? ORDER BY id LIMIT ?) AS new
+	RETURNING leaf, id, action, outcome, actor, target, data`
 
-// Sequence appends up to limit events to the tree: it writes their leaves, the
-// tiles that change and the checkpoint that sign makes, all or nothing, and
-// returns how many events there were. Only the holder of the present epoch does;
+// Sequence appends up to limit events to the tree, of those whose ids are past from:
+// it writes their leaves, the tiles that change and the checkpoint that sign makes,
+// all or nothing, and returns how many events there were. Only the holder of the present epoch does;
 // others get a fault of kind Conflict.
-func (s *Store) Sequence(ctx context.Context, epoch int64, limit int, sign audit.Signing) (int, error) {
+func (s *Store) Sequence(ctx context.Context, epoch int64, from string, limit int, sign audit.Signing) (int, error) {
 	n := 0
 	err := s.write(ctx, func(t *tx) error {
 		n = 0
@@ -87,7 +88,7 @@ func (s *Store) Sequence(ctx context.Context, epoch int64, limit int, sign audit
 		} else if err != nil {
 			return err
 		}
-		leaves, err := t.giveLeaves(now.Size, limit)
+		leaves, err := t.giveLeaves(now.Size, from, limit)
 		if err != nil || len(leaves) == 0 {
 			return err
 		}
@@ -115,22 +116,42 @@ func (s *Store) SequencesAtOnce() int {
 	return 1000
 }
 
-func (t *tx) giveLeaves(size int64, limit int) ([]audit.Hash, error) {
+// leavesAtOnce is how many events one statement takes from those that wait.
+const leavesAtOnce = 100
+
+var forgetWaiting = `DELETE FROM audit_waiting WHERE id IN (?` + strings.Repeat(`, ?`, leavesAtOnce-1) + `)`
+
+func (t *tx) giveLeaves(size int64, from string, limit int) ([]audit.Hash, error) {
 	type leaf struct {
 		n    int64
+		id   string
 		hash audit.Hash
 	}
 	var list []leaf
+	found := names{}
 	err := t.all(func(r scanner) error {
 		var l leaf
+		var c audit.Columns
 		var data sql.RawBytes
-		err := r.Scan(&l.n, &data)
-		l.hash = audit.LeafHash(data)
+		err := r.Scan(&l.n, &c.ID, &c.Action, &c.Outcome, &c.Actor, &c.Target, &data)
+		l.id, l.hash = c.ID, audit.LeafHash(data)
 		list = append(list, l)
+		found.add(&c, data)
 		return err
-	}, giveLeaves, size-1, limit)
-	if err != nil {
+	}, giveLeaves, size-1, from, limit)
+	if err != nil || len(list) == 0 {
 		return nil, err
+	}
+	// By their keys: of a table whose rows come and go PostgreSQL does not know how
+	// many there are, and would look through it.
+	for chunk := range slices.Chunk(list, leavesAtOnce) {
+		args := make([]any, leavesAtOnce)
+		for i := range args {
+			args[i] = chunk[min(i, len(chunk)-1)].id
+		}
+		if _, err := t.exec(forgetWaiting, args...); err != nil {
+			return nil, err
+		}
 	}
 	slices.SortFunc(list, func(a, b leaf) int { return cmp.Compare(a.n, b.n) })
 	hashes := make([]audit.Hash, len(list))
@@ -140,7 +161,7 @@ func (t *tx) giveLeaves(size int64, limit int) ([]audit.Hash, error) {
 		}
 		hashes[i] = l.hash
 	}
-	return hashes, nil
+	return hashes, t.keepNames(found)
 }
 
 // tree reads the right edge of the tree.
@@ -227,12 +248,16 @@ func (s *Store) LeafOf(ctx context.Context, event string) (int64, error) {
 	if !text(event) {
 		return 0, absent(sql.ErrNoRows, "event")
 	}
-	var leaf sql.NullInt64
-	err := s.one(ctx, `SELECT leaf FROM audit_events WHERE id = ?`, event).scan(&leaf)
-	if err == nil && !leaf.Valid {
+	var leaf int64
+	err := s.one(ctx, `SELECT leaf FROM audit_leaves WHERE id = ?`, event).scan(&leaf)
+	if !errors.Is(err, sql.ErrNoRows) {
+		return leaf, err
+	}
+	err = s.one(ctx, `SELECT 0 FROM audit_waiting WHERE id = ?`, event).scan(&leaf)
+	if err == nil {
 		return 0, fault.New(fault.NotFound, "the event has no place in the tree yet; ask again in a second")
 	}
-	return leaf.Int64, absent(err, "event")
+	return 0, absent(err, "event")
 }
 
 // thinned is how long every checkpoint is kept; of those before, the last of

@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"slices"
-	"strings"
 
 	"github.com/doorward/doorward/internal/audit"
 )
@@ -90,12 +88,18 @@ func (l *AuditLog) load(ctx context.Context, b *audit.Batch) error {
 		c := &columns[len(columns)-1]
 		b.Events = append(b.Events, audit.Stored{Columns: c})
 		e := &b.Events[len(b.Events)-1]
-		return r.Scan(&e.Leaf, &c.ID, &c.At, &c.Action, &c.Outcome, &c.Actor, &c.Target, &e.Data)
-	}, `SELECT leaf, id, at, action, outcome, actor, target, data FROM audit_events WHERE leaf >= ? AND leaf < ? ORDER BY leaf`, b.First, b.First+b.Count)
+		var parts string
+		if err := r.Scan(&e.Leaf, &c.ID, &c.At, &c.Action, &c.Outcome, &c.Actor, &c.Target, &e.Data, &parts); err != nil {
+			return err
+		}
+		list, err := audit.DecodeParts(parts)
+		e.Parts, e.Garbled = list, err != nil
+		return nil
+	}, `SELECT leaf, id, at, action, outcome, actor, target, data, private FROM audit_leaves WHERE leaf >= ? AND leaf < ? ORDER BY leaf`, b.First, b.First+b.Count)
 	if err != nil {
 		return err
 	}
-	return l.parts(ctx, b)
+	return l.unnamed(ctx, b)
 }
 
 // hashes reads the tiles of the leaves, up to the first that is not there whole.
@@ -117,58 +121,6 @@ func (l *AuditLog) hashes(ctx context.Context, b *audit.Batch) error {
 	}, `SELECT n, hashes FROM audit_tiles WHERE level = 0 AND n >= ? AND n < ? ORDER BY n`, next, next+verifyTiles)
 }
 
-// personsAtOnce is how many persons one statement asks about.
-const personsAtOnce = 200
-
-var selectParts = `SELECT event, part, person, salt, data FROM audit_private WHERE person IN (?` + strings.Repeat(", ?", personsAtOnce-1) + `) AND event >= ? AND event <= ?`
-
-// parts reads the private parts of the events of a batch: they are found by their
-// persons, and within each by the event.
-func (l *AuditLog) parts(ctx context.Context, b *audit.Batch) error {
-	place := make(map[string]int, len(b.Events))
-	persons := map[string]bool{}
-	from, to := "", ""
-	for i := range b.Events {
-		leaf, err := b.Events[i].Read()
-		if err != nil || len(leaf.Private) == 0 || !text(leaf.ID) {
-			continue // what cannot be read is told of when it is checked
-		}
-		place[leaf.ID] = i
-		if from == "" || leaf.ID < from {
-			from = leaf.ID
-		}
-		to = max(to, leaf.ID)
-		for _, person := range leaf.Persons {
-			persons[person] = persons[person] || text(person)
-		}
-	}
-	var list []string
-	for person, ok := range persons {
-		if ok {
-			list = append(list, person)
-		}
-	}
-	slices.Sort(list)
-	for chunk := range slices.Chunk(list, personsAtOnce) {
-		args := make([]any, personsAtOnce, personsAtOnce+2)
-		for i := range args {
-			args[i] = chunk[min(i, len(chunk)-1)]
-		}
-		if err := l.s.all(ctx, func(r scanner) error {
-			var event string
-			var p audit.StoredPart
-			err := r.Scan(&event, &p.Number, &p.Person, &p.Salt, &p.Data)
-			if i, ok := place[event]; ok {
-				b.Events[i].Parts = append(b.Events[i].Parts, p)
-			}
-			return err
-		}, selectParts, append(args, from, to)...); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // AuditTile returns the hashes of a tile.
 func (l *AuditLog) AuditTile(ctx context.Context, level int, n int64) ([]byte, error) {
 	return l.s.AuditTile(ctx, level, n)
@@ -178,12 +130,12 @@ func (l *AuditLog) AuditTile(ctx context.Context, level int, n int64) ([]byte, e
 func (l *AuditLog) Tail(ctx context.Context, size int64) (list []audit.Stored, err error) {
 	var below string
 	var last, grown int64
-	if err := l.s.one(ctx, `SELECT id FROM audit_events WHERE leaf < 0 LIMIT 1`).scan(&below); err == nil {
+	if err := l.s.one(ctx, `SELECT id FROM audit_leaves WHERE leaf < 0 LIMIT 1`).scan(&below); err == nil {
 		return nil, &audit.Problem{Leaf: -1, Event: below, Why: fmt.Sprintf("there is an event %.40q with a number below that of the first leaf", below)}
 	} else if !errors.Is(err, sql.ErrNoRows) {
 		return nil, err
 	}
-	if err := l.s.one(ctx, `SELECT COALESCE(MAX(leaf), -1) FROM audit_events WHERE leaf IS NOT NULL`).scan(&last); err != nil {
+	if err := l.s.one(ctx, `SELECT COALESCE(MAX(leaf), -1) FROM audit_leaves`).scan(&last); err != nil {
 		return nil, err
 	}
 	if err := l.s.one(ctx, `SELECT size FROM audit_log WHERE id = 1`).scan(&grown); err != nil {
@@ -193,26 +145,17 @@ func (l *AuditLog) Tail(ctx context.Context, size int64) (list []audit.Stored, e
 		return nil, &audit.Problem{Leaf: last, Why: fmt.Sprintf("there is an event with this number, and the log has %d leaves", grown)}
 	}
 	for _, since := range []struct {
-		condition string
-		args      []any
-	}{{` AND leaf >= ?`, []any{size}}, {` AND leaf IS NULL`, nil}} {
+		from string
+		args []any
+	}{{`audit_leaves WHERE leaf >= ? AND`, []any{size}}, {`audit_waiting WHERE`, nil}} {
 		if err := l.s.all(ctx, func(r scanner) error {
 			e := audit.Stored{Leaf: -1}
 			err := r.Scan(&e.Data)
 			list = append(list, e)
 			return err
-		}, `SELECT data FROM audit_events WHERE action IN (?, ?)`+since.condition, append([]any{string(audit.AuditErased), string(audit.AuditRetired)}, since.args...)...); err != nil {
+		}, `SELECT data FROM `+since.from+` action IN (?, ?)`, append(since.args, string(audit.AuditErased), string(audit.AuditRetired))...); err != nil {
 			return nil, err
 		}
 	}
 	return list, nil
-}
-
-// Strays returns an event that is not there and has private parts.
-func (l *AuditLog) Strays(ctx context.Context) (event string, err error) {
-	err = l.s.one(ctx, `SELECT event FROM audit_private AS p WHERE NOT EXISTS (SELECT 1 FROM audit_events AS e WHERE e.id = p.event) LIMIT 1`).scan(&event)
-	if errors.Is(err, sql.ErrNoRows) {
-		return "", nil
-	}
-	return event, err
 }

@@ -20,8 +20,7 @@ func (s *Store) Waiting() int {
 func (s *Store) RotateAtOnce(ctx context.Context, turns []grant.Rotation, events []audit.Event) []error {
 	group := make([]*job, len(turns))
 	for i, r := range turns {
-		records, err := recordsOf(events[i])
-		group[i] = &job{ctx: ctx, args: turnArgs(r, records), err: err}
+		group[i] = &job{ctx: ctx, args: turnArgs(r, recordsOf(events[i]))}
 	}
 	s.db.(*postgresDB).turnGroup(group)
 	told := make([]error, len(group))
@@ -31,11 +30,11 @@ func (s *Store) RotateAtOnce(ctx context.Context, turns []grant.Rotation, events
 	return told
 }
 
-// LookThrough makes searches stop after fewer rows.
-func (s *Store) LookThrough(rows int) { s.window = rows }
+// LookThrough makes searches stop after fewer rows, and after fewer moments.
+func (s *Store) LookThrough(rows, moments int) { s.window, s.moments = rows, moments }
 
-// Explain returns how the database would find the streams of a search: the plan
-// of each statement, one line for each step.
+// Explain returns how the database would find the streams of a search but for what
+// waits: the plan of each statement, one line for each step.
 func (s *Store) Explain(ctx context.Context, q audit.Search) (plans []string, err error) {
 	actions, err := q.Actions()
 	if err != nil {
@@ -50,9 +49,10 @@ func (s *Store) Explain(ctx context.Context, q audit.Search) (plans []string, er
 		plans = append(plans, plan)
 	}
 	for _, st := range streams(q.Filter, actions) {
-		statement, args := st.statement(q, `id`, ``, nil)
-		explain(statement+` LIMIT 1 OFFSET ?`, append(args, s.window-1))
-		statement, args = st.statement(q, `id, COALESCE(leaf, -1), data`, ``, nil)
+		if st.waiting {
+			continue
+		}
+		statement, args := st.statement(spanOf(q), "", s.moments)
 		explain(statement+` LIMIT ?`, append(args, q.Limit))
 	}
 	return plans, err
@@ -60,7 +60,7 @@ func (s *Store) Explain(ctx context.Context, q audit.Search) (plans []string, er
 
 // ExplainLeaves returns how the database would give events their leaves.
 func (s *Store) ExplainLeaves(ctx context.Context) (string, error) {
-	return s.explain(ctx, giveLeaves, int64(0), 100)
+	return s.explain(ctx, giveLeaves, int64(0), "", 100)
 }
 
 func (s *Store) explain(ctx context.Context, statement string, args ...any) (plan string, err error) {

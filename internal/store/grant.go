@@ -135,10 +135,7 @@ const rotate = `UPDATE token_families SET secret = ?, previous = ?, generation =
 // RotateFamily writes a turn, by one statement that only one of many parallel
 // uses of a token can win.
 func (s *Store) RotateFamily(ctx context.Context, r grant.Rotation, e audit.Event) error {
-	records, err := recordsOf(e)
-	if err != nil {
-		return err
-	}
+	records := recordsOf(e)
 	if p, ok := s.db.(*postgresDB); ok && !s.portable {
 		if args := turnArgs(r, records); args != nil {
 			return outage(p.turn(ctx, args))

@@ -34,6 +34,7 @@ type Store struct {
 
 	portable bool // no statement in a form of one database
 	window   int  // how many rows one statement of a search looks through
+	moments  int  // and how many moments of a name
 }
 
 // engine is what differs between the databases.
@@ -75,7 +76,7 @@ func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
 	if o.Wrap == nil {
 		o.Wrap = func(c driver.Connector) driver.Connector { return c }
 	}
-	s := &Store{clock: o.Clock, log: o.Log, portable: o.Portable, window: searched}
+	s := &Store{clock: o.Clock, log: o.Log, portable: o.Portable, window: searched, moments: moments}
 	s.listen = func(context.Context, []feed.Change) {}
 	var err error
 	switch {

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"math/bits"
 	"strings"
 	"time"
 
@@ -18,54 +17,75 @@ import (
 // mostTurns is how many turns are one statement.
 const mostTurns = 64
 
-// turnColumns are what a turn is made of, in the order of turnArgs.
-const turnColumns = `n, next, was, salt, pepper, grace, used, idle, family, now`
+// column is one of those that a turn is made of, and its type.
+type column struct{ name, kind string }
 
-// eventColumns are what it records, where events are kept.
-const eventColumns = `, event, at, action, outcome, actor, target, data, person, part_salt, part_data`
+// turnColumns are in the order of turnArgs.
+var turnColumns = []column{
+	{"next", "bytea"}, {"was", "bytea"}, {"salt", "bytea"}, {"pepper", "bigint"}, {"grace", "bigint"}, {"used", "bigint"}, {"idle", "bigint"}, {"family", "text"},
+}
 
-// turnArgs returns a turn and its event, which tells of one person, as a row of the
-// statement, but for its number; or nothing for a turn that is to go alone.
+// eventColumns are what is recorded of it, where events are kept.
+var eventColumns = []column{
+	{"id", "text"}, {"at", "bigint"}, {"action", "text"}, {"outcome", "text"}, {"actor", "text"}, {"target", "text"}, {"data", "bytea"}, {"private", "text"},
+}
+
+// turnArgs returns a turn and its event as a row of the statement; or nothing for a
+// turn that is to go alone.
 func turnArgs(r grant.Rotation, e []audit.Record) []any {
-	if r.Session != "" || audited && (len(e) != 1 || len(e[0].Private) != 1) {
+	if r.Session != "" || audited && len(e) != 1 {
 		return nil
 	}
-	now := clock.Micro(r.Now)
-	args := []any{r.To[:], r.From[:], nullable(r.Grace.Salt), r.Grace.Pepper, clock.Micro(r.Grace.Until), now, clock.Micro(r.IdleUntil), r.Family, now}
+	args := []any{r.To[:], r.From[:], r.Grace.Salt, r.Grace.Pepper, clock.Micro(r.Grace.Until), clock.Micro(r.Now), clock.Micro(r.IdleUntil), r.Family}
 	if audited {
-		k, part := e[0], e[0].Private[0]
-		args = append(args, k.ID, clock.Micro(k.At), string(k.Action), string(k.Outcome), k.Actor, k.Target, k.Public, part.Person, part.Salt, part.Data)
+		k := e[0]
+		args = append(args, k.ID, clock.Micro(k.At), string(k.Action), string(k.Outcome), k.Actor, k.Target, k.Public, k.Parts)
 	}
 	return args
 }
 
-// turnStatements are the statements of 1, 2, 4 turns and so on: few, each of which
-// is prepared once.
-var turnStatements = func() (list []string) {
-	for n := 1; n <= mostTurns; n *= 2 {
-		list = append(list, turnStatement(n))
-	}
-	return list
-}()
-
-// turnStatement returns the statement of so many turns. It returns the numbers of
-// those that were made.
-func turnStatement(n int) string {
-	row := `?, ?, ?, ?, ?, ?, ?, ?, ?, ?`
-	typed := `?::bigint, ?::bytea, ?::bytea, ?::bytea, ?::bigint, ?::bigint, ?::bigint, ?::bigint, ?::text, ?::bigint`
+// turns makes all turns that it is given, as an array for each column: it is the same
+// statement for however many. It returns the numbers of those that were made, from 1.
+var turns, turnKinds = func() (statement string, kinds []string) {
 	columns, events := turnColumns, ``
 	if audited {
-		row, columns = row+`, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?`, columns+eventColumns
-		typed += `, ?::text, ?::bigint, ?::text, ?::text, ?::text, ?::text, ?::bytea, ?::text, ?::bytea, ?::bytea`
-		events = `, events AS (INSERT INTO audit_events (id, at, action, outcome, actor, target, data)
-				SELECT event, at, action, outcome, actor, target, data FROM asked JOIN turns USING (n)),
-			parts AS (INSERT INTO audit_private (event, part, person, salt, data) SELECT event, 0, person, part_salt, part_data FROM asked JOIN turns USING (n))`
+		columns = append(columns[:len(columns):len(columns)], eventColumns...)
+		events = `, events AS (INSERT INTO audit_waiting (id, at, action, outcome, actor, target, data, private)
+				SELECT id, at, action, outcome, actor, target, data, private FROM asked JOIN made USING (n))`
 	}
-	return `WITH asked (` + columns + `) AS (VALUES (` + typed + `)` + strings.Repeat(`, (`+row+`)`, n-1) + `),
-		turns AS (UPDATE token_families AS f SET secret = a.next, previous = a.was, generation = f.generation + 1,
+	var names, arrays []string
+	for _, c := range columns {
+		names, arrays, kinds = append(names, c.name), append(arrays, `(SELECT ?::`+c.kind+`[])`), append(kinds, c.kind)
+	}
+	return `WITH asked (` + strings.Join(names, `, `) + `, n) AS (SELECT * FROM unnest(` + strings.Join(arrays, `, `) + `) WITH ORDINALITY),
+		made AS (UPDATE token_families AS f SET secret = a.next, previous = a.was, generation = f.generation + 1,
 			grace_salt = a.salt, grace_pepper = a.pepper, grace_until = a.grace, used_at = a.used, idle_until = a.idle
-			FROM asked AS a WHERE f.id = a.family AND f.secret = a.was AND f.ended_at = 0 AND f.expires_at > a.now AND f.idle_until > a.now
-			RETURNING a.n)` + events + ` SELECT n FROM turns`
+			FROM asked AS a WHERE f.id = a.family AND f.secret = a.was AND f.ended_at = 0 AND f.expires_at > a.used AND f.idle_until > a.used
+			RETURNING a.n)` + events + ` SELECT n FROM made`, kinds
+}()
+
+// arraysOf returns the columns of rows.
+func arraysOf(group []*job) []any {
+	arrays := make([]any, len(turnKinds))
+	for i, kind := range turnKinds {
+		switch kind {
+		case "bytea":
+			arrays[i] = arrayOf[[]byte](group, i)
+		case "bigint":
+			arrays[i] = arrayOf[int64](group, i)
+		default:
+			arrays[i] = arrayOf[string](group, i)
+		}
+	}
+	return arrays
+}
+
+func arrayOf[T any](group []*job, i int) []T {
+	array := make([]T, len(group))
+	for n, j := range group {
+		array[n] = j.args[i].(T) //nolint:forcetypeassert // as turnArgs made it
+	}
+	return array
 }
 
 // turn makes a turn together with those that come beside it.
@@ -119,21 +139,16 @@ func (p *postgresDB) turnGroup(group []*job) {
 func (p *postgresDB) turnTogether(group []*job) (made []bool, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	exponent := bits.Len(uint(len(group) - 1))
-	width := len(group[0].args) + 1
-	args := make([]any, 0, width<<exponent)
-	for n, j := range group {
-		args = append(append(args, n), j.args...)
-	}
-	args = args[:cap(args)] // rows of NULL, which match nothing
-	statement := p.bind(turnStatements[exponent])
+	statement, args := p.bind(turns), arraysOf(group)
 	for range attempts {
 		made = make([]bool, len(group))
 		rows, asked := p.db.QueryContext(ctx, statement, args...)
 		err = each(rows, asked, statement, func(r scanner) error {
 			var n int64
 			err := r.Scan(&n)
-			made[n] = err == nil
+			if err == nil {
+				made[n-1] = true
+			}
 			return err
 		})
 		if !unserialisable(err) {

@@ -10,6 +10,8 @@ import (
 
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
 	_ "modernc.org/sqlite"             // the driver "sqlite"
+
+	"github.com/doorward/doorward/internal/audit"
 )
 
 // snapshot is what the database holds at a moment when nobody acts.
@@ -26,7 +28,6 @@ type snapshot struct {
 	head     int64           // of the change feed
 	numbered int64           // changes that have a number
 	waiting  int64           // changes that have none
-	strays   int64           // private parts without an event
 	events   []event         // since the snapshot before
 	newest   string          // the id of the last event that was read
 }
@@ -224,21 +225,11 @@ func (r reader) changes() error {
 }
 
 func (r reader) events(after string) error {
-	parts := map[string]int{}
-	err := r.each(func(scan func(...any) error) error {
-		var id string
-		var n int
-		err := scan(&id, &n)
-		parts[id] = n
-		return err
-	}, `SELECT event, COUNT(*) FROM audit_private WHERE event > $1 GROUP BY event`, after)
-	if err != nil {
-		return err
-	}
-	err = r.each(func(scan func(...any) error) error {
+	return r.each(func(scan func(...any) error) error {
 		var e event
 		var data []byte
-		if err := scan(&e.id, &e.action, &e.outcome, &e.target, &data); err != nil {
+		var private string
+		if err := scan(&e.id, &e.action, &e.outcome, &e.target, &data, &private); err != nil {
 			return err
 		}
 		var public struct {
@@ -249,14 +240,13 @@ func (r reader) events(after string) error {
 		if err := json.Unmarshal(data, &public); err != nil {
 			return fmt.Errorf("event %s: %w", e.id, err)
 		}
-		e.detail, e.lists, e.private, e.kept = public.Detail, public.Lists, len(public.Private), parts[e.id]
+		parts, err := audit.DecodeParts(private)
+		if err != nil {
+			return fmt.Errorf("event %s: %w", e.id, err)
+		}
+		e.detail, e.lists, e.private, e.kept = public.Detail, public.Lists, len(public.Private), len(parts)
 		r.to.events = append(r.to.events, e)
 		r.to.newest = max(r.to.newest, e.id)
 		return nil
-	}, `SELECT id, action, outcome, target, data FROM audit_events WHERE id > $1 ORDER BY at, id`, after)
-	if err != nil {
-		return err
-	}
-	return r.tx.QueryRowContext(r.ctx, `SELECT COUNT(*) FROM audit_private WHERE event > $1
-		AND NOT EXISTS (SELECT 1 FROM audit_events WHERE audit_events.id = audit_private.event)`, after).Scan(&r.to.strays)
+	}, `SELECT id, action, outcome, target, data, private FROM audit_events WHERE id > $1 ORDER BY at, id`, after)
 }

@@ -149,7 +149,6 @@ func TestBooksBite(t *testing.T) {
 		"a grant that was lost":              func(s *snapshot) { clear(s.grants) },
 		"a grant from nowhere":               func(s *snapshot) { s.grants[holding{"u1", "king"}] = true },
 		"a private part that was lost":       func(s *snapshot) { s.events[0].kept = 0 },
-		"a private part of no event":         func(s *snapshot) { s.strays = 1 },
 		"a session that was lost":            func(s *snapshot) { clear(s.sessions) },
 		"a session from nowhere":             func(s *snapshot) { s.sessions["t"] = session{user: "u1"} },
 		"a session of somebody else":         func(s *snapshot) { s.sessions["s"] = session{user: "u2", ended: 20} },

@@ -125,9 +125,11 @@ CREATE TABLE peppers (
     PRIMARY KEY (purpose, version)
 );
 
--- What the log will prove untouched is data, byte for byte; the other columns
--- repeat parts of it to be searched. leaf is the event's place in the tree.
-CREATE TABLE audit_events (
+-- The events that have no place in the tree yet. What the log will prove
+-- untouched is data, byte for byte; the other columns repeat parts of it to be
+-- searched, but for private: what the event tells of persons, which may be erased.
+-- The event holds the digests of that alone.
+CREATE TABLE audit_waiting (
     id      TEXT   NOT NULL PRIMARY KEY,
     at      BIGINT NOT NULL,
     action  TEXT   NOT NULL,
@@ -135,21 +137,27 @@ CREATE TABLE audit_events (
     actor   TEXT   NOT NULL,
     target  TEXT   NOT NULL,
     data    BYTEA  NOT NULL,
-    leaf    BIGINT
+    private TEXT   NOT NULL
 );
-CREATE UNIQUE INDEX audit_events_leaf ON audit_events (leaf) WHERE leaf IS NOT NULL;
 
--- What an event tells of one person. It may be erased: the event holds its
--- digest under salt alone.
--- Found by its person: the event names who acted and upon whom.
-CREATE TABLE audit_private (
-    person TEXT   NOT NULL,
-    event  TEXT   NOT NULL,
-    part   BIGINT NOT NULL,
-    salt   BYTEA  NOT NULL,
-    data   BYTEA  NOT NULL,
-    PRIMARY KEY (person, event, part)
+-- Those that have one: leaf. Each is written once, at the end.
+CREATE TABLE audit_leaves (
+    leaf    BIGINT NOT NULL PRIMARY KEY,
+    id      TEXT   NOT NULL,
+    at      BIGINT NOT NULL,
+    action  TEXT   NOT NULL,
+    outcome TEXT   NOT NULL,
+    actor   TEXT   NOT NULL,
+    target  TEXT   NOT NULL,
+    data    BYTEA  NOT NULL,
+    private TEXT   NOT NULL
 );
+CREATE UNIQUE INDEX audit_leaves_id ON audit_leaves (id);
+
+-- All of them, for who reads with SQL.
+CREATE VIEW audit_events AS
+    SELECT id, at, action, outcome, actor, target, data, private, leaf FROM audit_leaves
+    UNION ALL SELECT id, at, action, outcome, actor, target, data, private, NULL FROM audit_waiting;
 
 CREATE TABLE audit_counts (
     minute     BIGINT NOT NULL,

@@ -25,6 +25,3 @@ CREATE TABLE audit_checkpoints (
     at   BIGINT NOT NULL,
     note BYTEA  NOT NULL
 );
-
--- The events that have no leaf yet.
-CREATE INDEX audit_events_new ON audit_events (id) WHERE leaf IS NULL;

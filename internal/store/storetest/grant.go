@@ -186,7 +186,7 @@ func oneOfMany(t *testing.T, s *store.Store, w *Witness) {
 		if n := w.events(t) - before; n != 1 {
 			t.Errorf("%d events were written about one turn", n)
 		}
-		if n := w.Number(t, `SELECT COUNT(*) FROM audit_private WHERE person = '`+u.ID+`'`); n != turns {
+		if n := w.Dump(t).Parts(t, u.ID); n != turns {
 			t.Errorf("after %d turns there are %d private parts about the account", turns, n)
 		}
 	}

@@ -46,12 +46,12 @@ func (w *Witnessed) Sign(_ audit.Checkpoint, _ []byte, is audit.Checkpoint) ([]b
 // SequenceAll gives all events their leaves, in pieces.
 func (w *Witnessed) SequenceAll(t testing.TB, piece int) {
 	t.Helper()
-	st, err := w.LogState(t.Context())
+	st, err := w.LogState(t.Context(), "")
 	if err == nil && st.Holder != fmt.Sprintf("%p", w) {
 		w.epoch, err = w.TakeLog(t.Context(), fmt.Sprintf("%p", w), st)
 	}
 	for n := piece; n == piece && err == nil; {
-		n, err = w.Sequence(t.Context(), w.epoch, piece, w.Sign)
+		n, err = w.Sequence(t.Context(), w.epoch, "", piece, w.Sign)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -66,4 +66,21 @@ func (w *Witnessed) Verify(t testing.TB, since []byte) audit.Report {
 		t.Fatal(err)
 	}
 	return r
+}
+
+// Sequence gives an event that waits a leaf, past the store.
+func (w *Witness) Sequence(t testing.TB, event string, leaf int64) {
+	t.Helper()
+	w.Exec(t, fmt.Sprintf(`INSERT INTO audit_leaves (leaf, id, at, action, outcome, actor, target, data, private)
+		SELECT %d, id, at, action, outcome, actor, target, data, private FROM audit_waiting WHERE id = '%s'`, leaf, event))
+	w.Exec(t, `DELETE FROM audit_waiting WHERE id = '`+event+`'`)
+	w.Name(t)
+}
+
+// Name makes the index of names complete, past the store.
+func (w *Witness) Name(t testing.TB) {
+	t.Helper()
+	for _, column := range []string{"actor", "target", "action", "outcome"} {
+		w.Exec(t, `INSERT INTO audit_names (name, moment) SELECT DISTINCT `+column+`, substr(id, 1, 8) FROM audit_leaves WHERE true ON CONFLICT DO NOTHING`)
+	}
 }

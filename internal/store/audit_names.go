@@ -1,0 +1,109 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/doorward/doorward/internal/audit"
+)
+
+// name is a row of the index by which events are searched.
+type name struct{ name, moment string }
+
+// names are rows of it, each once.
+type names map[name]struct{}
+
+func (n names) add(c *audit.Columns, data []byte) {
+	moment := audit.Moment(c.ID)
+	for _, text := range c.Names(data) {
+		n[name{text, moment}] = struct{}{}
+	}
+}
+
+// sorted returns them in the order of the index.
+func (n names) sorted() []name {
+	return slices.SortedFunc(maps.Keys(n), func(a, b name) int {
+		return cmp.Or(strings.Compare(a.name, b.name), strings.Compare(a.moment, b.moment))
+	})
+}
+
+// namesAtOnce is how many one statement writes or looks for.
+const namesAtOnce = 50
+
+var insertNames = `INSERT INTO audit_names (name, moment) VALUES (?, ?)` + strings.Repeat(`, (?, ?)`, namesAtOnce-1) + ` ON CONFLICT (name, moment) DO NOTHING`
+
+// keepNames writes those that are new.
+func (t *tx) keepNames(found names) error {
+	for chunk := range slices.Chunk(found.sorted(), namesAtOnce) {
+		args := make([]any, 0, 2*namesAtOnce)
+		for i := range namesAtOnce {
+			n := chunk[min(i, len(chunk)-1)] // the last is there often enough
+			args = append(args, n.name, n.moment)
+		}
+		if _, err := t.exec(insertNames, args...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// forgetName deletes a name of events that were deleted, unless others of its
+// moment are found by it.
+const forgetName = `DELETE FROM audit_names WHERE name = ? AND moment = ? AND NOT EXISTS (
+	SELECT 1 FROM audit_leaves AS l WHERE l.id >= audit_names.moment AND l.id < audit_names.moment || 'w'
+	AND (l.action = audit_names.name OR l.outcome = audit_names.name OR l.actor = audit_names.name OR l.target = audit_names.name OR audit_names.name LIKE 'person:%'))`
+
+func (t *tx) forgetNames(gone names) error {
+	for _, n := range gone.sorted() {
+		if _, err := t.exec(forgetName, n.name, n.moment); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+var selectNames = `SELECT name, moment FROM audit_names WHERE name IN (?` + strings.Repeat(", ?", namesAtOnce-1) + `) AND moment >= ? AND moment <= ?`
+
+// unnamed marks the events of a batch that the index does not lead to.
+func (l *AuditLog) unnamed(ctx context.Context, b *audit.Batch) error {
+	there, wanted := names{}, map[string]bool{}
+	from, to := "", ""
+	for i := range b.Events {
+		e := &b.Events[i]
+		moment := audit.Moment(e.Columns.ID)
+		if i == 0 || moment < from {
+			from = moment
+		}
+		to = max(to, moment)
+		for _, text := range e.Columns.Names(e.Data) {
+			wanted[text] = true
+		}
+	}
+	for chunk := range slices.Chunk(slices.Sorted(maps.Keys(wanted)), namesAtOnce) {
+		args := make([]any, 0, namesAtOnce+2)
+		for i := range namesAtOnce {
+			args = append(args, chunk[min(i, len(chunk)-1)])
+		}
+		if err := l.s.all(ctx, func(r scanner) error {
+			var n name
+			err := r.Scan(&n.name, &n.moment)
+			there[n] = struct{}{}
+			return err
+		}, selectNames, append(args, from, to)...); err != nil {
+			return err
+		}
+	}
+	for i := range b.Events {
+		e := &b.Events[i]
+		moment := audit.Moment(e.Columns.ID)
+		for _, text := range e.Columns.Names(e.Data) {
+			if _, ok := there[name{text, moment}]; !ok {
+				e.Unnamed = true
+			}
+		}
+	}
+	return nil
+}
