@@ -46,22 +46,29 @@ func turnArgs(r grant.Rotation, e []audit.Record) []any {
 
 // turns makes all turns that it is given, as an array for each column: it is the same
 // statement for however many. It returns the numbers of those that were made, from 1.
+// OFFSET 0 hides from the planner how many there are: else it would plan each anew.
 var turns, turnKinds = func() (statement string, kinds []string) {
-	columns, events := turnColumns, ``
+	columns, recorded, events := turnColumns, ``, ``
 	if audited {
 		columns = append(columns[:len(columns):len(columns)], eventColumns...)
-		events = `, events AS (INSERT INTO audit_waiting (id, at, action, outcome, actor, target, data, private)
-				SELECT id, at, action, outcome, actor, target, data, private FROM asked JOIN made USING (n))`
+		var names []string
+		for _, c := range eventColumns {
+			names = append(names, c.name)
+		}
+		recorded = `, a.` + strings.Join(names, `, a.`)
+		list := strings.Join(names, `, `)
+		events = `, events AS (INSERT INTO audit_waiting (` + list + `) SELECT ` + list + ` FROM made)`
 	}
 	var names, arrays []string
 	for _, c := range columns {
-		names, arrays, kinds = append(names, c.name), append(arrays, `(SELECT ?::`+c.kind+`[])`), append(kinds, c.kind)
+		names, arrays, kinds = append(names, c.name), append(arrays, `?::`+c.kind+`[] AS `+c.name), append(kinds, c.kind)
 	}
-	return `WITH asked (` + strings.Join(names, `, `) + `, n) AS (SELECT * FROM unnest(` + strings.Join(arrays, `, `) + `) WITH ORDINALITY),
-		made AS (UPDATE token_families AS f SET secret = a.next, previous = a.was, generation = f.generation + 1,
+	list := strings.Join(names, `, `)
+	return `WITH made AS (UPDATE token_families AS f SET secret = a.next, previous = a.was, generation = f.generation + 1,
 			grace_salt = a.salt, grace_pepper = a.pepper, grace_until = a.grace, used_at = a.used, idle_until = a.idle
-			FROM asked AS a WHERE f.id = a.family AND f.secret = a.was AND f.ended_at = 0 AND f.expires_at > a.used AND f.idle_until > a.used
-			RETURNING a.n)` + events + ` SELECT n FROM made`, kinds
+			FROM (SELECT ` + strings.Join(arrays, `, `) + ` OFFSET 0) AS s, unnest(s.` + strings.Join(names, `, s.`) + `) WITH ORDINALITY AS a (` + list + `, n)
+			WHERE f.id = a.family AND f.secret = a.was AND f.ended_at = 0 AND f.expires_at > a.used AND f.idle_until > a.used
+			RETURNING a.n` + recorded + `)` + events + ` SELECT n FROM made`, kinds
 }()
 
 // arraysOf returns the columns of rows.
