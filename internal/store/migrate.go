@@ -65,7 +65,7 @@ func (s *Store) Migrate(ctx context.Context) ([]string, error) {
 		}
 		for _, m := range steps {
 			for _, statement := range split(m.text) {
-				if _, err := t.exec(statement); err != nil {
+				if _, err := t.exec(s.db.schema(statement)); err != nil {
 					return fmt.Errorf("migration %s: %w", m.name, err)
 				}
 			}

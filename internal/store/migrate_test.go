@@ -70,6 +70,17 @@ func TestMigrateAtOnce(t *testing.T) {
 	})
 }
 
+// Texts have the order of their bytes on both databases, whatever locale an operator's
+// has: pages go by ids.
+func TestTextsAreSortedByBytes(t *testing.T) {
+	dsn := storetest.Postgres(t)
+	storetest.Open(t, dsn, store.Options{})
+	w := storetest.NewWitness(t, dsn)
+	if n := w.Number(t, `SELECT COUNT(*) FROM information_schema.columns WHERE table_schema = 'public' AND table_name <> 'migrations' AND data_type = 'text' AND collation_name IS DISTINCT FROM 'C'`); n > 0 {
+		t.Errorf("%d columns have an order of their own", n)
+	}
+}
+
 // A schema that this program did not make, or not so, is left alone.
 func TestMigrateRefuses(t *testing.T) {
 	for name, c := range map[string]struct{ alter, says string }{

@@ -188,6 +188,13 @@ func (p *postgresDB) lock(t *tx) error {
 	return err
 }
 
+// schema has texts sorted by their bytes, as in SQLite, whatever the database's
+// locale. Ids are compared here and in the database: where "ch" or "aa" is a letter
+// of its own, pages would lose some.
+func (p *postgresDB) schema(statement string) string {
+	return strings.ReplaceAll(statement, " TEXT ", ` TEXT COLLATE "C" `)
+}
+
 func (p *postgresDB) about(ctx context.Context) (Settings, error) {
 	a := Settings{Kind: "postgres"}
 	var fsync, commit, pages string

@@ -119,6 +119,8 @@ func (s *sqliteDB) query(ctx context.Context, statement string, args ...any) (*s
 // beginning.
 func (s *sqliteDB) lock(*tx) error { return nil }
 
+func (s *sqliteDB) schema(statement string) string { return statement }
+
 func (s *sqliteDB) about(ctx context.Context) (Settings, error) {
 	a := Settings{Kind: "sqlite"}
 	var mode string

@@ -46,6 +46,8 @@ type engine interface {
 	query(ctx context.Context, statement string, args ...any) (*sql.Rows, error)
 	// lock makes other processes that migrate wait until the transaction ends.
 	lock(t *tx) error
+	// schema returns a statement of a migration as the database is to have it.
+	schema(statement string) string
 	// record is write for what is inserted alone and clashes with nothing.
 	record(ctx context.Context, f func(*tx) error) error
 	about(ctx context.Context) (Settings, error)

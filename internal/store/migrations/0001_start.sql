@@ -1,7 +1,7 @@
 -- The one schema, for SQLite and PostgreSQL alike. Only types that mean the same
 -- in both are used: TEXT, BIGINT (also for time, as Unix microseconds; 0 is "no
--- time"), BOOLEAN and BYTEA. Ids are made by the program. What is compared or
--- sorted by its bytes is BYTEA: the order of TEXT is up to a database's locale.
+-- time"), BOOLEAN and BYTEA. Ids are made by the program. TEXT is sorted by its
+-- bytes: on PostgreSQL each such column gets COLLATE "C" when it is made.
 
 -- The version of all roles and grants together. Every transaction that changes
 -- them begins by raising it, which lets one of them run at a time.
