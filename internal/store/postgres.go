@@ -132,10 +132,15 @@ func (p *postgresDB) once(ctx context.Context, f func(*tx) error) error {
 		return err
 	}
 	if err := began.Commit(); err != nil {
-		return fmt.Errorf("committing: %w", err)
+		return uncertain{fmt.Errorf("committing: %w", err)}
 	}
 	return nil
 }
+
+// uncertain is the failure of a commit that may have been done.
+type uncertain struct{ error }
+
+func (u uncertain) Unwrap() error { return u.error }
 
 // unserialisable reports whether the transaction failed for another's sake and
 // may be tried again.
@@ -150,11 +155,15 @@ func (p *postgresDB) record(ctx context.Context, f func(*tx) error) error {
 	return p.records.do(ctx, f)
 }
 
+// An event that may be there is not written again: if it has its leaf by now, a
+// second one that waits would stop the log for ever.
 func (p *postgresDB) recorder() {
 	for first := range p.records.jobs {
 		group := p.records.gather(first, largestGroup)
-		if p.together(group) != nil { // one of them spoils the transaction: each for itself
-			for _, j := range group {
+		err := p.together(group)
+		_, unknown := errors.AsType[uncertain](err)
+		for _, j := range group {
+			if j.err = err; err != nil && !unknown { // one of them spoils the transaction: each for itself
 				j.err = p.together([]*job{j})
 			}
 		}
