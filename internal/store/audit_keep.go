@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -25,9 +26,7 @@ func (t *tx) erase(by principal.Principal, person string) error {
 	if err := t.unpost(person); err != nil { // a letter tells where somebody came from, too
 		return err
 	}
-	// While this transaction lasts no event gets its leaf, so that none is missed on
-	// its way.
-	if _, err := t.exec(`UPDATE audit_log SET epoch = epoch WHERE id = 1`); err != nil {
+	if err := t.holdLeaves(); err != nil { // so that none is missed on its way
 		return err
 	}
 	var found []telling
@@ -44,6 +43,12 @@ func (t *tx) erase(by principal.Principal, person string) error {
 		}
 	}
 	return nil
+}
+
+// holdLeaves lets no event get its leaf while the transaction lasts.
+func (t *tx) holdLeaves() error {
+	_, err := t.exec(`UPDATE audit_log SET epoch = epoch WHERE id = 1`)
+	return err
 }
 
 // telling is an event that may tell of a person.
@@ -70,12 +75,21 @@ func tellings(all func(func(scanner) error, string, ...any) error, person string
 		return err
 	}
 	names := audit.NamesOf(person)
-	args := make([]any, 0, len(names)+1)
+	args := make([]any, 0, len(names))
 	for _, n := range names {
 		args = append(args, n)
 	}
-	return all(pass("audit_leaves"), `SELECT l.id, l.private FROM (SELECT DISTINCT moment FROM audit_names WHERE name IN (?`+strings.Repeat(", ?", len(names)-1)+`)) AS n
-		CROSS JOIN audit_leaves AS l WHERE l.id >= n.moment AND l.id < n.moment || 'w' AND l.private LIKE ? ESCAPE '!'`, append(args, like)...)
+	var moments []string
+	if err := all(texts(&moments), `SELECT DISTINCT moment FROM audit_names WHERE name IN (?`+strings.Repeat(", ?", len(names)-1)+`)`, args...); err != nil {
+		return err
+	}
+	for chunk := range slices.Chunk(moments, momentsAtOnce) {
+		statement, args := inMoments(`l.id, l.private`, chunk, ` AND l.private LIKE ? ESCAPE '!'`, []any{like})
+		if err := all(pass("audit_leaves"), statement, args...); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Erase deletes what the log tells of accounts, one transaction for each.
@@ -143,10 +157,12 @@ func (t *tx) retiring(before int64) (first, until int64, err error) {
 	} else if err != nil {
 		return 0, 0, err
 	}
+	var moment string
 	var data []byte
-	err = t.one(`SELECT l.data FROM (SELECT moment FROM audit_names WHERE name = ? ORDER BY moment DESC LIMIT 1) AS n
-		CROSS JOIN audit_leaves AS l WHERE l.id >= n.moment AND l.id < n.moment || 'w' AND l.action = ? ORDER BY l.id DESC LIMIT 1`,
-		string(audit.AuditRetired), string(audit.AuditRetired)).scan(&data)
+	err = t.one(`SELECT moment FROM audit_names WHERE name = ? ORDER BY moment DESC LIMIT 1`, string(audit.AuditRetired)).scan(&moment)
+	if err == nil {
+		err = t.one(`SELECT data FROM audit_leaves WHERE id >= ? AND id < ? AND action = ? ORDER BY id DESC LIMIT 1`, moment, moment+"w", string(audit.AuditRetired)).scan(&data)
+	}
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return 0, 0, err
 	}
@@ -183,13 +199,7 @@ func (t *tx) announce(until int64) error {
 // retire deletes the events of some leaves. Their hashes stay in the tiles.
 func (t *tx) retire(first, until int64) error {
 	gone := names{}
-	if err := t.all(func(r scanner) error {
-		var c audit.Columns
-		var data []byte
-		err := r.Scan(&c.ID, &c.Action, &c.Outcome, &c.Actor, &c.Target, &data)
-		gone.add(&c, data)
-		return err
-	}, `DELETE FROM audit_leaves WHERE leaf >= ? AND leaf < ? RETURNING id, action, outcome, actor, target, data`, first, until); err != nil {
+	if err := t.all(gone.read, `DELETE FROM audit_leaves WHERE leaf >= ? AND leaf < ? RETURNING id, action, outcome, actor, target, data`, first, until); err != nil {
 		return err
 	}
 	return t.forgetNames(gone)

@@ -3,6 +3,7 @@ package store
 import (
 	"cmp"
 	"context"
+	"database/sql"
 	"maps"
 	"slices"
 	"strings"
@@ -21,6 +22,15 @@ func (n names) add(c *audit.Columns, data []byte) {
 	for _, text := range c.Names(data) {
 		n[name{text, moment}] = struct{}{}
 	}
+}
+
+// read adds the names of an event that a statement returns.
+func (n names) read(r scanner) error {
+	var c audit.Columns
+	var data sql.RawBytes
+	err := r.Scan(&c.ID, &c.Action, &c.Outcome, &c.Actor, &c.Target, &data)
+	n.add(&c, data)
+	return err
 }
 
 // sorted returns them in the order of the index.
@@ -63,6 +73,33 @@ func (t *tx) forgetNames(gone names) error {
 		}
 	}
 	return nil
+}
+
+// momentsAtOnce is in how many moments one statement looks for events.
+const momentsAtOnce = 20
+
+// inMoments selects columns of the events l of so many moments, that are not ordered,
+// with more conditions for each.
+func inMoments(columns string, moments []string, where string, more []any) (text string, args []any) {
+	one := `SELECT ` + columns + ` FROM audit_leaves AS l WHERE l.id >= ? AND l.id < ?` + where
+	for i := range momentsAtOnce {
+		from, to := "", "" // there is nothing between them
+		if i < len(moments) {
+			from, to = moments[i], moments[i]+"w"
+		}
+		args = append(append(args, from, to), more...)
+	}
+	return one + strings.Repeat(` UNION ALL `+one, momentsAtOnce-1), args
+}
+
+// texts reads a column of texts into a list.
+func texts(list *[]string) func(scanner) error {
+	return func(r scanner) error {
+		var text string
+		err := r.Scan(&text)
+		*list = append(*list, text)
+		return err
+	}
 }
 
 var selectNames = `SELECT name, moment FROM audit_names WHERE name IN (?` + strings.Repeat(", ?", namesAtOnce-1) + `) AND moment >= ? AND moment <= ?`

@@ -212,70 +212,108 @@ func (s span) bound(column, until string) (text string, args []any) {
 // to which id it was looked through; empty if to its end. It is one of so many
 // streams, which share what is looked through at once.
 func (s *Store) stream(ctx context.Context, q audit.Search, st stream, of int) (found []audit.Entry, until string, err error) {
-	span := spanOf(q)
-	until, err = s.until(ctx, span, st, of)
-	if err != nil {
-		return nil, "", err
+	rows := max(1, s.window/of)
+	if len(st.names) > 0 {
+		found, until, err = s.named(ctx, q, st, rows, max(1, s.moments/of))
+	} else {
+		found, until, err = s.unnamed(ctx, q, st, rows)
 	}
-	statement, args := st.statement(span, until, max(1, s.moments/of))
-	found, err = s.entries(ctx, statement+` LIMIT ?`, append(args, q.Limit+1)...)
 	if len(found) > q.Limit {
 		until = found[q.Limit].ID
 	}
 	return found, until, err
 }
 
-// until returns the id down to which a stream is looked through at once; nothing if
-// that is to its end.
-func (s *Store) until(ctx context.Context, span span, st stream, of int) (until string, err error) {
-	switch {
-	case len(st.names) > 0:
-		most := max(1, s.moments/of)
-		named, args := st.moments(span, most)
-		err = s.one(ctx, `SELECT moment FROM (`+named+`) AS n`+span.order(`moment`)+` LIMIT 1 OFFSET ?`, append(args, most-1)...).scan(&until)
-		if err == nil {
-			return span.end(until), nil
-		}
-	case len(st.rest) > 0:
+// unnamed is stream for one that is looked through without names.
+func (s *Store) unnamed(ctx context.Context, q audit.Search, st stream, rows int) (found []audit.Entry, until string, err error) {
+	span, table, leaf := spanOf(q), `audit_leaves`, `l.leaf`
+	if st.waiting {
+		table, leaf = `audit_waiting`, `-1`
+	}
+	if len(st.rest) > 0 {
 		bound, args := span.bound(`id`, "")
-		err = s.one(ctx, `SELECT id FROM `+st.table()+` WHERE `+bound+span.order(`id`)+` LIMIT 1 OFFSET ?`, append(args, max(1, s.window/of)-1)...).scan(&until)
+		err = s.one(ctx, `SELECT id FROM `+table+` WHERE `+bound+span.order(`id`)+` LIMIT 1 OFFSET ?`, append(args, rows-1)...).scan(&until)
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return nil, "", err
+		}
 	}
-	if errors.Is(err, sql.ErrNoRows) {
-		err = nil
-	}
-	return until, err
+	bound, args := span.bound(`l.id`, until)
+	where, more := st.where()
+	found, err = s.entries(ctx, `SELECT l.id, `+leaf+`, l.data, l.private FROM `+table+` AS l WHERE `+bound+where+span.order(`l.id`)+` LIMIT ?`, append(append(args, more...), q.Limit+1)...)
+	return found, until, err
 }
 
-func (st stream) table() string {
-	if st.waiting {
-		return `audit_waiting`
+// named is stream for one that is found by names. The moments are asked for first,
+// and what is in them by statements that say between which ids: a plan for both at
+// once may begin with all events.
+func (s *Store) named(ctx context.Context, q audit.Search, st stream, rows, most int) (found []audit.Entry, until string, err error) {
+	span := spanOf(q)
+	until, err = s.rarest(ctx, span, st.names, rows)
+	if err != nil {
+		return nil, "", err
 	}
-	return `audit_leaves`
+	var moments []string
+	named, args := st.moments(span, until)
+	if err := s.all(ctx, texts(&moments), named+span.order(`moment`)+` LIMIT ?`, append(args, most)...); err != nil {
+		return nil, "", err
+	}
+	if len(moments) == most {
+		until = span.end(moments[most-1])
+	}
+	for chunk := range slices.Chunk(moments, momentsAtOnce) {
+		statement, args := st.statement(span, chunk)
+		more, err := s.entries(ctx, statement+` LIMIT ?`, append(args, q.Limit+1)...)
+		if err != nil {
+			return nil, "", err
+		}
+		if found = append(found, more...); len(found) > q.Limit {
+			break
+		}
+	}
+	return found, until, nil
 }
 
-// statement selects a stream's events, in their order. The moments of a name come
-// first, so that no plan begins with all events.
-func (st stream) statement(span span, until string, moments int) (text string, args []any) {
-	leaf, from := `l.leaf`, st.table()+` AS l WHERE `
-	if st.waiting {
-		leaf = `-1`
+// rarest puts that of the names first of which so many moments lead furthest, and
+// returns as until does how far that is. No more of them are looked at than that:
+// of a name that is everywhere, moments in which there is another, too, may be
+// looked for for ever.
+func (s *Store) rarest(ctx context.Context, span span, names []string, most int) (until string, err error) {
+	for i, n := range names {
+		var moment string
+		one, args := stream{names: []string{n}}.moments(span, "")
+		err := s.one(ctx, one+span.order(`moment`)+` LIMIT 1 OFFSET ?`, append(args, most-1)...).scan(&moment)
+		if errors.Is(err, sql.ErrNoRows) { // it leads to the end
+			names[0], names[i] = n, names[0]
+			return "", nil
+		} else if err != nil {
+			return "", err
+		}
+		if end := span.end(moment); until == "" || (end < until) == span.newest {
+			names[0], names[i], until = n, names[0], end
+		}
 	}
-	if len(st.names) > 0 {
-		var named string
-		named, args = st.moments(span, moments)
-		from = `(` + named + `) AS n CROSS JOIN audit_leaves AS l WHERE l.id >= n.moment AND l.id < n.moment || 'w' AND `
-	}
-	bound, ids := span.bound(`l.id`, until)
-	text, args = `SELECT l.id, `+leaf+`, l.data, l.private FROM `+from+bound, append(args, ids...)
+	return until, nil
+}
+
+// where returns the conditions of a stream.
+func (st stream) where() (text string, args []any) {
 	for _, c := range st.rest {
 		text += ` AND l.` + c.text
 		args = append(args, c.args...)
 	}
-	return text + span.order(`l.id`), args
+	return text, args
 }
 
-// moments selects the first moments in which there are all names of a stream.
-func (st stream) moments(span span, most int) (text string, args []any) {
+// statement selects a stream's events of some moments, in their order.
+func (st stream) statement(span span, moments []string) (text string, args []any) {
+	bound, ids := span.bound(`l.id`, "")
+	where, rest := st.where()
+	text, args = inMoments(`l.id, l.leaf, l.data, l.private`, moments, ` AND `+bound+where, append(ids, rest...))
+	return `SELECT * FROM (` + text + `) AS m` + span.order(`id`), args
+}
+
+// moments selects the moments up to until in which there are all names of a stream.
+func (st stream) moments(span span, until string) (text string, args []any) {
 	low, high := audit.Moment(span.low), audit.Moment(span.high)
 	after, before := ` >= ?`, ` <= ?`
 	if span.newest && span.end(high) >= span.high { // nothing of it is left
@@ -283,13 +321,18 @@ func (st stream) moments(span span, most int) (text string, args []any) {
 	} else if !span.newest && span.end(low) <= span.low {
 		after = ` > ?`
 	}
+	if until != "" && span.newest {
+		low = max(low, audit.Moment(until))
+	} else if until != "" {
+		high = min(high, audit.Moment(until))
+	}
 	text = `SELECT moment FROM audit_names AS f WHERE name = ? AND moment` + after + ` AND moment` + before
 	args = []any{st.names[0], low, high}
 	for _, n := range st.names[1:] {
 		text += ` AND EXISTS (SELECT 1 FROM audit_names AS o WHERE o.name = ? AND o.moment = f.moment)`
 		args = append(args, n)
 	}
-	return text + span.order(`moment`) + ` LIMIT ?`, append(args, most)
+	return text, args
 }
 
 func (s *Store) entries(ctx context.Context, statement string, args ...any) (list []audit.Entry, err error) {

@@ -197,13 +197,13 @@ func TestSearchIsIndexed(t *testing.T) {
 				CASE i % 5000 WHEN 2 THEN 'cli:rare' ELSE 'user:often' END, 'family:' || CAST(i % 977 AS TEXT), CAST('{}' AS `+map[bool]string{true: "BYTEA", false: "BLOB"}[w.Postgres()]+`), i, '' FROM n`)
 		w.Name(t)
 		w.Exec(t, `ANALYZE`)
-		for _, f := range []audit.Filter{{Actor: "cli:rare", Outcome: audit.Denied}, {Target: "family:7", Actor: "user:often"}, {Action: "role.created", Outcome: audit.Denied}} {
+		for _, f := range []audit.Filter{{Actor: "cli:rare", Outcome: audit.Denied}, {Target: "family:7", Actor: "user:often"}, {Action: "role.created", Outcome: audit.Denied}, {Actor: "cli:rare"}} {
 			plans, err := s.Explain(t.Context(), audit.Search{Filter: f, Limit: 50})
 			if err != nil {
 				t.Fatal(err)
 			}
 			for i, plan := range plans {
-				if !strings.Contains(plan, "audit_leaves_id") || strings.Contains(plan, "SCAN l\n") || strings.Contains(plan, "SCAN f\n") || strings.Contains(plan, "Seq Scan") {
+				if !strings.Contains(plan, "audit_leaves_id") || strings.Contains(plan, "SCAN l\n") || strings.Contains(plan, "SCAN f\n") || strings.Contains(plan, "Seq Scan") || strings.Contains(plan, "Join") {
 					t.Errorf("%+v, statement %d:\n%s", f, i, plan)
 				}
 			}

@@ -52,7 +52,7 @@ func (s *Store) Explain(ctx context.Context, q audit.Search) (plans []string, er
 		if st.waiting {
 			continue
 		}
-		statement, args := st.statement(spanOf(q), "", s.moments)
+		statement, args := st.statement(spanOf(q), []string{"00001000", "00001001"})
 		explain(statement+` LIMIT ?`, append(args, q.Limit))
 	}
 	return plans, err
