@@ -198,6 +198,11 @@ func (t *tx) announce(until int64) error {
 
 // retire deletes the events of some leaves. Their hashes stay in the tiles.
 func (t *tx) retire(first, until int64) error {
+	// Else one of the same moment could get its leaf, see that its names are there,
+	// and lose them.
+	if err := t.holdLeaves(); err != nil {
+		return err
+	}
 	gone := names{}
 	if err := t.all(gone.read, `DELETE FROM audit_leaves WHERE leaf >= ? AND leaf < ? RETURNING id, action, outcome, actor, target, data`, first, until); err != nil {
 		return err

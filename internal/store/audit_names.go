@@ -60,15 +60,25 @@ func (t *tx) keepNames(found names) error {
 	return nil
 }
 
-// forgetName deletes a name of events that were deleted, unless others of its
-// moment are found by it.
-const forgetName = `DELETE FROM audit_names WHERE name = ? AND moment = ? AND NOT EXISTS (
-	SELECT 1 FROM audit_leaves AS l WHERE l.id >= audit_names.moment AND l.id < audit_names.moment || 'w'
-	AND (l.action = audit_names.name OR l.outcome = audit_names.name OR l.actor = audit_names.name OR l.target = audit_names.name OR audit_names.name LIKE 'person:%'))`
-
+// forgetNames deletes names of events that were deleted, unless others of their
+// moments are found by them.
 func (t *tx) forgetNames(gone names) error {
+	moments := map[string]bool{}
+	for n := range gone {
+		moments[n.moment] = true
+	}
+	there := names{}
+	for chunk := range slices.Chunk(slices.Sorted(maps.Keys(moments)), momentsAtOnce) {
+		statement, args := inMoments(`l.id, l.action, l.outcome, l.actor, l.target, l.data`, chunk, ``, nil)
+		if err := t.all(there.read, statement, args...); err != nil {
+			return err
+		}
+	}
 	for _, n := range gone.sorted() {
-		if _, err := t.exec(forgetName, n.name, n.moment); err != nil {
+		if _, ok := there[n]; ok {
+			continue
+		}
+		if _, err := t.exec(`DELETE FROM audit_names WHERE name = ? AND moment = ?`, n.name, n.moment); err != nil {
 			return err
 		}
 	}
