@@ -98,7 +98,7 @@ func lengthen(list []stretch, s stretch) []stretch {
 	return append(list, s)
 }
 
-// absence is a private part that is not there.
+// absence is a private part that is not there, or a name: which is nobody's.
 type absence struct {
 	Problem
 	person string
@@ -158,9 +158,9 @@ func (b *Batch) event(e *Stored, i int64) *Problem {
 	if p.Why = e.Columns.against(leaf); p.Why != "" {
 		return p
 	}
-	if e.Unnamed {
+	if e.Unnamed { // or its time was over once it was read, and its names went with it
 		p.Why = "the index of names does not lead to it"
-		return p
+		b.missing = append(b.missing, absence{Problem: *p})
 	}
 	b.claims.add(e.Leaf, leaf)
 	if !b.private {

@@ -3,6 +3,7 @@ package audit
 import (
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"slices"
 	"strconv"
 )
@@ -30,7 +31,10 @@ func encodeParts(parts []StoredPart) string {
 	return string(append(b, ']'))
 }
 
-// DecodeParts reads the private parts of an event as a database keeps them.
+// DecodeParts reads the private parts of an event as a database keeps them. Those
+// that are written in another way are refused: a person's id could be spelled so that
+// he is not found when he is to be forgotten, or something stand beside that nobody
+// proves.
 func DecodeParts(text string) ([]StoredPart, error) {
 	if text == "" {
 		return nil, nil
@@ -42,6 +46,9 @@ func DecodeParts(text string) ([]StoredPart, error) {
 	parts := make([]StoredPart, len(list))
 	for i, p := range list {
 		parts[i] = StoredPart{p.Part, Private{p.Person, p.Salt, []byte(p.Data)}}
+	}
+	if encodeParts(parts) != text {
+		return nil, errors.New("private parts are written in another way")
 	}
 	return parts, nil
 }

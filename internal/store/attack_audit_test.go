@@ -99,6 +99,8 @@ func tamperings(w *storetest.Witness) map[string]tampering {
 		"private dropped":           {[]string{`UPDATE audit_leaves SET private = '' WHERE leaf = 8`}, "no event says that its person was erased"},
 		"private of nobody":         {[]string{`UPDATE audit_leaves SET private = '' WHERE private LIKE '%"person":""%'`}, "no event says that its person was erased"},
 		"private garbled":           {[]string{`UPDATE audit_leaves SET private = 'x' WHERE leaf = 8`}, "what it tells of persons cannot be read"},
+		"private spelled":           {replaced(8, ann, `\u0030`+ann[1:]), "what it tells of persons cannot be read"},
+		"private and more":          {replaced(8, `"part":0`, `"more":"x","part":0`), "what it tells of persons cannot be read"},
 		"private twice":             {replaced(8, `[{`, `[{"part":0,"person":"`+ann+`","salt":"","data":""},{`), "leaf 8, event"},
 		"a part more":               {replaced(8, `[{`, `[{"part":9,"person":"","salt":"","data":""},{`), "of which its bytes know nothing"},
 		"target not found":          {[]string{`DELETE FROM audit_names WHERE name = 'family:8'`}, "leaf 8, event"},

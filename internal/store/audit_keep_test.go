@@ -3,6 +3,7 @@ package store_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -104,6 +105,44 @@ func TestRetiredBesideALateEvent(t *testing.T) {
 			t.Fatal(err)
 		}
 		if r := w.Verify(t, nil); r.Problem != nil || r.Events != 2 {
+			t.Errorf("%v, %d events", r.Problem, r.Events)
+		}
+	})
+}
+
+// What goes because its time is over while the log is verified was not tampered with.
+func TestVerifyWhileEventsRetire(t *testing.T) {
+	storetest.EachDSN(t, func(t *testing.T, dsn string) {
+		t.Parallel()
+		var ahead atomic.Int64
+		c := clock.Func(func() time.Time { return day.Add(time.Duration(ahead.Load())) })
+		var f storetest.Faults
+		w := storetest.NewWitnessed(t, storetest.Open(t, dsn, store.Options{Clock: c, Wrap: f.Wrap}))
+		other := storetest.Open(t, dsn, store.Options{Clock: c})
+		for range 3 {
+			if err := w.Record(t.Context(), audit.Now(storetest.Operator, day, audit.UserUpdated, "role:x")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.SequenceAll(t, 10)
+		ahead.Store(int64(3 * time.Hour))
+		if _, err := w.RetireEvents(t.Context(), time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		w.SequenceAll(t, 10)
+		f.Use(func(step storetest.Step) storetest.Fault {
+			if step.Kind == "query" && strings.HasPrefix(step.Text, "SELECT name, moment FROM audit_names") { // the events are read
+				if _, err := other.RetireEvents(t.Context(), time.Hour); err != nil {
+					t.Error(err)
+				}
+			}
+			return storetest.Fault{}
+		})
+		if r := w.Verify(t, nil); r.Problem != nil || r.Events != 4 {
+			t.Errorf("%v, %d events", r.Problem, r.Events)
+		}
+		f.Use(nil)
+		if r := w.Verify(t, nil); r.Problem != nil || r.Events != 1 {
 			t.Errorf("%v, %d events", r.Problem, r.Events)
 		}
 	})
