@@ -9,6 +9,7 @@ import (
 
 	"github.com/doorward/doorward/internal/account"
 	"github.com/doorward/doorward/internal/admin"
+	"github.com/doorward/doorward/internal/principal"
 	"github.com/doorward/doorward/internal/rbac"
 	"github.com/doorward/doorward/internal/server"
 )
@@ -119,6 +120,7 @@ func parseUntil(text string, now time.Time) (time.Time, bool) {
 
 func (p *program) roleGrant() *cobra.Command {
 	var until, reason string
+	var service bool
 	c := p.command("grant", "Grant a role to a user", `It counts at once. With --until it ends by itself: after a duration like 24h, or
 at a time like 2027-01-01T00:00:00Z (RFC 3339).`, `
 doorward role grant ana support
@@ -131,51 +133,72 @@ doorward role grant ana support --until 24h --reason "covers for Ben"`,
 					return usage(c, "--until is a duration like 24h (days in hours), or a time like 2027-01-01T00:00:00Z")
 				}
 			}
-			return p.upon(c.Context(), args[0], args[1], func(k *server.Core, u account.User) error {
-				g, err := k.Roles.Give(c.Context(), p.operator(), u.ID, args[1], end, reason)
+			return p.upon(c.Context(), args[0], args[1], service, func(k *server.Core, h holder) error {
+				g, err := k.Roles.GiveGrant(c.Context(), p.operator(), rbac.Grant{Kind: h.kind, Principal: h.id, Role: args[1], Until: end, Reason: reason})
 				if err != nil {
 					return err
 				}
 				var t table
 				t.row("granted", g.Role)
-				t.row("to", u.Username)
+				t.row("to", h.name)
 				t.row("until", moment(g.Until, "without end"))
 				return p.print(viewGrant(g, k.Clock.Now()), t)
 			})
 		})
 	c.Flags().StringVar(&until, "until", "", "when it ends (`TIME`)")
 	c.Flags().StringVar(&reason, "reason", "", "why, for the audit log (`TEXT`)")
+	c.Flags().BoolVar(&service, "client", false, "to a client instead of a user")
 	return c
 }
 
-// upon runs a command about a user and a role that exist.
-func (p *program) upon(ctx context.Context, name, role string, do func(*server.Core, account.User) error) error {
+// holder is who has a role, or is to have it.
+type holder struct {
+	kind     principal.Kind
+	id, name string
+}
+
+// upon runs a command about a role that exists and a user who does, or a client.
+func (p *program) upon(ctx context.Context, name, role string, service bool, do func(*server.Core, holder) error) error {
 	return p.with(ctx, func(k *server.Core) error {
 		if _, ok := k.Roles.Snapshot().Role(role); !ok {
 			return noRole(role)
+		}
+		if service {
+			c, err := k.Clients.Fresh(ctx, name)
+			if err != nil {
+				return err
+			}
+			return do(k, holder{principal.Service, c.ID, c.ID})
 		}
 		u, err := p.find(ctx, k, name)
 		if err != nil {
 			return err
 		}
-		return do(k, u)
+		return do(k, holder{principal.User, u.ID, u.Username})
 	})
 }
 
 func (p *program) roleRevoke() *cobra.Command {
-	return p.command("revoke", "Take a role away from a user", "Access tokens that carry what he had by it are refused within a second.",
+	var service bool
+	c := p.command("revoke", "Take a role away from a user", "Access tokens that carry what he had by it are refused within a second.",
 		"doorward role revoke ana support",
 		[]string{"USER", "ROLE"}, func(c *cobra.Command, args []string) error {
-			return p.upon(c.Context(), args[0], args[1], func(k *server.Core, u account.User) error {
-				if err := k.Roles.Take(c.Context(), p.operator(), u.ID, args[1]); err != nil {
+			return p.upon(c.Context(), args[0], args[1], service, func(k *server.Core, h holder) error {
+				if err := k.Roles.TakeGrant(c.Context(), p.operator(), rbac.Grant{Kind: h.kind, Principal: h.id, Role: args[1]}); err != nil {
 					return err
 				}
 				var t table
 				t.row("revoked", args[1])
-				t.row("from", u.Username)
-				return p.print(map[string]string{"revoked": args[1], "user": u.ID}, t)
+				t.row("from", h.name)
+				v := map[string]string{"revoked": args[1], "user": h.id}
+				if service {
+					v = map[string]string{"revoked": args[1], "client": h.id}
+				}
+				return p.print(v, t)
 			})
 		})
+	c.Flags().BoolVar(&service, "client", false, "from a client instead of a user")
+	return c
 }
 
 func (p *program) roleDelete() *cobra.Command {

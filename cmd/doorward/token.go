@@ -217,7 +217,7 @@ func judgeLocal(ctx context.Context, k *server.Core, in inspection, token string
 	g, err := guard.New(issuer, guard.Audience(audience...), guard.Leeway(server.Leeway), guard.Now(k.Clock.Now),
 		guard.Keys(func() *guard.KeySet { return set }),
 		guard.Revocation(func(_ context.Context, p *guard.Principal) error {
-			if k.Revoked.Has(p.Family, p.Subject, p.Roles, p.PolicyVersion) {
+			if k.Revoked.Has(p.Family, p.Subject, p.ClientID, p.Roles, p.PolicyVersion) {
 				return guard.ErrRevoked
 			}
 			return nil

@@ -20,6 +20,7 @@ import (
 
 	"github.com/doorward/doorward/internal/account"
 	"github.com/doorward/doorward/internal/audit"
+	"github.com/doorward/doorward/internal/client"
 	"github.com/doorward/doorward/internal/clock"
 	"github.com/doorward/doorward/internal/id"
 	"github.com/doorward/doorward/internal/issue"
@@ -34,6 +35,7 @@ import (
 // Parts are what the management API is made of.
 type Parts struct {
 	Accounts *account.Service
+	Clients  *client.Service
 	Roles    *rbac.Service
 	Issuer   *issue.Service
 	Sessions *session.Service
@@ -79,6 +81,8 @@ func New(p Parts) *API {
 	a.locks()
 	a.roles()
 	a.grants()
+	a.clients()
+	a.clientGrants()
 	a.sessions()
 	a.audit()
 	a.auditProofs()

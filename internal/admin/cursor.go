@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/doorward/doorward/internal/fault"
-	"github.com/doorward/doorward/internal/id"
 	"github.com/doorward/doorward/internal/keyring"
 	"github.com/doorward/doorward/internal/secret"
 	"github.com/doorward/doorward/internal/web"
@@ -25,15 +24,13 @@ func (a *API) after(ctx context.Context, cursor string, query ...string) (string
 	if cursor == "" {
 		return "", nil
 	}
-	last, _, _ := strings.Cut(cursor, ".")
-	if id.Valid(last) {
-		want, err := a.cursor(ctx, last, query...)
-		if err != nil {
-			return "", err
-		}
-		if secret.From(want).Equal(secret.From(cursor)) {
-			return last, nil
-		}
+	last := cursor[:max(0, strings.LastIndexByte(cursor, '.'))]
+	want, err := a.cursor(ctx, last, query...)
+	if err != nil {
+		return "", err
+	}
+	if secret.From(want).Equal(secret.From(cursor)) {
+		return last, nil
 	}
 	return "", fault.At("query.after", "it is not the cursor of this list; begin again without it")
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/doorward/doorward/internal/fault"
+	"github.com/doorward/doorward/internal/principal"
 	"github.com/doorward/doorward/internal/rbac"
 	"github.com/doorward/doorward/internal/web"
 )
@@ -233,11 +234,29 @@ func (a *API) grants() {
 	handle(a, operation("take-role", http.MethodDelete, "/users/{id}/roles/{role}", "roles", "Take a role from an account", one, versioned, empty, clashing), a.takeRole)
 }
 
+// clientGrants are the same for clients that act for themselves.
+func (a *API) clientGrants() {
+	handle(a, operation("list-client-grants", http.MethodGet, "/clients/{id}/roles", "clients", "List the roles of a client", one), a.listClientGrants)
+	handle(a, operation("give-client-role", http.MethodPost, "/clients/{id}/roles", "clients", "Give a role to a client", one, created), a.giveClientRole)
+	handle(a, operation("take-client-role", http.MethodDelete, "/clients/{id}/roles/{role}", "clients", "Take a role from a client", one, versioned, empty, clashing), a.takeClientRole)
+}
+
 func (a *API) listGrants(ctx context.Context, in *ByID) (*grantPage, error) {
 	if _, err := a.Accounts.User(ctx, in.ID); err != nil {
 		return nil, err
 	}
-	h, err := a.Roles.Holding(ctx, in.ID)
+	return a.grantsOf(ctx, in.ID)
+}
+
+func (a *API) listClientGrants(ctx context.Context, in *ByID) (*grantPage, error) {
+	if _, err := a.Clients.Fresh(ctx, in.ID); err != nil {
+		return nil, err
+	}
+	return a.grantsOf(ctx, in.ID)
+}
+
+func (a *API) grantsOf(ctx context.Context, id string) (*grantPage, error) {
+	h, err := a.Roles.Holding(ctx, id)
 	if err != nil {
 		return nil, err
 	}
@@ -250,7 +269,15 @@ func (a *API) listGrants(ctx context.Context, in *ByID) (*grantPage, error) {
 }
 
 func (a *API) giveRole(ctx context.Context, in *giveRole) (*grantMade, error) {
-	by, err := a.once(ctx, in.IdempotencyKey, "POST /users/"+in.ID+"/roles", in.RawBody)
+	return a.give(ctx, in, "users", principal.User)
+}
+
+func (a *API) giveClientRole(ctx context.Context, in *giveRole) (*grantMade, error) {
+	return a.give(ctx, in, "clients", principal.Service)
+}
+
+func (a *API) give(ctx context.Context, in *giveRole, where string, kind principal.Kind) (*grantMade, error) {
+	by, err := a.once(ctx, in.IdempotencyKey, "POST /"+where+"/"+in.ID+"/roles", in.RawBody)
 	if err != nil {
 		return nil, err
 	}
@@ -258,7 +285,7 @@ func (a *API) giveRole(ctx context.Context, in *giveRole) (*grantMade, error) {
 	if in.Body.Until != nil {
 		until = in.Body.Until.UTC().Truncate(time.Microsecond)
 	}
-	g, err := a.Roles.Give(ctx, by, in.ID, in.Body.Role, until, in.Body.Reason)
+	g, err := a.Roles.GiveGrant(ctx, by, rbac.Grant{Kind: kind, Principal: in.ID, Role: in.Body.Role, Until: until, Reason: in.Body.Reason})
 	replayed := fault.KindOf(err) == fault.Replayed
 	if replayed {
 		g, err = a.grant(ctx, in.ID, in.Body.Role)
@@ -266,7 +293,7 @@ func (a *API) giveRole(ctx context.Context, in *giveRole) (*grantMade, error) {
 	if err != nil {
 		return nil, err
 	}
-	location := strings.Join([]string{a.URL, "users", in.ID, "roles", g.Role}, "/")
+	location := strings.Join([]string{a.URL, where, in.ID, "roles", g.Role}, "/")
 	return &grantMade{madeAt(location, replayed), grantTag(g), a.showGrant(g)}, nil
 }
 
@@ -284,7 +311,15 @@ func (a *API) grant(ctx context.Context, user, role string) (rbac.Grant, error) 
 }
 
 func (a *API) takeRole(ctx context.Context, in *takeRole) (*struct{}, error) {
-	g := rbac.Grant{Principal: in.ID, Role: in.Role}
+	return a.take(ctx, in, principal.User)
+}
+
+func (a *API) takeClientRole(ctx context.Context, in *takeRole) (*struct{}, error) {
+	return a.take(ctx, in, principal.Service)
+}
+
+func (a *API) take(ctx context.Context, in *takeRole, kind principal.Kind) (*struct{}, error) {
+	g := rbac.Grant{Kind: kind, Principal: in.ID, Role: in.Role}
 	if tag := in.IfMatch; tag != "" && tag != "*" {
 		g.ID = strings.Trim(tag, `"`)
 		if g.ID == "" || grantTag(g) != tag {

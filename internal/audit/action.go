@@ -30,6 +30,13 @@ const (
 	RoleDeleted          Action = "role.deleted"
 	GrantCreated         Action = "grant.created"
 	GrantRevoked         Action = "grant.revoked"
+	ClientCreated        Action = "client.created"
+	ClientUpdated        Action = "client.updated"
+	ClientDisabled       Action = "client.disabled"
+	ClientEnabled        Action = "client.enabled"
+	ClientDeleted        Action = "client.deleted"
+	ClientSecretRotated  Action = "client.secret-rotated"
+	ClientRefused        Action = "client.refused" // it did not prove who it is
 	SigningKeyCreated    Action = "signing-key.created"
 	SigningKeyRetired    Action = "signing-key.retired"
 	PepperCreated        Action = "pepper.created"
@@ -71,6 +78,13 @@ var vocabulary = map[Action]string{
 	RoleDeleted:          "privilege_permissions_changed",
 	GrantCreated:         "privilege_permissions_changed",
 	GrantRevoked:         "privilege_permissions_changed",
+	ClientCreated:        "authz_admin",
+	ClientUpdated:        "authz_admin",
+	ClientDisabled:       "authz_admin",
+	ClientEnabled:        "authz_admin",
+	ClientDeleted:        "authz_admin",
+	ClientSecretRotated:  "authz_admin",
+	ClientRefused:        "authn_login_fail",
 	SigningKeyCreated:    "authz_admin",
 	SigningKeyRetired:    "authz_admin",
 	PepperCreated:        "authz_admin",

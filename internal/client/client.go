@@ -1,30 +1,160 @@
-// Package client keeps the applications that get tokens.
+// Package client keeps applications: who they are, how they prove it, and what
+// they may ask for.
 //
-// For now there is one: the built-in first-party application that /auth/login
-// serves. Registered applications come with the OAuth endpoints.
+// A client that acts for itself is a principal: what it may do is what both its
+// roles and its scopes allow. The invariant: a client's secret is shown once, when
+// it is made, and kept as a MAC alone.
 package client
 
-import "github.com/doorward/doorward/internal/fault"
+import (
+	"regexp"
+	"slices"
+	"time"
+	"unicode/utf8"
+
+	"github.com/doorward/doorward/internal/fault"
+	"github.com/doorward/doorward/internal/id"
+	"github.com/doorward/doorward/internal/oauth"
+	"github.com/doorward/doorward/internal/rbac"
+)
+
+// Status is whether a client may be used.
+type Status string
+
+// The states of a client.
+const (
+	Active   Status = "active"
+	Disabled Status = "disabled"
+)
 
 // Client is an application.
 type Client struct {
-	ID string
+	ID     string // chosen when it was made; never of the form of an account's id, unless it was given one
+	Name   string // for people
+	Status Status
 	// FirstParty applications belong to whoever runs the server: they may show
 	// the password form, and ask for any permission.
 	FirstParty bool
-	// Public applications have no secret (RFC 6749, Section 2.1).
-	Public bool
+	Method     oauth.AuthMethod
+	Grants     []oauth.GrantType // by which it may get tokens, sorted
+	Scopes     []string          // that it may ask for, sorted
+	Default    []string          // what it gets that asks for none, sorted; empty: all of Scopes
+	Audiences  []string          // whose tokens it may have judged by introspection, sorted
+	SecretAt   time.Time         // when its secret was made
+	Previous   time.Time         // until when the secret before works too; zero for none
+	CreatedAt  time.Time
+	UpdatedAt  time.Time
+	Version    int64 // 1 at first, one more with every change
 }
 
 // Builtin is the application that stands in where a request names none. Its
 // default scopes are all permissions that the user holds.
-var Builtin = Client{ID: "doorward", FirstParty: true, Public: true}
+var Builtin = Client{ID: "doorward", Name: "Doorward", Status: Active, FirstParty: true, Method: oauth.NoAuth}
 
-// ByID returns the application with an id, or a NotFound. An empty id stands
-// for the built-in one.
-func ByID(id string) (Client, error) {
+// FirstParty returns the application of whoever runs the server with an id, or a
+// NotFound. An empty id stands for the built-in one.
+func FirstParty(id string) (Client, error) {
 	if id == "" || id == Builtin.ID {
 		return Builtin, nil
 	}
-	return Client{}, fault.New(fault.NotFound, "there is no such client")
+	return Client{}, absent()
+}
+
+func absent() error { return fault.New(fault.NotFound, "there is no such client") }
+
+// Target returns the client as the audit log names it.
+func (c Client) Target() string { return "client:" + c.ID }
+
+// May reports whether a client may use a grant.
+func (c Client) May(g oauth.GrantType) bool { return slices.Contains(c.Grants, g) }
+
+// Asks returns what a request of the client stands for: the scopes that it names,
+// or else those that it gets by default.
+func (c Client) Asks(requested []string) []string {
+	switch {
+	case len(requested) > 0:
+		return requested
+	case len(c.Default) > 0:
+		return c.Default
+	}
+	return c.Scopes
+}
+
+// Grants that a client can be registered for.
+var grants = []oauth.GrantType{oauth.ClientCredentials}
+
+const (
+	mostScopes = 1000
+	mostName   = 200 // bytes
+)
+
+// ids are what a client's id may be chosen as.
+var ids = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
+
+// parseID returns a fault for what a client cannot be called.
+func parseID(s string) error {
+	switch {
+	case !ids.MatchString(s):
+		return fault.At("client_id", "it is 1 to 64 of a-z, 0-9, '.', '_' and '-', and begins with a letter or a digit")
+	case s == Builtin.ID:
+		return (&fault.Error{Kind: fault.Conflict, Field: "client_id", Message: "it is that of the built-in client"})
+	case id.Valid(s): // tokens name clients and accounts in one place
+		return fault.At("client_id", "it has the form of an account's id; choose another")
+	}
+	return nil
+}
+
+// check returns a fault for what no client can be.
+func (c *Client) check() error {
+	if !utf8.ValidString(c.Name) || len(c.Name) > mostName || !printable(c.Name) {
+		return fault.At("client_name", "it is a line of at most %d bytes", mostName)
+	}
+	if c.Status != Active && c.Status != Disabled {
+		return fault.At("status", "it is active or disabled")
+	}
+	if c.Method != oauth.Basic && c.Method != oauth.Post {
+		return fault.At("token_endpoint_auth_method", "it is client_secret_basic or client_secret_post")
+	}
+	for _, g := range c.Grants {
+		if !slices.Contains(grants, g) {
+			return fault.At("grant_types", "a client can be registered for client_credentials")
+		}
+	}
+	for _, list := range []struct {
+		field  string
+		scopes []string
+	}{{"scope", c.Scopes}, {"default_scope", c.Default}} {
+		if len(list.scopes) > mostScopes {
+			return fault.At(list.field, "it has at most %d scopes", mostScopes)
+		}
+		for _, s := range list.scopes {
+			if _, err := rbac.ParsePermission(s); err != nil {
+				return fault.At(list.field, "each is a permission, like orders:read")
+			}
+		}
+	}
+	for _, s := range c.Default {
+		if !slices.Contains(c.Scopes, s) {
+			return fault.At("default_scope", "each is one of scope")
+		}
+	}
+	for _, a := range c.Audiences {
+		if err := oauth.CheckResource(a); err != nil {
+			return fault.At("audiences", "each is an absolute URI without a fragment")
+		}
+	}
+	c.Grants, c.Scopes, c.Default, c.Audiences = sorted(c.Grants), sorted(c.Scopes), sorted(c.Default), sorted(c.Audiences)
+	return nil
+}
+
+// sorted returns a list in order, each once.
+func sorted[T ~string](list []T) []T { return slices.Compact(slices.Sorted(slices.Values(list))) }
+
+func printable(s string) bool {
+	for _, r := range s {
+		if r < ' ' || r == 0x7f || r == '\u2028' || r == '\u2029' {
+			return false
+		}
+	}
+	return true
 }

@@ -27,6 +27,7 @@ const (
 	Grants      Topic = "grants"       // key: an account's id; version: the policy's, or 0 before a change of roles
 	GrantLost   Topic = "grant-lost"   // a grant was taken away; key and version as above
 	Account     Topic = "account"      // key: an account's id; version: the account's
+	Client      Topic = "client"       // key: a client's id; version: the client's
 	FamilyEnded Topic = "family-ended" // key: a token family's id
 	Keys        Topic = "keys"         // the keyring changed; key: the key's id
 	Gap         Topic = "gap"          // changes may have been missed: nothing kept is sure

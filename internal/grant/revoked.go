@@ -16,7 +16,7 @@ import (
 type Revoked struct {
 	mu       sync.RWMutex
 	families map[string]time.Time // ended; until when to remember
-	accounts map[string]narrowed  // lost a grant
+	accounts map[string]narrowed  // lost a grant, or as a client something else
 	roles    map[string]narrowed  // lost permissions
 	swept    time.Time
 }
@@ -82,15 +82,15 @@ func (r *Revoked) sweep(now time.Time) {
 	}
 }
 
-// Has reports whether a token is revoked: one of a family, for an account, with
-// effective roles, made under a version of the policy.
-func (r *Revoked) Has(family, account string, roles []string, policy int64) bool {
+// Has reports whether a token is revoked: one of a family, for an account or a
+// client, through a client, with effective roles, made under a version of the policy.
+func (r *Revoked) Has(family, account, client string, roles []string, policy int64) bool {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	if _, ended := r.families[family]; ended {
 		return true
 	}
-	if len(r.accounts) > 0 && r.accounts[account].version > policy {
+	if len(r.accounts) > 0 && (r.accounts[account].version > policy || r.accounts[client].version > policy) {
 		return true
 	}
 	if len(r.roles) > 0 {

@@ -26,10 +26,11 @@ type claims struct {
 	Client   string   `json:"client_id"`
 	Scope    string   `json:"scope"`
 	Roles    []string `json:"roles"`
-	AuthTime int64    `json:"auth_time"`
-	ACR      string   `json:"acr"`
-	AMR      []string `json:"amr"`
-	Session  string   `json:"sid"`
+	// How the user signed in; a client that acts for itself did not.
+	AuthTime int64    `json:"auth_time,omitempty"`
+	ACR      string   `json:"acr,omitempty"`
+	AMR      []string `json:"amr,omitempty"`
+	Session  string   `json:"sid,omitempty"`
 	Family   string   `json:"fam"`
 	// Policy is the version of the policy that Scope and Roles follow from. A
 	// grant that was taken away under a later version makes the token void: a
@@ -49,7 +50,12 @@ const (
 // lifetime returns how long a token of a family lives that carries what is held:
 // never longer than the family, or than the first grant that ends.
 func (s *Service) lifetime(f grant.Family, held rbac.Effective, now time.Time) time.Duration {
-	ttl := min(s.options.AccessTTL, f.ExpiresAt.Sub(now).Truncate(time.Second))
+	return max(min(s.lasts(held, now), f.ExpiresAt.Sub(now).Truncate(time.Second)), time.Second)
+}
+
+// lasts returns how long a token lives that carries what is held.
+func (s *Service) lasts(held rbac.Effective, now time.Time) time.Duration {
+	ttl := s.options.AccessTTL
 	if !held.ValidUntil.IsZero() {
 		ttl = min(ttl, held.ValidUntil.Sub(now).Truncate(time.Second))
 	}
@@ -58,30 +64,34 @@ func (s *Service) lifetime(f grant.Family, held rbac.Effective, now time.Time) t
 
 // access signs an access token for a family.
 func (s *Service) access(f grant.Family, scope []string, held rbac.Effective, policy int64, now time.Time) (secret.Text, error) {
+	most := largest
+	if f.Session != "" {
+		most = largestKept
+	}
+	return s.sign(claims{
+		Subject: f.User, Audience: f.Audience, Expires: now.Add(s.lifetime(f, held, now)).Unix(), IssuedAt: now.Unix(),
+		Client: f.Client, Scope: strings.Join(scope, " "), Roles: held.Roles(),
+		AuthTime: f.AuthTime.Unix(), ACR: onePassword, AMR: f.AMR, Session: cmp.Or(f.Session, f.ID), Family: f.ID, Policy: policy,
+	}, most)
+}
+
+// sign returns an access token of at most so many bytes. It fills in what all have.
+func (s *Service) sign(c claims, most int) (secret.Text, error) {
 	view, err := s.keys.View()
 	if err != nil {
 		return secret.Text{}, err
 	}
-	roles := held.Roles()
-	if roles == nil {
-		roles = []string{}
+	if c.Roles == nil {
+		c.Roles = []string{}
 	}
-	payload, err := json.Marshal(claims{
-		Issuer: s.options.Issuer, Subject: f.User, Audience: f.Audience,
-		Expires: now.Add(s.lifetime(f, held, now)).Unix(), IssuedAt: now.Unix(), Begins: now.Unix(), ID: rand.Text(),
-		Client: f.Client, Scope: strings.Join(scope, " "), Roles: roles,
-		AuthTime: f.AuthTime.Unix(), ACR: onePassword, AMR: f.AMR, Session: cmp.Or(f.Session, f.ID), Family: f.ID, Policy: policy,
-	})
+	c.Issuer, c.Begins, c.ID = s.options.Issuer, c.IssuedAt, rand.Text()
+	payload, err := json.Marshal(c)
 	if err != nil {
 		return secret.Text{}, err
 	}
 	token, err := view.Signer.Sign(payload)
 	if err != nil {
 		return secret.Text{}, err
-	}
-	most := largest
-	if f.Session != "" {
-		most = largestKept
 	}
 	if len(token) > most {
 		return secret.Text{}, fault.At("scope", "the token would be larger than %d bytes; ask for fewer scopes", most)

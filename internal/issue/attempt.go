@@ -96,6 +96,11 @@ func (s *Service) nobody(name string) (string, error) {
 	return "name:" + hex.EncodeToString(h[:16]), nil
 }
 
+// floods is the event of the alarm over all failures.
+func floods(at time.Time) audit.Event {
+	return audit.Now(principal.Principal{Kind: principal.System, ID: "limits"}, at, audit.LoginFlood, "server")
+}
+
 // lockNotice is for how long it is kept that the owner of an account was told,
 // on that day, that it was locked.
 const lockNotice = 24 * time.Hour
@@ -126,8 +131,7 @@ func (s *Service) failed(ctx context.Context, by principal.Principal, g *guess, 
 		lost = errors.Join(lost, err)
 	}
 	if v.Flood {
-		system := principal.Principal{Kind: principal.System, ID: "limits"}
-		events = append(events, audit.Now(system, e.At, audit.LoginFlood, "server"))
+		events = append(events, floods(e.At))
 	}
 	if err := s.store.Tell(ctx, events, letters...); err != nil {
 		return err

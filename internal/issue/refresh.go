@@ -170,6 +170,16 @@ func (s *Service) lifetimes(f grant.Family) grant.Lifetimes {
 // SignOut ends the family that a refresh token belongs to, whichever turn it is
 // of. A token that belongs to none is not an error (RFC 7009, Section 2.2).
 func (s *Service) SignOut(ctx context.Context, by principal.Principal, text secret.Text) error {
+	return s.signOut(ctx, by, text, "")
+}
+
+// RevokeRefresh is SignOut by a client. What belongs to another client stays as it is,
+// and he is not told (RFC 7009, Section 2.1).
+func (s *Service) RevokeRefresh(ctx context.Context, by principal.Principal, text secret.Text, client string) error {
+	return s.signOut(ctx, by, text, client)
+}
+
+func (s *Service) signOut(ctx context.Context, by principal.Principal, text secret.Text, client string) error {
 	token, err := grant.ParseRefreshToken(text.Reveal())
 	if err != nil {
 		return nil //nolint:nilerr // what was never a token needs no ending
@@ -179,6 +189,9 @@ func (s *Service) SignOut(ctx context.Context, by principal.Principal, text secr
 		return nil
 	} else if err != nil {
 		return err
+	}
+	if client != "" && client != f.Client {
+		return nil
 	}
 	by.Kind, by.ID, by.Client = principal.User, f.User, f.Client
 	return s.SignOutFamily(ctx, by, f.ID, f.Session)

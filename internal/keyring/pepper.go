@@ -19,9 +19,10 @@ const (
 	Device           = "device"            // tells browsers that signed in before
 	Attempt          = "attempt"           // hides names that were typed and are nobody's
 	Form             = "form"              // ties forms to the browser that they were shown to
+	ClientSecret     = "client-secret"     // keeps the secrets of clients
 )
 
-var purposes = []string{RefreshSuccessor, Cursor, Once, Device, Attempt, Form}
+var purposes = []string{RefreshSuccessor, Cursor, Once, Device, Attempt, Form, ClientSecret}
 
 // Pepper is a random key for MACs, by purpose and version. A row that holds a
 // MAC holds the version that made it.

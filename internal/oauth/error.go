@@ -28,6 +28,7 @@ type Error struct {
 	Code        Code
 	Description string
 	After       time.Duration // how long to wait, with TemporarilyUnavailable
+	Basic       bool          // a client tried the header, and is answered with its scheme
 
 	cause error
 }

@@ -17,6 +17,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/doorward/doorward/internal/fault"
+	"github.com/doorward/doorward/internal/principal"
 )
 
 // AdminRole is the name of the built-in role that holds every management
@@ -128,7 +129,8 @@ func builtinName(name string) bool {
 // Grant is a role given to a principal.
 type Grant struct {
 	ID           string
-	Principal    string // the id of an account
+	Kind         principal.Kind // of who has it: Service for a client; empty stands for an account
+	Principal    string         // its id
 	Role         string
 	Organization string    // where it counts; empty for the whole server
 	Until        time.Time // the first moment at which it no longer counts; zero for no end

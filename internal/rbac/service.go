@@ -75,7 +75,13 @@ func (s *Service) DeleteRole(ctx context.Context, by principal.Principal, name s
 
 // Give grants a role to an account, until a time if that is not zero.
 func (s *Service) Give(ctx context.Context, by principal.Principal, principalID, role string, until time.Time, reason string) (Grant, error) {
+	return s.GiveGrant(ctx, by, Grant{Principal: principalID, Role: role, Until: until, Reason: reason})
+}
+
+// GiveGrant makes a grant of what g says: the role, to whom, until when and why.
+func (s *Service) GiveGrant(ctx context.Context, by principal.Principal, g Grant) (Grant, error) {
 	now := s.clock.Now()
+	role, until, reason := g.Role, g.Until, g.Reason
 	if _, err := ParseRoleName(role); err != nil {
 		return Grant{}, err
 	}
@@ -85,8 +91,8 @@ func (s *Service) Give(ctx context.Context, by principal.Principal, principalID,
 	if err := checkDescription(reason); err != nil {
 		return Grant{}, fault.At("reason", "%s", err.Error())
 	}
-	g := Grant{ID: id.New(now), Principal: principalID, Role: role, Until: until, By: by.String(), Reason: reason, At: now}
-	e := audit.Now(by, now, audit.GrantCreated, "user:"+principalID).With("role", role)
+	g.ID, g.By, g.At = id.New(now), by.String(), now
+	e := audit.Now(by, now, audit.GrantCreated, g.target()).With("role", role)
 	if !until.IsZero() {
 		e = e.With("until", until.UTC().Format(audit.TimeFormat))
 	}
@@ -101,6 +107,14 @@ func (s *Service) Take(ctx context.Context, by principal.Principal, principalID,
 // TakeGrant takes away the one grant that g names by its ID, or with an empty ID
 // whichever gives the role.
 func (s *Service) TakeGrant(ctx context.Context, by principal.Principal, g Grant) error {
-	e := audit.Now(by, s.clock.Now(), audit.GrantRevoked, "user:"+g.Principal).With("role", g.Role)
+	e := audit.Now(by, s.clock.Now(), audit.GrantRevoked, g.target()).With("role", g.Role)
 	return s.store.DeleteGrant(ctx, by, g, e)
+}
+
+// target returns whom a grant is for, as the audit log names him.
+func (g Grant) target() string {
+	if g.Kind == principal.Service {
+		return "client:" + g.Principal
+	}
+	return "user:" + g.Principal
 }

@@ -93,8 +93,9 @@ func (s *Server) duplicate(req *http.Request) {
 
 // identify makes the request that of the principal whose token was verified.
 func identify(known *web.Request, p *guard.Principal) {
-	by := &known.By
-	by.Kind, by.ID, by.Client, by.Family, by.Session, by.Scopes = principal.User, p.Subject, p.ClientID, p.Family, p.Session, p.Scopes
+	origin := known.By.Origin
+	known.By = holder(p)
+	known.By.Origin = origin
 }
 
 // deny is the refusal of a request whose principal lacks a permission.
@@ -136,7 +137,7 @@ func (s *Server) revoked(_ context.Context, p *guard.Principal) error {
 	if s.Fresh() != nil {
 		return guard.ErrUnavailable
 	}
-	if s.Revoked.Has(p.Family, p.Subject, p.Roles, p.PolicyVersion) {
+	if s.Revoked.Has(p.Family, p.Subject, p.ClientID, p.Roles, p.PolicyVersion) {
 		return &issue.Dead{Family: p.Family}
 	}
 	return nil
@@ -163,5 +164,5 @@ func (s *Server) bearer(r *http.Request) (principal.Principal, error) {
 	} else if err != nil {
 		return nobody, nil //nolint:nilerr // a token that is refused signs nobody out
 	}
-	return principal.Principal{Kind: principal.User, ID: p.Subject, Client: p.ClientID, Family: p.Family, Session: p.Session}, nil
+	return holder(p), nil
 }

@@ -60,6 +60,9 @@ func (s *Server) routes(p surfaces) []route {
 		{"POST /auth/refresh", anybody, signin.Fail, f(p.signin.Refresh, signin.Fail)},
 		{"POST /auth/logout", anybody, signin.Fail, f(p.signin.Logout, signin.Fail)},
 
+		{"POST /oauth2/token", anybody, signin.Fail, f(p.provider.Token, signin.Fail)},
+		{"POST /oauth2/introspect", anybody, signin.Fail, f(p.provider.Introspect, signin.Fail)},
+		{"POST /oauth2/revoke", anybody, signin.Fail, f(p.provider.Revoke, signin.Fail)},
 		{"GET /oauth2/jwks", anybody, signin.Fail, f(p.provider.JWKS, signin.Fail)},
 		{"GET /.well-known/oauth-authorization-server", anybody, problem, f(p.provider.Metadata, problem)},
 		{"GET /.well-known/oauth-protected-resource", anybody, problem, s.guard.Metadata()},
@@ -87,6 +90,17 @@ func (s *Server) routes(p surfaces) []route {
 		{"GET /users/{id}/roles", "roles:read", problem, api},
 		{"POST /users/{id}/roles", "roles:grant", problem, api},
 		{"DELETE /users/{id}/roles/{role}", "roles:grant", problem, api},
+
+		{"GET /clients", "clients:read", problem, api},
+		{"POST /clients", "clients:write", problem, api},
+		{"GET /clients/{id}", "clients:read", problem, api},
+		{"PATCH /clients/{id}", "clients:write", problem, api},
+		{"DELETE /clients/{id}", "clients:write", problem, api},
+		{"POST /clients/{id}/rotate-secret", "clients:write", problem, api},
+
+		{"GET /clients/{id}/roles", "roles:read", problem, api},
+		{"POST /clients/{id}/roles", "roles:grant", problem, api},
+		{"DELETE /clients/{id}/roles/{role}", "roles:grant", problem, api},
 
 		{"GET /audit/events", "audit:read", problem, api},
 		{"GET /audit/counts", "audit:read", problem, api},

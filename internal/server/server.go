@@ -17,6 +17,7 @@ import (
 	"github.com/doorward/doorward/internal/account"
 	"github.com/doorward/doorward/internal/admin"
 	"github.com/doorward/doorward/internal/audit"
+	"github.com/doorward/doorward/internal/client"
 	"github.com/doorward/doorward/internal/clock"
 	"github.com/doorward/doorward/internal/config"
 	"github.com/doorward/doorward/internal/counter"
@@ -46,6 +47,7 @@ type Core struct {
 	Store    *store.Store
 	Keys     *keyring.Service
 	Accounts *account.Service
+	Clients  *client.Service
 	Roles    *rbac.Service
 	Issuer   *issue.Service
 	Sessions *session.Service
@@ -149,6 +151,7 @@ func open(ctx context.Context, c config.Config, log *slog.Logger, tweaks []func(
 		return nil, errors.Join(err, s.Close())
 	}
 	k.Accounts = account.NewService(s, now)
+	k.Clients = client.NewService(s, now, clientPeppers{k.Keys})
 	k.Roles = rbac.NewService(s, now)
 	k.Audit = audit.NewReader(s, now)
 	letters, err := carrier(c, o, s)
@@ -200,6 +203,7 @@ func (k *Core) listen() {
 	}
 	k.Feed.Listen(sure(k.Revoked.Apply))
 	k.Feed.Listen(sure(k.Accounts.Apply))
+	k.Feed.Listen(sure(k.Clients.Apply))
 	k.Feed.Listen(k.Roles.Apply)
 	k.Feed.Listen(func(ctx context.Context, c feed.Change) error {
 		err := k.Keys.Apply(ctx, c)
@@ -273,7 +277,10 @@ func New(k *Core, version string) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, err := provider.New(issuer(k.Config), k.Keys)
+	p, err := provider.New(issuer(k.Config), provider.Parts{
+		Keys: k.Keys, Clients: k.Clients, Issuer: k.Issuer, Accounts: k.Accounts, Judge: s.judge,
+		Count: func(credential, action string, o audit.Outcome) { s.counter.Add(k.Clock.Now(), credential, action, o) },
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -284,7 +291,7 @@ func New(k *Core, version string) (*Server, error) {
 	}
 	s.cookies = web.Cookies{Secure: https}
 	api := admin.New(admin.Parts{
-		Accounts: k.Accounts, Roles: k.Roles, Issuer: k.Issuer, Sessions: k.Sessions, Limits: k.Limits,
+		Accounts: k.Accounts, Clients: k.Clients, Roles: k.Roles, Issuer: k.Issuer, Sessions: k.Sessions, Limits: k.Limits,
 		Keys: k.Keys, Audit: k.Audit, Tree: k.Store, Clock: k.Clock, Cookies: s.cookies, URL: issuer(k.Config), Version: version,
 	})
 	if s.origins, err = web.NewCrossOrigin(scheme, k.Config.CORS.Origins); err != nil {

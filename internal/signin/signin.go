@@ -176,20 +176,24 @@ func (s *Surface) Refresh(w http.ResponseWriter, r *http.Request) error {
 
 // application returns the first-party application that a request names.
 func application(p oauth.Params) (client.Client, error) {
-	c, err := client.ByID(p.Get("client_id"))
-	if err != nil || !c.FirstParty {
+	c, err := client.FirstParty(p.Get("client_id"))
+	if err != nil {
 		return client.Client{}, (&oauth.Error{Code: oauth.InvalidClient, Description: "no first-party client has this client_id"}).Because(err)
 	}
 	return c, nil
 }
 
-// Fail is the one place where an error of /auth/ is told (RFC 6749, Section
+// Fail is the one place where an error of /auth/ and /oauth2/ is told (RFC 6749, Section
 // 5.2).
 func Fail(w http.ResponseWriter, r *http.Request, err error) {
 	status, e := told(err)
 	if status == http.StatusUnauthorized {
 		// The status must come with a challenge (RFC 9110, Section 15.5.2).
-		w.Header().Set("WWW-Authenticate", `Bearer realm="doorward"`)
+		scheme := "Bearer"
+		if e.Basic {
+			scheme = "Basic" // which it tried (RFC 6749, Section 5.2)
+		}
+		w.Header().Set("WWW-Authenticate", scheme+` realm="doorward"`)
 	}
 	if refused, ok := errors.AsType[*web.Refused](err); ok && refused.Allow != "" {
 		w.Header().Set("Allow", refused.Allow)

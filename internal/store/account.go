@@ -221,7 +221,7 @@ func (t *tx) upon(by principal.Principal, id string, removes bool, change func()
 		return err
 	}
 	if !own {
-		if err := t.mayTouch(by, id); err != nil {
+		if err := t.mayTouch(by, id, principal.User); err != nil {
 			return err
 		}
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/doorward/doorward/internal/account"
 	"github.com/doorward/doorward/internal/audit"
+	"github.com/doorward/doorward/internal/client"
 	"github.com/doorward/doorward/internal/clock"
 	"github.com/doorward/doorward/internal/fault"
 	"github.com/doorward/doorward/internal/feed"
@@ -101,11 +102,15 @@ func (t *tx) lockPolicy() error {
 
 // grantsOfActor returns the live grants of whoever acts, who must be active.
 func (t *tx) grantsOfActor(by principal.Principal) ([]rbac.Grant, error) {
+	statement, active := `SELECT status FROM users WHERE id = ?`, string(account.Active)
+	if by.Kind == principal.Service {
+		statement, active = `SELECT status FROM clients WHERE id = ?`, string(client.Active)
+	}
 	var status string
-	if err := t.one(`SELECT status FROM users WHERE id = ?`, by.ID).scan(&status); err != nil && !errors.Is(err, sql.ErrNoRows) {
+	if err := t.one(statement, by.ID).scan(&status); err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return nil, err
 	}
-	if status != string(account.Active) {
+	if status != active {
 		return nil, fault.New(fault.Denied, "your account is not active any more")
 	}
 	return readGrants(t.all, by.ID)
@@ -151,14 +156,23 @@ func (t *tx) still(by principal.Principal) error {
 	return err
 }
 
-// mayTouch holds the rule of who may act on whom.
-func (t *tx) mayTouch(by principal.Principal, id string) error {
-	if !text(id) {
-		return absent(sql.ErrNoRows, "user")
+// mayTouch holds the rule of who may act on whom: an account, or a client, which
+// holds what it may ask for in the name of others, too.
+func (t *tx) mayTouch(by principal.Principal, id string, kind principal.Kind) error {
+	statement, what := `SELECT '[]' FROM users WHERE id = ?`, "user"
+	if kind == principal.Service {
+		statement, what = `SELECT scopes FROM clients WHERE id = ?`, "client"
 	}
-	var one int64
-	if err := t.one(`SELECT 1 FROM users WHERE id = ?`, id).scan(&one); err != nil {
-		return absent(err, "user")
+	if !text(id) {
+		return absent(sql.ErrNoRows, what)
+	}
+	var list string
+	if err := t.one(statement, id).scan(&list); err != nil {
+		return absent(err, what)
+	}
+	var scopes []string
+	if err := json.Unmarshal([]byte(list), &scopes); err != nil {
+		return err
 	}
 	actor, err := t.toucher(by)
 	if err != nil {
@@ -166,6 +180,9 @@ func (t *tx) mayTouch(by principal.Principal, id string) error {
 	}
 	grants, err := readGrants(t.all, id)
 	if err != nil {
+		return err
+	}
+	if err := rbac.MayTouch(actor, t.roles.Set(scopes)); err != nil {
 		return err
 	}
 	return rbac.MayTouch(actor, t.roles.Effective(grants, "", t.now).Set)
@@ -405,7 +422,7 @@ func (s *Store) CreateGrant(ctx context.Context, by principal.Principal, g rbac.
 		if err := t.lockPolicy(); err != nil {
 			return err
 		}
-		if err := t.mayTouch(by, g.Principal); err != nil {
+		if err := t.mayTouch(by, g.Principal, g.Kind); err != nil {
 			return err
 		}
 		if _, ok := t.roles.Role(g.Role); !ok {
@@ -443,7 +460,7 @@ func (s *Store) DeleteGrant(ctx context.Context, by principal.Principal, g rbac.
 		if err := t.lockPolicy(); err != nil {
 			return err
 		}
-		if err := t.mayTouch(by, g.Principal); err != nil {
+		if err := t.mayTouch(by, g.Principal, g.Kind); err != nil {
 			return err
 		}
 		var present string

@@ -1,0 +1,116 @@
+package issue
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/doorward/doorward/internal/audit"
+	"github.com/doorward/doorward/internal/client"
+	"github.com/doorward/doorward/internal/fault"
+	"github.com/doorward/doorward/internal/id"
+	"github.com/doorward/doorward/internal/oauth"
+	"github.com/doorward/doorward/internal/principal"
+	"github.com/doorward/doorward/internal/rbac"
+)
+
+// ClientCredentials is a request of a client that acts for itself.
+type ClientCredentials struct {
+	Client   client.Client // that has proved who it is
+	Scope    []string
+	Resource []string
+}
+
+// ClientToken gives a client an access token for itself (RFC 6749, Section 4.4).
+// It carries what was asked for, or else what the client gets by default, as far
+// as both its registration and its roles allow that. There is no refresh token.
+func (s *Service) ClientToken(ctx context.Context, by principal.Principal, r ClientCredentials) (Tokens, error) {
+	if err := s.fresh(); err != nil {
+		return Tokens{}, err
+	}
+	audience, err := s.audience(r.Resource)
+	if err != nil {
+		return Tokens{}, err
+	}
+	c := r.Client
+	asked := c.Asks(r.Scope)
+	for _, scope := range asked {
+		if !slices.Contains(c.Scopes, scope) {
+			return Tokens{}, &oauth.Error{Code: oauth.InvalidScope, Description: "the client may not ask for one of these scopes"}
+		}
+	}
+	held, policy, err := s.policy.Of(ctx, c.ID)
+	if err != nil {
+		return Tokens{}, err
+	}
+	scope, err := holds(asked, held)
+	if err != nil {
+		return Tokens{}, err
+	}
+	now := s.clock.Now()
+	by.Kind, by.ID, by.Client, by.Family = principal.Service, c.ID, c.ID, id.New(now)
+	access, err := s.sign(claims{
+		Subject: c.ID, Audience: audience, Expires: now.Add(s.lasts(held, now)).Unix(), IssuedAt: now.Unix(),
+		Client: c.ID, Scope: strings.Join(scope, " "), Roles: held.Roles(), Family: by.Family, Policy: policy,
+	}, largest)
+	if err != nil {
+		return Tokens{}, err
+	}
+	e := audit.Now(by, now, audit.TokenIssued, "family:"+by.Family).With("scope", strings.Join(scope, " ")).With("audience", audience)
+	if err := s.store.IssueToClient(ctx, c.ID, e); fault.KindOf(err) == fault.Unauthenticated {
+		return Tokens{}, (&oauth.Error{Code: oauth.InvalidClient, Description: "client authentication failed"}).Because(err)
+	} else if err != nil {
+		return Tokens{}, err
+	}
+	return Tokens{Access: access, Expires: s.lasts(held, now), Scope: scope}, nil
+}
+
+// holds returns those of some scopes that are held. A client that is registered for
+// none is given a token that says who it is and no more.
+func holds(asked []string, held rbac.Effective) ([]string, error) {
+	scope := slices.DeleteFunc(slices.Clone(asked), func(s string) bool { return !held.Has(s) })
+	if len(scope) == 0 && len(asked) > 0 {
+		return nil, &oauth.Error{Code: oauth.InvalidScope, Description: "the client holds none of these scopes"}
+	}
+	return scope, nil
+}
+
+// Revoke ends what an access token belongs to, for the client that it was issued to:
+// the family of a user's, or the token of a client itself.
+func (s *Service) Revoke(ctx context.Context, by, of principal.Principal) error {
+	if of.Kind != principal.Service {
+		return s.SignOutFamily(ctx, by, of.Family, "")
+	}
+	e := audit.Now(by, s.clock.Now(), audit.TokenRevoked, "family:"+of.Family).With("why", "revoked")
+	return s.store.RevokeToken(ctx, of.Family, e)
+}
+
+// ClientRefused counts and records that a client did not prove who it is. It returns
+// a fault of kind Limited where too much failed from there already: then nothing is
+// recorded, so that nobody fills the log. No client is locked: strangers could lock
+// it, and its secret cannot be guessed. Who says that he is a client need not be, so
+// the event's actor is nobody.
+func (s *Service) ClientRefused(ctx context.Context, by principal.Principal, named string, why error) error {
+	ctx = context.WithoutCancel(ctx)
+	flood, err := s.limits.Strike(ctx, by.Origin.Network)
+	if err != nil {
+		return err
+	}
+	by.Kind, by.ID, by.Client = principal.Anonymous, "", ""
+	target := "client"
+	if client.Known(named) {
+		target = "client:" + named
+	}
+	now := s.clock.Now()
+	events := []audit.Event{audit.Now(by, now, audit.ClientRefused, target).Because(audit.Failure, reasonOf(why))}
+	if flood {
+		events = append(events, floods(now))
+	}
+	return s.store.Tell(ctx, events)
+}
+
+// reasonOf returns what a fault says after its colon, for the log alone.
+func reasonOf(err error) string {
+	_, why, _ := strings.Cut(err.Error(), ": ")
+	return why
+}

@@ -1,0 +1,102 @@
+package oauth
+
+import (
+	"encoding/base64"
+	"net/url"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/doorward/doorward/internal/secret"
+)
+
+// AuthMethod is how a client proves who it is (RFC 7591, Section 2).
+type AuthMethod string
+
+// The methods.
+const (
+	NoAuth AuthMethod = "none"                // it does not: anybody can be it
+	Basic  AuthMethod = "client_secret_basic" // a secret in the header
+	Post   AuthMethod = "client_secret_post"  // a secret in the body
+)
+
+// GrantType is a way to earn a token.
+type GrantType string
+
+// ClientCredentials lets a client act for itself (RFC 6749, Section 4.4).
+const ClientCredentials GrantType = "client_credentials"
+
+// Credentials are how a request says which client it comes from. None of it is
+// proved yet.
+type Credentials struct {
+	ID     string
+	Method AuthMethod
+	Secret secret.Text // zero with NoAuth
+}
+
+// unproved is the one answer to a client that did not prove who it is, whatever
+// was wrong (RFC 6749, Section 5.2). Who used the header is answered with its
+// scheme.
+func unproved(header bool) *Error {
+	return &Error{Code: InvalidClient, Description: "client authentication failed", Basic: header}
+}
+
+// Unproved is the error of a client whose credentials are wrong.
+func (c Credentials) Unproved() *Error { return unproved(c.Method == Basic) }
+
+// ParseCredentials reads a client's credentials from the values of the header
+// Authorization and the parameters of the body (RFC 6749, Section 2.3.1). Errors:
+// InvalidRequest for more than one credential, InvalidClient for none or one that
+// cannot be read.
+func ParseCredentials(header []string, p Params) (Credentials, error) {
+	inBody := p.Get("client_secret") != ""
+	asserted := p.Get("client_assertion") != "" || p.Get("client_assertion_type") != ""
+	if len(header) > 1 || len(header) == 1 && (inBody || asserted) || inBody && asserted {
+		return Credentials{}, invalid("the request carries more than one credential of a client")
+	}
+	if len(header) == 1 {
+		c, ok := parseBasic(header[0])
+		switch {
+		case !ok:
+			return Credentials{}, unproved(true)
+		case p.Get("client_id") != "" && p.Get("client_id") != c.ID:
+			return Credentials{}, invalid("client_id is not the client of the header")
+		}
+		return c, nil
+	}
+	c := Credentials{ID: p.Get("client_id"), Method: NoAuth}
+	if asserted || c.ID == "" {
+		return Credentials{}, unproved(false)
+	}
+	if inBody {
+		c.Method, c.Secret = Post, secret.From(p.Get("client_secret"))
+	}
+	return c, nil
+}
+
+// parseBasic reads the scheme Basic. The id and the secret in it are encoded like
+// the values of a form (RFC 6749, Section 2.3.1).
+func parseBasic(header string) (c Credentials, ok bool) {
+	scheme, text, ok := strings.Cut(header, " ")
+	if !ok || !strings.EqualFold(scheme, "Basic") {
+		return c, false
+	}
+	plain, err := base64.StdEncoding.Strict().DecodeString(strings.TrimLeft(text, " "))
+	if err != nil {
+		return c, false
+	}
+	id, password, ok := strings.Cut(string(plain), ":")
+	if !ok {
+		return c, false
+	}
+	id, err = url.QueryUnescape(id)
+	if err != nil {
+		return c, false
+	}
+	if password, err = url.QueryUnescape(password); err != nil {
+		return c, false
+	}
+	if id == "" || password == "" || !utf8.ValidString(id) || !utf8.ValidString(password) || strings.Contains(id+password, "\x00") {
+		return c, false
+	}
+	return Credentials{ID: id, Method: Basic, Secret: secret.From(password)}, true
+}

@@ -1,0 +1,89 @@
+package provider
+
+import (
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/doorward/doorward/internal/audit"
+	"github.com/doorward/doorward/internal/client"
+	"github.com/doorward/doorward/internal/oauth"
+	"github.com/doorward/doorward/internal/principal"
+	"github.com/doorward/doorward/internal/web"
+)
+
+// Token is an access token that is good now.
+type Token struct {
+	principal.Principal
+	ID       string   // "jti"
+	Audience []string // "aud"
+	Issued   time.Time
+	Expires  time.Time
+}
+
+// judged is the answer of introspection (RFC 7662, Section 2.2). Of a token that is
+// not good, or that is not for who asks, it says no more than that.
+type judged struct {
+	Active   bool     `json:"active"`
+	Scope    string   `json:"scope,omitempty"`
+	Client   string   `json:"client_id,omitempty"`
+	Username string   `json:"username,omitempty"`
+	Type     string   `json:"token_type,omitempty"`
+	Expires  int64    `json:"exp,omitempty"`
+	Issued   int64    `json:"iat,omitempty"`
+	Begins   int64    `json:"nbf,omitempty"`
+	Subject  string   `json:"sub,omitempty"`
+	Audience []string `json:"aud,omitempty"`
+	Issuer   string   `json:"iss,omitempty"`
+	ID       string   `json:"jti,omitempty"`
+}
+
+// Introspect says whether an access token is good, and what it says, to the client
+// that it was issued to and to those APIs that it is for (RFC 7662).
+func (p *Provider) Introspect(w http.ResponseWriter, r *http.Request) error {
+	params, given, err := form(w, r)
+	if err != nil {
+		return err
+	}
+	c, err := p.confidential(r, given)
+	if err != nil {
+		return err
+	}
+	text := params.Get("token")
+	if text == "" {
+		return &oauth.Error{Code: oauth.InvalidRequest, Description: "token is missing"}
+	}
+	t, good, err := p.Judge(r.Context(), text)
+	if err != nil {
+		return err
+	}
+	outcome, answer := audit.Failure, judged{}
+	if good && mayKnow(c, t) {
+		outcome = audit.Success
+		if answer, err = p.describe(r, t); err != nil {
+			return err
+		}
+	}
+	p.Count(c.Target(), "POST /oauth2/introspect", outcome)
+	return web.JSON(w, http.StatusOK, answer)
+}
+
+// mayKnow reports whether a client may know what a token says.
+func mayKnow(c client.Client, t Token) bool {
+	return t.Client == c.ID || slices.ContainsFunc(t.Audience, func(a string) bool { return slices.Contains(c.Audiences, a) })
+}
+
+func (p *Provider) describe(r *http.Request, t Token) (judged, error) {
+	answer := judged{
+		Active: true, Scope: oauth.FormatScope(t.Scopes), Client: t.Client, Type: "Bearer",
+		Expires: t.Expires.Unix(), Issued: t.Issued.Unix(), Begins: t.Issued.Unix(), Subject: t.Principal.ID, Audience: t.Audience, Issuer: p.issuer, ID: t.ID,
+	}
+	if t.Kind == principal.User {
+		u, err := p.Accounts.User(r.Context(), t.Principal.ID)
+		if err != nil {
+			return judged{}, err
+		}
+		answer.Username = u.Username
+	}
+	return answer, nil
+}

@@ -1,0 +1,74 @@
+package provider
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/doorward/doorward/internal/client"
+	"github.com/doorward/doorward/internal/issue"
+	"github.com/doorward/doorward/internal/oauth"
+	"github.com/doorward/doorward/internal/web"
+)
+
+// exchange earns tokens by a grant, for a client that has proved who it is.
+type exchange func(context.Context, *Provider, client.Client, oauth.TokenRequest) (issue.Tokens, error)
+
+// grants is the table of the token endpoint: what all grants share is in Token.
+var grants = map[oauth.GrantType]exchange{
+	oauth.ClientCredentials: clientCredentials,
+}
+
+// Token serves the token endpoint (RFC 6749, Section 3.2).
+func (p *Provider) Token(w http.ResponseWriter, r *http.Request) error {
+	_, body, err := web.Body(w, r, web.Form)
+	if err != nil {
+		return err
+	}
+	params, err := oauth.ParseForm(string(body))
+	if err != nil {
+		return err
+	}
+	// 1. What is asked for?
+	request, err := oauth.ParseTokenRequest(r.Header.Values("Authorization"), params)
+	if err != nil {
+		return err
+	}
+	// 2. Is there such a grant? Nobody's secret is looked at for one that there is not.
+	earn, ok := grants[request.Grant]
+	if !ok {
+		return &oauth.Error{Code: oauth.UnsupportedGrantType, Description: "this grant is not supported"}
+	}
+	web.Note(r.Context(), slog.String("grant", string(request.Grant)))
+	// 3. Who asks?
+	c, err := p.authenticate(r, request.Client)
+	if err != nil {
+		return err
+	}
+	// 4. May he use this grant?
+	if !c.May(request.Grant) {
+		return &oauth.Error{Code: oauth.UnauthorizedClient, Description: "the client may not use this grant"}
+	}
+	// 5. What does it earn?
+	t, err := earn(r.Context(), p, c, request)
+	if err != nil {
+		return err
+	}
+	return web.JSON(w, http.StatusOK, tokens{
+		Access: t.Access.Reveal(), Type: "Bearer", Expires: int64(t.Expires / time.Second), Scope: oauth.FormatScope(t.Scope),
+	})
+}
+
+// tokens is the answer of the token endpoint (RFC 6749, Section 5.1).
+type tokens struct {
+	Access  string `json:"access_token"`
+	Type    string `json:"token_type"`
+	Expires int64  `json:"expires_in"`
+	Scope   string `json:"scope"`
+}
+
+// clientCredentials lets a client act for itself (RFC 6749, Section 4.4).
+func clientCredentials(ctx context.Context, p *Provider, c client.Client, r oauth.TokenRequest) (issue.Tokens, error) {
+	return p.Issuer.ClientToken(ctx, web.By(ctx), issue.ClientCredentials{Client: c, Scope: r.Scope, Resource: r.Resource})
+}

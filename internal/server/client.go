@@ -1,0 +1,58 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+
+	"github.com/doorward/doorward/guard"
+	"github.com/doorward/doorward/internal/client"
+	"github.com/doorward/doorward/internal/fault"
+	"github.com/doorward/doorward/internal/keyring"
+	"github.com/doorward/doorward/internal/principal"
+	"github.com/doorward/doorward/internal/provider"
+)
+
+// clientPeppers are the keys of clients' secrets, from the keyring.
+type clientPeppers struct{ keys *keyring.Service }
+
+func (c clientPeppers) Newest() (client.Pepper, error) {
+	p, err := c.keys.Pepper(keyring.ClientSecret)
+	return client.Pepper{Version: p.Version, Key: p.Key}, err
+}
+
+func (c clientPeppers) Version(version int64) (client.Pepper, bool) {
+	p, err := c.keys.PepperVersion(keyring.ClientSecret, version)
+	return client.Pepper{Version: p.Version, Key: p.Key}, err == nil
+}
+
+// judge returns what an access token says, if it is good now: by the same guard that
+// this server's own API is behind.
+func (s *Server) judge(ctx context.Context, token string) (provider.Token, bool, error) {
+	p, err := s.guard.Verify(ctx, token)
+	if errors.Is(err, guard.ErrUnavailable) {
+		return provider.Token{}, false, fault.New(fault.Unavailable, "the token cannot be checked at the moment; try again later")
+	} else if err != nil {
+		return provider.Token{}, false, nil //nolint:nilerr // whatever is wrong with it, it is not good
+	}
+	t := provider.Token{Principal: holder(p), ID: p.ID, Issued: p.Issued, Expires: p.Expires}
+	if raw, ok := p.Claim("aud"); ok {
+		var one string
+		if json.Unmarshal(raw, &one) == nil {
+			t.Audience = []string{one}
+		} else if err := json.Unmarshal(raw, &t.Audience); err != nil {
+			return provider.Token{}, false, nil //nolint:nilerr // as above
+		}
+	}
+	return t, true, nil
+}
+
+// holder returns whom a token is about. A client that acts for itself is its own
+// subject (RFC 9068, Section 2.2); no account has the id of a client.
+func holder(p *guard.Principal) principal.Principal {
+	kind := principal.User
+	if p.Subject == p.ClientID {
+		kind = principal.Service
+	}
+	return principal.Principal{Kind: kind, ID: p.Subject, Client: p.ClientID, Family: p.Family, Session: p.Session, Scopes: p.Scopes}
+}

@@ -1,0 +1,246 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/doorward/doorward/internal/account"
+	"github.com/doorward/doorward/internal/audit"
+	"github.com/doorward/doorward/internal/client"
+	"github.com/doorward/doorward/internal/clock"
+	"github.com/doorward/doorward/internal/fault"
+	"github.com/doorward/doorward/internal/feed"
+	"github.com/doorward/doorward/internal/oauth"
+	"github.com/doorward/doorward/internal/principal"
+	"github.com/doorward/doorward/internal/rbac"
+)
+
+var _ client.Store = (*Store)(nil)
+
+const clientColumns = `id, name, status, method, grants, scopes, default_scopes, audiences, secret, pepper, previous, previous_pepper, previous_until,
+	secret_at, created_at, updated_at, version`
+
+func readClient(r scanner) (client.Credential, error) {
+	var k client.Credential
+	c := &k.Client
+	var status, method, grants, scopes, standing, audiences string
+	var present, previous []byte
+	var until, secretAt, created, updated int64
+	if err := r.Scan(&c.ID, &c.Name, &status, &method, &grants, &scopes, &standing, &audiences, &present, &k.Present.Pepper,
+		&previous, &k.Previous.Pepper, &until, &secretAt, &created, &updated, &c.Version); err != nil {
+		return k, err
+	}
+	copy(k.Present.MAC[:], present)
+	copy(k.Previous.MAC[:], previous)
+	c.Status, c.Method = client.Status(status), oauth.AuthMethod(method)
+	c.Previous, c.SecretAt, c.CreatedAt, c.UpdatedAt = clock.FromMicro(until), clock.FromMicro(secretAt), clock.FromMicro(created), clock.FromMicro(updated)
+	return k, errors.Join(json.Unmarshal([]byte(grants), &c.Grants), json.Unmarshal([]byte(scopes), &c.Scopes),
+		json.Unmarshal([]byte(standing), &c.Default), json.Unmarshal([]byte(audiences), &c.Audiences))
+}
+
+// clientLists returns the lists of a client as they are kept, in the order of the
+// columns.
+func clientLists(c client.Client) (texts []any, err error) {
+	for _, list := range []any{c.Grants, c.Scopes, c.Default, c.Audiences} {
+		text, err := json.Marshal(list)
+		if err != nil {
+			return nil, err
+		}
+		if string(text) == "null" {
+			text = []byte("[]")
+		}
+		texts = append(texts, string(text))
+	}
+	return texts, nil
+}
+
+// CreateClient writes a new client.
+func (s *Store) CreateClient(ctx context.Context, by principal.Principal, c client.Client, k client.Kept, e audit.Event) error {
+	lists, err := clientLists(c)
+	if err != nil {
+		return err
+	}
+	return s.write(ctx, func(t *tx) error {
+		if err := t.once(e); err != nil {
+			return err
+		}
+		if err := t.lockPolicy(); err != nil {
+			return err
+		}
+		actor, err := t.giver(by, time.Time{})
+		if err != nil {
+			return err
+		}
+		if err := rbac.MayGive(actor, t.roles.Set(c.Scopes)); err != nil {
+			return err
+		}
+		args := append([]any{c.ID, c.Name, string(c.Status), string(c.Method)}, lists...)
+		args = append(args, k.MAC[:], k.Pepper, clock.Micro(c.SecretAt), clock.Micro(c.CreatedAt), clock.Micro(c.UpdatedAt), c.Version)
+		_, err = t.exec(`INSERT INTO clients (`+clientColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, 0, 0, ?, ?, ?, ?)`, args...)
+		if _, dup := duplicate(err); dup {
+			return (&fault.Error{Kind: fault.Conflict, Field: "client_id", Message: "another client has it already"}).Because(err)
+		} else if err != nil {
+			return err
+		}
+		if err := t.changed(feed.Client, c.ID, c.Version); err != nil {
+			return err
+		}
+		return t.record(e)
+	})
+}
+
+// Client returns a client with what proves it.
+func (s *Store) Client(ctx context.Context, id string) (client.Credential, error) {
+	if !text(id) {
+		return client.Credential{}, absent(sql.ErrNoRows, "client")
+	}
+	var c client.Credential
+	err := s.one(ctx, `SELECT `+clientColumns+` FROM clients WHERE id = ?`, id).read(func(r scanner) (err error) { c, err = readClient(r); return err })
+	return c, absent(err, "client")
+}
+
+// Clients returns a page of clients in the order of their ids.
+func (s *Store) Clients(ctx context.Context, after string, limit int) ([]client.Client, error) {
+	var list []client.Client
+	err := s.all(ctx, func(r scanner) error {
+		c, err := readClient(r)
+		list = append(list, c.Client)
+		return err
+	}, `SELECT `+clientColumns+` FROM clients WHERE id > ? ORDER BY id LIMIT ?`, after, limit)
+	return list, err
+}
+
+// UpdateClient writes a client if nobody else did since it was read.
+func (s *Store) UpdateClient(ctx context.Context, by principal.Principal, c client.Client, e audit.Event) (client.Client, error) {
+	lists, err := clientLists(c)
+	if err != nil {
+		return client.Client{}, err
+	}
+	err = s.write(ctx, func(t *tx) error {
+		before, err := t.uponClient(by, c.ID, c.Version)
+		if err != nil {
+			return err
+		}
+		actor, err := t.giver(by, time.Time{})
+		if err != nil {
+			return err
+		}
+		// What it gains is given; a client that comes back to life gains all.
+		given := less(c.Scopes, before.Scopes)
+		if before.Status != client.Active && c.Status == client.Active {
+			given = c.Scopes
+		}
+		if err := rbac.MayGive(actor, t.roles.Set(given)); err != nil {
+			return err
+		}
+		args := append([]any{c.Name, string(c.Status), string(c.Method)}, lists...)
+		if _, err := t.exec(`UPDATE clients SET name = ?, status = ?, method = ?, grants = ?, scopes = ?, default_scopes = ?, audiences = ?, updated_at = ?,
+			version = version + 1 WHERE id = ?`, append(args, clock.Micro(c.UpdatedAt), c.ID)...); err != nil {
+			return err
+		}
+		loses := c.Status != client.Active || len(less(before.Scopes, c.Scopes)) > 0 || slices.ContainsFunc(before.Grants, func(g oauth.GrantType) bool { return !c.May(g) })
+		if err := t.changedClient(c.ID, before.Version+1, loses); err != nil {
+			return err
+		}
+		return t.record(e)
+	})
+	c.Version++
+	return c, err
+}
+
+// changedClient tells others that a client changed. Tokens that carry what it lost
+// are void.
+func (t *tx) changedClient(id string, version int64, loses bool) error {
+	if err := t.changed(feed.Client, id, version); err != nil || !loses {
+		return err
+	}
+	return t.changed(feed.GrantLost, id, t.policy)
+}
+
+// RotateClientSecret writes another secret of a client.
+func (s *Store) RotateClientSecret(ctx context.Context, by principal.Principal, c client.Client, k client.Kept, e audit.Event) (client.Client, error) {
+	err := s.write(ctx, func(t *tx) error {
+		if _, err := t.uponClient(by, c.ID, c.Version); err != nil {
+			return err
+		}
+		if _, err := t.exec(`UPDATE clients SET previous = CASE WHEN ? > 0 THEN secret ELSE NULL END, previous_pepper = CASE WHEN ? > 0 THEN pepper ELSE 0 END,
+			previous_until = ?, secret = ?, pepper = ?, secret_at = ?, updated_at = ?, version = version + 1 WHERE id = ?`,
+			clock.Micro(c.Previous), clock.Micro(c.Previous), clock.Micro(c.Previous), k.MAC[:], k.Pepper, clock.Micro(c.SecretAt), clock.Micro(c.UpdatedAt), c.ID); err != nil {
+			return err
+		}
+		if err := t.changedClient(c.ID, c.Version+1, false); err != nil {
+			return err
+		}
+		return t.record(e)
+	})
+	c.Version++
+	return c, err
+}
+
+// DeleteClient deletes a client and its grants. Its tokens are void.
+func (s *Store) DeleteClient(ctx context.Context, by principal.Principal, id string, version int64, e audit.Event) error {
+	return s.write(ctx, func(t *tx) error {
+		before, err := t.uponClient(by, id, version)
+		if err != nil {
+			return err
+		}
+		if _, err := t.exec(`DELETE FROM clients WHERE id = ?`, id); err != nil {
+			return err
+		}
+		if _, err := t.exec(`DELETE FROM grants WHERE principal = ?`, id); err != nil {
+			return err
+		}
+		if err := t.changedClient(id, before.Version+1, true); err != nil {
+			return err
+		}
+		return t.record(e)
+	})
+}
+
+// uponClient begins a change of a client that by may touch, if it is of a version;
+// 0 is any.
+func (t *tx) uponClient(by principal.Principal, id string, version int64) (client.Client, error) {
+	if err := t.lockPolicy(); err != nil {
+		return client.Client{}, err
+	}
+	if err := t.mayTouch(by, id, principal.Service); err != nil {
+		return client.Client{}, err
+	}
+	var c client.Credential
+	err := t.one(`SELECT `+clientColumns+` FROM clients WHERE id = ?`, id).read(func(r scanner) (err error) { c, err = readClient(r); return err })
+	if err == nil && version != 0 && version != c.Client.Version {
+		err = account.Changed()
+	}
+	return c.Client, absent(err, "client")
+}
+
+// IssueToClient records that a client that acts for itself was given a token, if it
+// still is active.
+func (s *Store) IssueToClient(ctx context.Context, id string, e audit.Event) error {
+	records := recordsOf(e)
+	return s.through(ctx, s.db.record, func(t *tx) error {
+		var status string
+		err := t.one(`SELECT status FROM clients WHERE id = ?`, id).scan(&status)
+		if errors.Is(err, sql.ErrNoRows) || err == nil && status != string(client.Active) {
+			return fault.New(fault.Unauthenticated, "the client is not active any more")
+		} else if err != nil {
+			return err
+		}
+		return t.keep(records)
+	})
+}
+
+// RevokeToken ends a token that is no family's, by its public handle.
+func (s *Store) RevokeToken(ctx context.Context, handle string, e audit.Event) error {
+	return s.write(ctx, func(t *tx) error {
+		if err := t.changed(feed.FamilyEnded, handle, 0); err != nil {
+			return err
+		}
+		return t.record(e)
+	})
+}
+
