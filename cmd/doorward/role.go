@@ -9,6 +9,7 @@ import (
 
 	"github.com/doorward/doorward/internal/account"
 	"github.com/doorward/doorward/internal/admin"
+	"github.com/doorward/doorward/internal/client"
 	"github.com/doorward/doorward/internal/principal"
 	"github.com/doorward/doorward/internal/rbac"
 	"github.com/doorward/doorward/internal/server"
@@ -234,11 +235,15 @@ type explanation struct {
 }
 
 func (p *program) roleExplain() *cobra.Command {
-	return p.command("explain", "Say whether a user may do something, and why", `The path leads from the user over his roles to the permission; or the reason
+	var service bool
+	c := p.command("explain", "Say whether a user may do something, and why", `The path leads from the user over his roles to the permission; or the reason
 says why there is none. The exit code is 0 if it is allowed, and 1 if not.`,
 		"doorward role explain ana orders:refund",
 		[]string{"USER", "PERMISSION"}, func(c *cobra.Command, args []string) error {
 			return p.with(c.Context(), func(k *server.Core) error {
+				if service {
+					return p.explainClient(c.Context(), k, args[0], args[1])
+				}
 				u, err := p.find(c.Context(), k, args[0])
 				if err != nil {
 					return err
@@ -254,6 +259,24 @@ says why there is none. The exit code is 0 if it is allowed, and 1 if not.`,
 				return p.printExplanation(e)
 			})
 		})
+	c.Flags().BoolVar(&service, "client", false, "whether a client may, for itself: both its scopes and its roles count")
+	return c
+}
+
+func (p *program) explainClient(ctx context.Context, k *server.Core, name, permission string) error {
+	found, err := k.Clients.Fresh(ctx, name)
+	if err != nil {
+		return err
+	}
+	d, err := k.Roles.Explain(ctx, found.Target(), found.ID, append([]string{}, found.Scopes...), permission)
+	if err != nil {
+		return err
+	}
+	e := explanation{d.Allowed, found.Target(), d.Permission, d.Path, d.Reason, d.Missing}
+	if found.Status != client.Active {
+		e = explanation{Subject: e.Subject, Permission: e.Permission, Reason: "The client is disabled."}
+	}
+	return p.printExplanation(e)
 }
 
 func (p *program) printExplanation(e explanation) error {

@@ -134,7 +134,7 @@ func TestOCSFIsWhole(t *testing.T) {
 	classes := map[int]class{
 		3001: {[]string{"user"}, from, map[int]string{1: "Create", 2: "Enable", 3: "Password Change", 5: "Disable", 6: "Delete", 9: "Lock", 12: "Unlock"}},
 		3002: {[]string{"user", "service"}, from, map[int]string{1: "Logon", 2: "Logoff", 3: "Authentication Ticket", 5: "Service Ticket Renew"}},
-		3004: {[]string{"entity"}, from, crud},
+		3004: {[]string{"entity"}, from, map[int]string{1: "Create", 2: "Read", 3: "Update", 4: "Delete", 8: "Enable", 9: "Disable"}},
 		3005: {[]string{"user", "privileges"}, from, map[int]string{1: "Assign Privileges", 2: "Revoke Privileges"}},
 		6002: {[]string{"app"}, nil, map[int]string{3: "Start", 4: "Stop"}},
 		6003: {[]string{"api", "src_endpoint"}, []string{"resources", "http_request"}, crud},

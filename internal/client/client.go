@@ -15,7 +15,6 @@ import (
 	"github.com/doorward/doorward/internal/fault"
 	"github.com/doorward/doorward/internal/id"
 	"github.com/doorward/doorward/internal/oauth"
-	"github.com/doorward/doorward/internal/rbac"
 )
 
 // Status is whether a client may be used.
@@ -104,8 +103,9 @@ func parseID(s string) error {
 	return nil
 }
 
-// check returns a fault for what no client can be.
-func (c *Client) check() error {
+// check returns a fault for what no client can be. permission says what a scope
+// must be.
+func (c *Client) check(permission func(string) error) error {
 	if !utf8.ValidString(c.Name) || len(c.Name) > mostName || !printable(c.Name) {
 		return fault.At("client_name", "it is a line of at most %d bytes", mostName)
 	}
@@ -128,7 +128,7 @@ func (c *Client) check() error {
 			return fault.At(list.field, "it has at most %d scopes", mostScopes)
 		}
 		for _, s := range list.scopes {
-			if _, err := rbac.ParsePermission(s); err != nil {
+			if err := permission(s); err != nil {
 				return fault.At(list.field, "each is a permission, like orders:read")
 			}
 		}

@@ -47,12 +47,14 @@ type Service struct {
 	store   Store
 	clock   clock.Clock
 	peppers Peppers
+	scope   func(string) error
 	kept    *memo.Map[Credential]
 }
 
-// NewService returns a service over a store.
-func NewService(store Store, c clock.Clock, p Peppers) *Service {
-	return &Service{store: store, clock: c, peppers: p, kept: memo.New[Credential](10_000)}
+// NewService returns a service over a store. scope returns an error for what is no
+// permission.
+func NewService(store Store, c clock.Clock, p Peppers, scope func(string) error) *Service {
+	return &Service{store: store, clock: c, peppers: p, scope: scope, kept: memo.New[Credential](10_000)}
 }
 
 // Apply drops what this process keeps of a client that changed.
@@ -99,7 +101,7 @@ func (s *Service) Create(ctx context.Context, by principal.Principal, d Draft) (
 	if c.Name == "" {
 		c.Name = c.ID
 	}
-	if err := c.check(); err != nil {
+	if err := c.check(s.scope); err != nil {
 		return Client{}, secret.Text{}, err
 	}
 	fresh, kept, err := s.secret(c.ID)
@@ -172,7 +174,7 @@ func (s *Service) Update(ctx context.Context, by principal.Principal, c Client) 
 	if err != nil {
 		return Client{}, err
 	}
-	if err := c.check(); err != nil {
+	if err := c.check(s.scope); err != nil {
 		return Client{}, err
 	}
 	c.UpdatedAt = s.clock.Now()

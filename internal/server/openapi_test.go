@@ -374,6 +374,53 @@ func TestAnswersFitTheDocument(t *testing.T) {
 	})
 }
 
+// converseAsClient is converse for clients, and by one.
+func converseAsClient(t *testing.T, s *servertest.Site, call func(pattern, path string, body any, headers ...string) servertest.Answer, check func(string, servertest.Answer) servertest.Answer) {
+	t.Helper()
+	type m = map[string]any
+	var made struct {
+		Secret string `json:"client_secret"`
+	}
+	call("POST /clients", "/clients", m{"client_id": "billing", "scope": "read", "grant_types": []string{"client_credentials"}, "audiences": []string{s.URL}}, "Idempotency-Key", "c").JSON(t, &made)
+	call("POST /clients", "/clients", m{"client_id": "billing", "scope": "read", "grant_types": []string{"client_credentials"}, "audiences": []string{s.URL}}, "Idempotency-Key", "c")
+	call("POST /clients", "/clients", m{"client_id": "billing"})
+	call("POST /clients", "/clients", m{"client_id": "Big One"})
+	call("GET /clients", "/clients?limit=1", nil)
+	call("GET /clients", "/clients?after=x", nil)
+	call("GET /clients/{id}", "/clients/billing", nil)
+	call("GET /clients/{id}", "/clients/nosuch", nil)
+	call("PATCH /clients/{id}", "/clients/billing", m{"client_name": "Billing", "default_scope": "read"})
+	call("PATCH /clients/{id}", "/clients/billing", m{"default_scope": "write"})
+	call("PATCH /clients/{id}", "/clients/billing", m{}, "If-Match", `"v99"`)
+	call("POST /clients/{id}/roles", "/clients/billing/roles", m{"role": "viewer"})
+	call("POST /clients/{id}/roles", "/clients/billing/roles", m{"role": "viewer"})
+	call("POST /clients/{id}/roles", "/clients/nosuch/roles", m{"role": "viewer"})
+	call("GET /clients/{id}/roles", "/clients/billing/roles", nil)
+	call("GET /clients/{id}/roles", "/clients/nosuch/roles", nil)
+
+	c := registered{"billing", made.Secret}
+	var tokens servertest.Tokens
+	check("POST /oauth2/token", c.post(t, s, "/oauth2/token", "grant_type", "client_credentials")).JSON(t, &tokens)
+	check("POST /oauth2/token", c.post(t, s, "/oauth2/token"))
+	check("POST /oauth2/token", registered{"billing", "wrong"}.post(t, s, "/oauth2/token", "grant_type", "client_credentials"))
+	check("POST /oauth2/introspect", c.post(t, s, "/oauth2/introspect", "token", tokens.Access))
+	check("POST /oauth2/introspect", c.post(t, s, "/oauth2/introspect", "token", "x"))
+	check("POST /oauth2/introspect", c.post(t, s, "/oauth2/introspect"))
+	check("POST /oauth2/introspect", s.Form(t, "/oauth2/introspect", "token", "x"))
+	check("POST /oauth2/revoke", c.post(t, s, "/oauth2/revoke", "token", tokens.Access))
+	check("POST /oauth2/revoke", c.post(t, s, "/oauth2/revoke"))
+	check("POST /oauth2/revoke", s.Send(t, "POST", "/oauth2/revoke", "text/plain", "x"))
+
+	call("POST /clients/{id}/rotate-secret", "/clients/billing/rotate-secret", m{"overlap": 60})
+	call("POST /clients/{id}/rotate-secret", "/clients/billing/rotate-secret", m{"overlap": -1})
+	call("POST /clients/{id}/rotate-secret", "/clients/nosuch/rotate-secret", m{})
+	call("DELETE /clients/{id}/roles/{role}", "/clients/billing/roles/viewer", nil, "If-Match", `"x"`)
+	call("DELETE /clients/{id}/roles/{role}", "/clients/billing/roles/viewer", nil)
+	call("DELETE /clients/{id}", "/clients/billing", nil, "If-Match", `"v99"`)
+	call("DELETE /clients/{id}", "/clients/billing", nil)
+	call("DELETE /clients/{id}", "/clients/billing", nil)
+}
+
 // converse makes a call of each operation that succeeds, and some that do not.
 func converse(t *testing.T, s *servertest.Site, check func(string, servertest.Answer) servertest.Answer) {
 	t.Helper()
@@ -451,6 +498,8 @@ func converse(t *testing.T, s *servertest.Site, check func(string, servertest.An
 	call("DELETE /users/{id}", "/users/"+ann.ID, nil, "If-Match", `"v99"`)
 	call("DELETE /users/{id}", "/users/"+ann.ID, nil)
 	call("DELETE /users/{id}", "/users/"+ann.ID, nil)
+
+	converseAsClient(t, s, call, check)
 
 	call("GET /audit/events", "/audit/events?actor=user:"+subject(t, s, tokens.Access)+"&action=user.*&limit=3", nil)
 	call("GET /audit/events", "/audit/events?action=nothing", nil)

@@ -16,6 +16,7 @@ import (
 var open = []string{
 	"GET /{$}", "GET /favicon.ico", "GET /healthz", "GET /readyz", "GET /openapi.json",
 	"POST /auth/login", "POST /auth/refresh", "POST /auth/logout", "GET /signin", "POST /signin",
+	"POST /oauth2/token", "POST /oauth2/introspect", "POST /oauth2/revoke", // clients prove themselves by other means than a token
 	"GET /oauth2/jwks", "GET /.well-known/oauth-authorization-server", "GET /.well-known/oauth-protected-resource",
 }
 
@@ -67,7 +68,7 @@ func TestAttackRBAC016DenyByDefault(t *testing.T) {
 			t.Errorf("%s is on the list of what is open, and not on the site map", pattern)
 		}
 	}
-	for _, path := range []string{"/metrics", "/debug/pprof/", "/debug/vars", "/docs", "/admin", "/.env", "/.git/config", "/auth", "/auth/", "/oauth2/token", "/users/x/y", "/roles/x/y", "/healthz/x"} {
+	for _, path := range []string{"/metrics", "/debug/pprof/", "/debug/vars", "/docs", "/admin", "/.env", "/.git/config", "/auth", "/auth/", "/oauth2/authorize", "/users/x/y", "/roles/x/y", "/healthz/x"} {
 		if a := s.Send(t, "GET", path, "", ""); a.Status != http.StatusNotFound {
 			t.Errorf("%s: %d", path, a.Status)
 		}

@@ -151,7 +151,10 @@ func open(ctx context.Context, c config.Config, log *slog.Logger, tweaks []func(
 		return nil, errors.Join(err, s.Close())
 	}
 	k.Accounts = account.NewService(s, now)
-	k.Clients = client.NewService(s, now, clientPeppers{k.Keys})
+	k.Clients = client.NewService(s, now, clientPeppers{k.Keys}, func(scope string) error {
+		_, err := rbac.ParsePermission(scope)
+		return err
+	})
 	k.Roles = rbac.NewService(s, now)
 	k.Audit = audit.NewReader(s, now)
 	letters, err := carrier(c, o, s)

@@ -243,4 +243,3 @@ func (s *Store) RevokeToken(ctx context.Context, handle string, e audit.Event) e
 		return t.record(e)
 	})
 }
-

@@ -159,9 +159,9 @@ func (t *tx) still(by principal.Principal) error {
 // mayTouch holds the rule of who may act on whom: an account, or a client, which
 // holds what it may ask for in the name of others, too.
 func (t *tx) mayTouch(by principal.Principal, id string, kind principal.Kind) error {
-	statement, what := `SELECT '[]' FROM users WHERE id = ?`, "user"
+	statement, what := `SELECT '[]' FROM users WHERE id = ?`, word(kind)
 	if kind == principal.Service {
-		statement, what = `SELECT scopes FROM clients WHERE id = ?`, "client"
+		statement = `SELECT scopes FROM clients WHERE id = ?`
 	}
 	if !text(id) {
 		return absent(sql.ErrNoRows, what)
@@ -186,6 +186,14 @@ func (t *tx) mayTouch(by principal.Principal, id string, kind principal.Kind) er
 		return err
 	}
 	return rbac.MayTouch(actor, t.roles.Effective(grants, "", t.now).Set)
+}
+
+// word is what people call a principal of a kind that can have roles.
+func word(kind principal.Kind) string {
+	if kind == principal.Service {
+		return "client"
+	}
+	return "user"
 }
 
 // keepingAdmin runs a change after which an active account still holds the
@@ -443,7 +451,7 @@ func (s *Store) CreateGrant(ctx context.Context, by principal.Principal, g rbac.
 		_, err = t.exec(`INSERT INTO grants (`+grantColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
 			g.ID, g.Principal, g.Role, g.Organization, clock.Micro(g.Until), g.By, g.Reason, clock.Micro(g.At))
 		if _, dup := duplicate(err); dup {
-			return fault.New(fault.Conflict, "the user has this role already").Because(err)
+			return fault.New(fault.Conflict, "the %s has this role already", word(g.Kind)).Because(err)
 		} else if err != nil {
 			return err
 		}
@@ -471,7 +479,7 @@ func (s *Store) DeleteGrant(ctx context.Context, by principal.Principal, g rbac.
 			err := t.one(`DELETE FROM grants WHERE principal = ? AND role = ? AND organization = '' RETURNING id`, g.Principal, g.Role).scan(&present)
 			switch {
 			case errors.Is(err, sql.ErrNoRows):
-				return fault.New(fault.NotFound, "the user does not have this role")
+				return fault.New(fault.NotFound, "the %s does not have this role", word(g.Kind))
 			case err == nil && g.ID != "" && g.ID != present:
 				return account.Changed()
 			}
