@@ -135,6 +135,13 @@ func causesOfOperators(t *testing.T, s *servertest.Site) []cause {
 		{audit.GrantRevoked, call(http.MethodDelete, path+"/roles/clerk", nil)},
 		{audit.RoleDeleted, call(http.MethodDelete, "/roles/clerk", nil)},
 		{audit.UserDeleted, call(http.MethodDelete, path, nil)},
+		{audit.ClientCreated, call(http.MethodPost, "/clients", m{"client_id": "job", "scope": "read"})},
+		{audit.ClientUpdated, call(http.MethodPatch, "/clients/job", m{"client_name": "Job"})},
+		{audit.ClientSecretRotated, call(http.MethodPost, "/clients/job/rotate-secret", m{})},
+		{audit.ClientDisabled, call(http.MethodPatch, "/clients/job", m{"status": "disabled"})},
+		{audit.ClientEnabled, call(http.MethodPatch, "/clients/job", m{"status": "active"})},
+		{audit.ClientRefused, func() { registered{"job", "wrong"}.post(t, s, "/oauth2/token", "grant_type", "client_credentials") }},
+		{audit.ClientDeleted, call(http.MethodDelete, "/clients/job", nil)},
 		{audit.AuditRead, call(http.MethodGet, "/audit/events", nil)},
 		{audit.UserErased, func() { must(s.Core.Accounts.Delete(t.Context(), by, s.User(t, "hal").ID, 0, true)) }},
 		{audit.AuditErased, func() { must(s.Core.Store.Erase(t.Context(), by, gus.ID)) }},
@@ -180,6 +187,7 @@ func TestAttackAUD005LogTakesNothing(t *testing.T) {
 		root, refresh := s.Login(t, servertest.Admin).Access, s.Login(t, "ann").Refresh
 		own := s.Login(t, "ann").Access
 		type m = map[string]any
+		job := register(t, s, root, m{"client_id": "job"})
 		deeds := []struct {
 			name string
 			do   func() servertest.Answer
@@ -192,10 +200,15 @@ func TestAttackAUD005LogTakesNothing(t *testing.T) {
 				return s.Call(t, root, http.MethodPost, "/users/"+ann.ID+"/roles", m{"role": "editor"})
 			}, 201},
 			{"an account", func() servertest.Answer { return s.Call(t, root, http.MethodPost, "/users", m{"username": "new"}) }, 201},
+			{"a client", func() servertest.Answer { return s.Call(t, root, http.MethodPost, "/clients", m{"client_id": "new"}) }, 201},
+			{"a client's token", func() servertest.Answer { return job.post(t, s, "/oauth2/token", "grant_type", "client_credentials") }, 200},
 			{"a reading of the log", func() servertest.Answer { return s.Call(t, root, http.MethodGet, "/audit/events", nil) }, 200},
 			{"a password", func() servertest.Answer {
 				return s.Call(t, own, http.MethodPost, "/users/me/password", m{"current_password": servertest.Password, "new_password": "another one of mine"})
 			}, 204},
+		}
+		if err := s.Core.Feed.Poll(t.Context()); err != nil { // else it numbers its changes meanwhile
+			t.Fatal(err)
 		}
 		sequenced(t, s)
 		w := storetest.NewWitness(t, dsn)

@@ -167,9 +167,12 @@ func (s *Store) RotateClientSecret(ctx context.Context, by principal.Principal, 
 		if _, err := t.uponClient(by, c.ID, c.Version); err != nil {
 			return err
 		}
-		if _, err := t.exec(`UPDATE clients SET previous = CASE WHEN ? > 0 THEN secret ELSE NULL END, previous_pepper = CASE WHEN ? > 0 THEN pepper ELSE 0 END,
-			previous_until = ?, secret = ?, pepper = ?, secret_at = ?, updated_at = ?, version = version + 1 WHERE id = ?`,
-			clock.Micro(c.Previous), clock.Micro(c.Previous), clock.Micro(c.Previous), k.MAC[:], k.Pepper, clock.Micro(c.SecretAt), clock.Micro(c.UpdatedAt), c.ID); err != nil {
+		previous := `previous = secret, previous_pepper = pepper`
+		if c.Previous.IsZero() {
+			previous = `previous = NULL, previous_pepper = 0`
+		}
+		if _, err := t.exec(`UPDATE clients SET `+previous+`, previous_until = ?, secret = ?, pepper = ?, secret_at = ?, updated_at = ?, version = version + 1 WHERE id = ?`,
+			clock.Micro(c.Previous), k.MAC[:], k.Pepper, clock.Micro(c.SecretAt), clock.Micro(c.UpdatedAt), c.ID); err != nil {
 			return err
 		}
 		if err := t.changedClient(c.ID, c.Version+1, false); err != nil {
