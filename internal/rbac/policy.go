@@ -153,7 +153,23 @@ func (p *Policy) Of(ctx context.Context, principalID string) (Effective, int64, 
 	if err != nil {
 		return Effective{}, 0, err
 	}
-	return p.effective(h, p.clock.Now()), version, nil
+	now := p.clock.Now()
+	if !p.knows(h, now) {
+		if err := p.Load(ctx); err != nil {
+			return Effective{}, 0, err
+		}
+	}
+	return p.effective(h, now), version, nil
+}
+
+// knows reports whether this process knows all roles of a holding. Who was given one
+// that another process made a moment ago need not wait until the feed tells of it.
+func (p *Policy) knows(h *Holding, now time.Time) bool {
+	s := p.snapshot.Load()
+	if e := h.effective.Load(); e != nil && e.snapshot == s {
+		return true
+	}
+	return !slices.ContainsFunc(h.Grants, func(g Grant) bool { _, known := s.index[g.Role]; return g.Live(now) && !known })
 }
 
 // Allows answers the one question for a principal: may it use permission now,

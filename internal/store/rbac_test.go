@@ -230,3 +230,18 @@ func TestGapForgetsWhatWasKnownOfThePolicy(t *testing.T) {
 		t.Errorf("after the gap she holds %q under version %d, %v", held.Permissions(), version, err)
 	}
 }
+
+// Who is given a role that another process has just made has it at his first sign-in,
+// before the feed tells of the role.
+func TestRoleOfAnotherProcess(t *testing.T) {
+	storetest.EachDSN(t, func(t *testing.T, dsn string) {
+		both := pair(t, dsn)
+		if _, err := both[1].Roles.CreateRole(t.Context(), storetest.Operator, rbac.Role{Name: "fresh", Permissions: []string{"orders:read"}}); err != nil {
+			t.Fatal(err)
+		}
+		u := both[1].User(t, "ann", "fresh")
+		if e, _, err := both[0].Roles.Of(t.Context(), u.ID); err != nil || !e.Has("orders:read") {
+			t.Errorf("%v holds nothing: %v", u.ID, err)
+		}
+	})
+}
