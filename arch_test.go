@@ -28,7 +28,7 @@ const plan = `
 	words     internal/audit internal/config internal/feed internal/oauth internal/web
 	domain    internal/account internal/apikey internal/client internal/factor internal/grant internal/keyring
 	domain    internal/limit internal/org internal/outbox internal/rbac internal/resource internal/session
-	issue     internal/issue
+	issue     internal/access internal/issue
 	surfaces  internal/admin internal/console internal/counter internal/mail internal/provider internal/signin internal/sink internal/store
 	server    internal/server
 	command   cmd/doorward

@@ -7,9 +7,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/doorward/doorward/internal/account"
+	"github.com/doorward/doorward/internal/access"
 	"github.com/doorward/doorward/internal/admin"
-	"github.com/doorward/doorward/internal/client"
 	"github.com/doorward/doorward/internal/principal"
 	"github.com/doorward/doorward/internal/rbac"
 	"github.com/doorward/doorward/internal/server"
@@ -231,6 +230,7 @@ type explanation struct {
 	Permission string   `json:"permission"`
 	Path       []string `json:"path,omitempty"`
 	Reason     string   `json:"reason,omitempty"`
+	NarrowedBy string   `json:"narrowed_by,omitempty"`
 	Missing    []string `json:"missing,omitempty"`
 }
 
@@ -241,42 +241,22 @@ says why there is none. The exit code is 0 if it is allowed, and 1 if not.`,
 		"doorward role explain ana orders:refund",
 		[]string{"USER", "PERMISSION"}, func(c *cobra.Command, args []string) error {
 			return p.with(c.Context(), func(k *server.Core) error {
+				subject := "user:" + args[0]
 				if service {
-					return p.explainClient(c.Context(), k, args[0], args[1])
+					subject = "client:" + args[0]
+				} else if _, err := p.find(c.Context(), k, args[0]); err != nil {
+					return err
 				}
-				u, err := p.find(c.Context(), k, args[0])
+				d, err := k.Access.Decide(c.Context(), access.Question{Subject: subject, Permission: args[1]})
 				if err != nil {
 					return err
 				}
-				d, err := k.Roles.Explain(c.Context(), "user:"+u.Username, u.ID, nil, args[1])
-				if err != nil {
-					return err
-				}
-				e := explanation{d.Allowed, "user:" + u.ID, d.Permission, d.Path, d.Reason, d.Missing}
-				if u.Status != account.Active {
-					e = explanation{Subject: e.Subject, Permission: e.Permission, Reason: "The account is disabled."}
-				}
+				e := explanation{d.Allowed, d.Subject, d.Permission, d.Path, d.Reason, d.NarrowedBy, d.Missing}
 				return p.printExplanation(e)
 			})
 		})
 	c.Flags().BoolVar(&service, "client", false, "whether a client may, for itself: both its scopes and its roles count")
 	return c
-}
-
-func (p *program) explainClient(ctx context.Context, k *server.Core, name, permission string) error {
-	found, err := k.Clients.Fresh(ctx, name)
-	if err != nil {
-		return err
-	}
-	d, err := k.Roles.Explain(ctx, found.Target(), found.ID, append([]string{}, found.Scopes...), permission)
-	if err != nil {
-		return err
-	}
-	e := explanation{d.Allowed, found.Target(), d.Permission, d.Path, d.Reason, d.Missing}
-	if found.Status != client.Active {
-		e = explanation{Subject: e.Subject, Permission: e.Permission, Reason: "The client is disabled."}
-	}
-	return p.printExplanation(e)
 }
 
 func (p *program) printExplanation(e explanation) error {

@@ -18,6 +18,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
+	"github.com/doorward/doorward/internal/access"
 	"github.com/doorward/doorward/internal/account"
 	"github.com/doorward/doorward/internal/audit"
 	"github.com/doorward/doorward/internal/client"
@@ -36,6 +37,7 @@ import (
 type Parts struct {
 	Accounts *account.Service
 	Clients  *client.Service
+	Access   *access.Service
 	Roles    *rbac.Service
 	Issuer   *issue.Service
 	Sessions *session.Service
@@ -47,6 +49,8 @@ type Parts struct {
 	Cookies  web.Cookies
 	URL      string // of this server, for the document
 	Version  string
+	// Count adds to how often a credential did something.
+	Count func(credential, action string, o audit.Outcome)
 }
 
 // API is the management API.
@@ -83,6 +87,7 @@ func New(p Parts) *API {
 	a.grants()
 	a.clients()
 	a.clientGrants()
+	a.access()
 	a.sessions()
 	a.audit()
 	a.auditProofs()

@@ -500,6 +500,12 @@ func converse(t *testing.T, s *servertest.Site, check func(string, servertest.An
 	call("DELETE /users/{id}", "/users/"+ann.ID, nil)
 
 	converseAsClient(t, s, call, check)
+	call("POST /access/check", "/access/check", m{"permission": "read"})
+	call("POST /access/check", "/access/check", m{"checks": []m{{"subject": "user:" + ann.ID, "permission": "write"}, {"subject": "user:admin", "permission": "write"}}})
+	call("POST /access/check", "/access/check", m{"subject": "x", "permission": "write"})
+	call("POST /access/explain", "/access/explain", m{"subject": "user:admin", "permission": "write"})
+	call("POST /access/explain", "/access/explain", m{"checks": []m{{"subject": "user:ann", "permission": "write"}, {"subject": "client:nosuch", "permission": "write"}}})
+	call("POST /access/explain", "/access/explain", m{})
 
 	call("GET /audit/events", "/audit/events?actor=user:"+subject(t, s, tokens.Access)+"&action=user.*&limit=3", nil)
 	call("GET /audit/events", "/audit/events?action=nothing", nil)

@@ -91,6 +91,9 @@ func (s *Server) routes(p surfaces) []route {
 		{"POST /users/{id}/roles", "roles:grant", problem, api},
 		{"DELETE /users/{id}/roles/{role}", "roles:grant", problem, api},
 
+		{"POST /access/check", token, problem, api},   // about others: roles:read
+		{"POST /access/explain", token, problem, api}, // about others: roles:read
+
 		{"GET /clients", "clients:read", problem, api},
 		{"POST /clients", "clients:write", problem, api},
 		{"GET /clients/{id}", "clients:read", problem, api},

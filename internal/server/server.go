@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/doorward/doorward/guard"
+	"github.com/doorward/doorward/internal/access"
 	"github.com/doorward/doorward/internal/account"
 	"github.com/doorward/doorward/internal/admin"
 	"github.com/doorward/doorward/internal/audit"
@@ -48,6 +49,7 @@ type Core struct {
 	Keys     *keyring.Service
 	Accounts *account.Service
 	Clients  *client.Service
+	Access   *access.Service
 	Roles    *rbac.Service
 	Issuer   *issue.Service
 	Sessions *session.Service
@@ -156,6 +158,7 @@ func open(ctx context.Context, c config.Config, log *slog.Logger, tweaks []func(
 		return err
 	})
 	k.Roles = rbac.NewService(s, now)
+	k.Access = access.NewService(k.Accounts, k.Clients, k.Roles.Policy, now)
 	k.Audit = audit.NewReader(s, now)
 	letters, err := carrier(c, o, s)
 	if err != nil {
@@ -280,9 +283,10 @@ func New(k *Core, version string) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	count := func(credential, action string, o audit.Outcome) { s.counter.Add(k.Clock.Now(), credential, action, o) }
 	p, err := provider.New(issuer(k.Config), provider.Parts{
 		Keys: k.Keys, Clients: k.Clients, Issuer: k.Issuer, Accounts: k.Accounts, Judge: s.judge,
-		Count: func(credential, action string, o audit.Outcome) { s.counter.Add(k.Clock.Now(), credential, action, o) },
+		Count: count,
 	})
 	if err != nil {
 		return nil, err
@@ -294,7 +298,7 @@ func New(k *Core, version string) (*Server, error) {
 	}
 	s.cookies = web.Cookies{Secure: https}
 	api := admin.New(admin.Parts{
-		Accounts: k.Accounts, Clients: k.Clients, Roles: k.Roles, Issuer: k.Issuer, Sessions: k.Sessions, Limits: k.Limits,
+		Accounts: k.Accounts, Clients: k.Clients, Access: k.Access, Count: count, Roles: k.Roles, Issuer: k.Issuer, Sessions: k.Sessions, Limits: k.Limits,
 		Keys: k.Keys, Audit: k.Audit, Tree: k.Store, Clock: k.Clock, Cookies: s.cookies, URL: issuer(k.Config), Version: version,
 	})
 	if s.origins, err = web.NewCrossOrigin(scheme, k.Config.CORS.Origins); err != nil {

@@ -1,0 +1,121 @@
+// Package access answers the one question for whoever can be named: may this
+// subject use that permission, and why?
+//
+// It brings together what an account or a client is (is there one, is it active),
+// what roles it has, and what narrows them: a client's scopes, and those of the
+// credential that asks about itself.
+package access
+
+import (
+	"context"
+	"strings"
+
+	"github.com/doorward/doorward/internal/account"
+	"github.com/doorward/doorward/internal/client"
+	"github.com/doorward/doorward/internal/clock"
+	"github.com/doorward/doorward/internal/fault"
+	"github.com/doorward/doorward/internal/id"
+	"github.com/doorward/doorward/internal/principal"
+	"github.com/doorward/doorward/internal/rbac"
+)
+
+// Service decides.
+type Service struct {
+	accounts *account.Service
+	clients  *client.Service
+	policy   *rbac.Policy
+	clock    clock.Clock
+}
+
+// NewService returns a service over what it brings together.
+func NewService(a *account.Service, c *client.Service, p *rbac.Policy, now clock.Clock) *Service {
+	return &Service{a, c, p, now}
+}
+
+// Question asks whether a subject may use a permission.
+type Question struct {
+	Subject    string // "user:" and an id or a username, or "client:" and an id
+	Permission string
+	Scopes     []string // of the credential that asks about itself; nil for none
+}
+
+// Decision is the answer.
+type Decision struct {
+	rbac.Decision
+	ID      string // names it in the log
+	Subject string // with its id
+}
+
+// NarrowedByClient is what a decision was narrowed by where the roles would allow, and
+// the client is not registered for the scope.
+const NarrowedByClient = "client"
+
+// Decide answers a question as things are now, as this process knows them: at most a
+// second old. Who is not there, or not active, may do nothing. Faults: Invalid for a
+// subject that is none.
+func (s *Service) Decide(ctx context.Context, q Question) (Decision, error) {
+	d := Decision{ID: id.New(s.clock.Now()), Subject: q.Subject}
+	d.Permission = q.Permission
+	kind, name, ok := strings.Cut(q.Subject, ":")
+	if !ok || name == "" || len(name) > 254 {
+		return d, noSubject()
+	}
+	switch kind {
+	case string(principal.User):
+		return s.ofUser(ctx, d, q, name)
+	case "client":
+		return s.ofClient(ctx, d, q, name)
+	}
+	return d, noSubject()
+}
+
+func noSubject() error {
+	return fault.At("subject", "it is user: and an id or a username, or client: and an id")
+}
+
+func (s *Service) ofUser(ctx context.Context, d Decision, q Question, name string) (Decision, error) {
+	find := s.accounts.ByLogin
+	if id.Valid(name) {
+		find = s.accounts.User
+	}
+	u, err := find(ctx, name)
+	switch {
+	case fault.KindOf(err) == fault.NotFound:
+		d.Reason = "There is no such user."
+		return d, nil
+	case err != nil:
+		return d, err
+	}
+	d.Subject = u.Target()
+	if u.Status != account.Active {
+		d.Reason = "The account is disabled."
+		return d, nil
+	}
+	d.Decision, err = s.policy.Explain(ctx, "user:"+u.Username, u.ID, q.Scopes, q.Permission)
+	return d, err
+}
+
+func (s *Service) ofClient(ctx context.Context, d Decision, q Question, name string) (Decision, error) {
+	c, err := s.clients.Fresh(ctx, name)
+	switch {
+	case fault.KindOf(err) == fault.NotFound:
+		d.Reason = "There is no such client."
+		return d, nil
+	case err != nil:
+		return d, err
+	}
+	if c.Status != client.Active {
+		d.Reason = "The client is disabled."
+		return d, nil
+	}
+	d.Decision, err = s.policy.Explain(ctx, c.Target(), c.ID, append([]string{}, c.Scopes...), q.Permission)
+	if d.NarrowedBy != "" {
+		d.NarrowedBy = NarrowedByClient
+		d.Reason = c.Target() + " has a role that allows it, but is not registered for this scope."
+		return d, err
+	}
+	if d.Allowed && q.Scopes != nil {
+		d.Decision, err = s.policy.Explain(ctx, c.Target(), c.ID, q.Scopes, q.Permission)
+	}
+	return d, err
+}
