@@ -149,21 +149,25 @@ func (p *Policy) effective(h *Holding, now time.Time) Effective {
 // this was worked out under.
 func (p *Policy) Of(ctx context.Context, principalID string) (Effective, int64, error) {
 	version := p.version.Load() // before anything is read: it may say too little, never too much
-	h, err := p.Holding(ctx, principalID)
+	now := p.clock.Now()
+	h, err := p.known(ctx, principalID, now)
 	if err != nil {
 		return Effective{}, 0, err
-	}
-	now := p.clock.Now()
-	if !p.knows(h, now) {
-		if err := p.Load(ctx); err != nil {
-			return Effective{}, 0, err
-		}
 	}
 	return p.effective(h, now), version, nil
 }
 
-// knows reports whether this process knows all roles of a holding. Who was given one
-// that another process made a moment ago need not wait until the feed tells of it.
+// known returns what a principal holds, of roles that this process knows. Who was
+// given one that another process made a moment ago need not wait until the feed tells
+// of it.
+func (p *Policy) known(ctx context.Context, principalID string, now time.Time) (*Holding, error) {
+	h, err := p.Holding(ctx, principalID)
+	if err == nil && !p.knows(h, now) {
+		err = p.Load(ctx)
+	}
+	return h, err
+}
+
 func (p *Policy) knows(h *Holding, now time.Time) bool {
 	s := p.snapshot.Load()
 	if e := h.effective.Load(); e != nil && e.snapshot == s {
@@ -195,11 +199,12 @@ func (p *Policy) Allows(ctx context.Context, by principal.Principal, permission 
 
 // Explain answers the question with its why.
 func (p *Policy) Explain(ctx context.Context, subject, principalID string, scopes []string, permission string) (Decision, error) {
-	h, err := p.Holding(ctx, principalID)
+	now := p.clock.Now()
+	h, err := p.known(ctx, principalID, now)
 	if err != nil {
 		return Decision{}, err
 	}
-	return p.snapshot.Load().Check(subject, h.Grants, scopes, permission, "", p.clock.Now()), nil
+	return p.snapshot.Load().Check(subject, h.Grants, scopes, permission, "", now), nil
 }
 
 // Same reports whether two roles say the same; when and how often they were

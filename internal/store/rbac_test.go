@@ -243,5 +243,9 @@ func TestRoleOfAnotherProcess(t *testing.T) {
 		if e, _, err := both[0].Roles.Of(t.Context(), u.ID); err != nil || !e.Has("orders:read") {
 			t.Errorf("%v holds nothing: %v", u.ID, err)
 		}
+		u = both[1].User(t, "bea", "fresh")
+		if d, err := both[0].Roles.Explain(t.Context(), "user:bea", u.ID, nil, "orders:read"); err != nil || !d.Allowed {
+			t.Errorf("%+v, %v", d, err)
+		}
 	})
 }
