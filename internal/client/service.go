@@ -179,9 +179,9 @@ func (s *Service) Update(ctx context.Context, by principal.Principal, c Client) 
 	}
 	c.UpdatedAt = s.clock.Now()
 	action := audit.ClientUpdated
-	switch {
-	case c.Status == before.Status:
-	case c.Status == Disabled:
+	switch c.Status {
+	case before.Status:
+	case Disabled:
 		action = audit.ClientDisabled
 	default:
 		action = audit.ClientEnabled

@@ -14,6 +14,15 @@ import (
 	"github.com/doorward/doorward/internal/rbac"
 )
 
+// ClientStore is what is kept of the tokens of clients that act for themselves.
+type ClientStore interface {
+	// IssueToClient records that a client was given a token, if it is still active, or
+	// returns an Unauthenticated fault.
+	IssueToClient(ctx context.Context, id string, e audit.Event) error
+	// RevokeToken ends a token that is no family's, by its public handle.
+	RevokeToken(ctx context.Context, handle string, e audit.Event) error
+}
+
 // ClientCredentials is a request of a client that acts for itself.
 type ClientCredentials struct {
 	Client   client.Client // that has proved who it is

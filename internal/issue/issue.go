@@ -48,11 +48,7 @@ type Store interface {
 	// ChangePassword writes a hash if the present one is still was, and ends the
 	// account's sessions and families; it returns a Stale fault if it is not.
 	ChangePassword(ctx context.Context, by principal.Principal, user, was, hash string, e audit.Event, letters ...outbox.Letter) error
-	// IssueToClient records that a client was given a token, if it is still active, or
-	// returns an Unauthenticated fault.
-	IssueToClient(ctx context.Context, id string, e audit.Event) error
-	// RevokeToken ends a token that is no family's, by its public handle.
-	RevokeToken(ctx context.Context, handle string, e audit.Event) error
+	ClientStore
 	// Tell writes events that have no other change, and letters about them.
 	Tell(ctx context.Context, events []audit.Event, letters ...outbox.Letter) error
 }

@@ -200,6 +200,9 @@ func (s *Service) signOut(ctx context.Context, by principal.Principal, text secr
 // SignOutFamily ends a family by its public id, and the session that holds it;
 // session may be empty, or the family itself.
 func (s *Service) SignOutFamily(ctx context.Context, by principal.Principal, family, session string) error {
+	if by.Kind == principal.Service { // its token is a family of its own, which nothing is kept of
+		return s.Revoke(ctx, by, by)
+	}
 	if session == family {
 		session = ""
 	}

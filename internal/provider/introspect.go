@@ -7,6 +7,7 @@ import (
 
 	"github.com/doorward/doorward/internal/audit"
 	"github.com/doorward/doorward/internal/client"
+	"github.com/doorward/doorward/internal/fault"
 	"github.com/doorward/doorward/internal/oauth"
 	"github.com/doorward/doorward/internal/principal"
 	"github.com/doorward/doorward/internal/web"
@@ -59,8 +60,11 @@ func (p *Provider) Introspect(w http.ResponseWriter, r *http.Request) error {
 	}
 	outcome, answer := audit.Failure, judged{}
 	if good && mayKnow(c, t) {
-		outcome = audit.Success
-		if answer, err = p.describe(r, t); err != nil {
+		answer, err = p.describe(r, t)
+		switch {
+		case err == nil:
+			outcome = audit.Success
+		case fault.KindOf(err) != fault.NotFound: // who was deleted this moment has no token any more
 			return err
 		}
 	}

@@ -220,6 +220,13 @@ func TestIntrospection(t *testing.T) {
 		if a := s.Call(t, token, "GET", "/users/me", nil); a.Status != http.StatusUnauthorized {
 			t.Errorf("after it was revoked: %d", a.Status)
 		}
+		signsOut := worker.token(t, s).Access
+		if a := s.Call(t, signsOut, "POST", "/auth/logout", nil); a.Status != http.StatusNoContent {
+			t.Errorf("a service signs out: %d %s", a.Status, a.Body)
+		}
+		if a := api.introspects(t, s, signsOut); a["active"] != false {
+			t.Errorf("after it signed out: %v", a)
+		}
 		// The built-in client has no secret: who holds its tokens may end them.
 		if a := s.Form(t, "/oauth2/revoke", "client_id", "doorward", "token", signedIn.Access); a.Status != http.StatusOK {
 			t.Errorf("revoking ann's: %d %s", a.Status, a.Body)

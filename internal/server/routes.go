@@ -47,7 +47,6 @@ type surfaces struct {
 // failures are told, and who answers. What is not here is 404.
 func (s *Server) routes(p surfaces) []route {
 	problem := web.FailProblem
-	api := p.admin.Handler()
 	f := web.Serve
 	table := []route{
 		{"GET /{$}", anybody, problem, f(s.home, problem)},
@@ -66,7 +65,22 @@ func (s *Server) routes(p surfaces) []route {
 		{"GET /oauth2/jwks", anybody, signin.Fail, f(p.provider.JWKS, signin.Fail)},
 		{"GET /.well-known/oauth-authorization-server", anybody, problem, f(p.provider.Metadata, problem)},
 		{"GET /.well-known/oauth-protected-resource", anybody, problem, s.guard.Metadata()},
+	}
+	table = append(append(table, managed(p.admin.Handler())...), pages(p.signin)...)
+	if s.inbox { // dev, which this machine alone can reach
+		table = append(table,
+			route{"GET /inbox", anybody, problem, f(s.letters, problem)},
+			route{"GET /inbox/{id}", anybody, problem, f(s.letter, problem)},
+			route{"GET /inbox/{id}/html", anybody, problem, f(s.letterHTML, problem)},
+		)
+	}
+	return table
+}
 
+// managed are the routes of the management API.
+func managed(api http.Handler) []route {
+	problem := web.FailProblem
+	return []route{
 		{"GET /users/me", token, problem, api},
 		{"PATCH /users/me", token, problem, api},
 		{"POST /users/me/password", token, problem, api},
@@ -110,15 +124,6 @@ func (s *Server) routes(p surfaces) []route {
 		{"GET /audit/checkpoint", "audit:read", problem, api},
 		{"GET /audit/proof", "audit:read", problem, api},
 	}
-	table = append(table, pages(p.signin)...)
-	if s.inbox { // dev, which this machine alone can reach
-		table = append(table,
-			route{"GET /inbox", anybody, problem, f(s.letters, problem)},
-			route{"GET /inbox/{id}", anybody, problem, f(s.letter, problem)},
-			route{"GET /inbox/{id}/html", anybody, problem, f(s.letterHTML, problem)},
-		)
-	}
-	return table
 }
 
 // pages are the routes that people open in a browser.
