@@ -32,13 +32,14 @@ func (p *Provider) Token(w http.ResponseWriter, r *http.Request) error {
 	}
 	// 1. What is asked for?
 	request, err := oauth.ParseTokenRequest(r.Header.Values("Authorization"), params)
+	// 2. Is there such a grant? Who asks for one that there is not hears of that first,
+	// and nobody's secret is looked at.
+	earn, ok := grants[request.Grant]
+	if request.Grant != "" && !ok {
+		return &oauth.Error{Code: oauth.UnsupportedGrantType, Description: "this grant is not supported"}
+	}
 	if err != nil {
 		return err
-	}
-	// 2. Is there such a grant? Nobody's secret is looked at for one that there is not.
-	earn, ok := grants[request.Grant]
-	if !ok {
-		return &oauth.Error{Code: oauth.UnsupportedGrantType, Description: "this grant is not supported"}
 	}
 	web.Note(r.Context(), slog.String("grant", string(request.Grant)))
 	// 3. Who asks?
@@ -65,7 +66,7 @@ type tokens struct {
 	Access  string `json:"access_token"`
 	Type    string `json:"token_type"`
 	Expires int64  `json:"expires_in"`
-	Scope   string `json:"scope"`
+	Scope   string `json:"scope,omitempty"`
 }
 
 // clientCredentials lets a client act for itself (RFC 6749, Section 4.4).
