@@ -7,7 +7,6 @@ import (
 
 	"github.com/doorward/doorward/internal/audit"
 	"github.com/doorward/doorward/internal/client"
-	"github.com/doorward/doorward/internal/fault"
 	"github.com/doorward/doorward/internal/id"
 	"github.com/doorward/doorward/internal/oauth"
 	"github.com/doorward/doorward/internal/principal"
@@ -32,7 +31,8 @@ type ClientCredentials struct {
 
 // ClientToken gives a client an access token for itself (RFC 6749, Section 4.4).
 // It carries what was asked for, or else what the client gets by default, as far
-// as both its registration and its roles allow that. There is no refresh token.
+// as both its registration and its roles allow that. There is no refresh token. The
+// fault is Unauthenticated for a client that is not active any more.
 func (s *Service) ClientToken(ctx context.Context, by principal.Principal, r ClientCredentials) (Tokens, error) {
 	if err := s.fresh(); err != nil {
 		return Tokens{}, err
@@ -66,9 +66,7 @@ func (s *Service) ClientToken(ctx context.Context, by principal.Principal, r Cli
 		return Tokens{}, err
 	}
 	e := audit.Now(by, now, audit.TokenIssued, "family:"+by.Family).With("scope", strings.Join(scope, " ")).With("audience", audience)
-	if err := s.store.IssueToClient(ctx, c.ID, e); fault.KindOf(err) == fault.Unauthenticated {
-		return Tokens{}, (&oauth.Error{Code: oauth.InvalidClient, Description: "client authentication failed"}).Because(err)
-	} else if err != nil {
+	if err := s.store.IssueToClient(ctx, c.ID, e); err != nil {
 		return Tokens{}, err
 	}
 	return Tokens{Access: access, Expires: s.lasts(held, now), Scope: scope}, nil

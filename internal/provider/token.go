@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/doorward/doorward/internal/client"
+	"github.com/doorward/doorward/internal/fault"
 	"github.com/doorward/doorward/internal/issue"
 	"github.com/doorward/doorward/internal/oauth"
 	"github.com/doorward/doorward/internal/web"
@@ -71,5 +72,9 @@ type tokens struct {
 
 // clientCredentials lets a client act for itself (RFC 6749, Section 4.4).
 func clientCredentials(ctx context.Context, p *Provider, c client.Client, r oauth.TokenRequest) (issue.Tokens, error) {
-	return p.Issuer.ClientToken(ctx, web.By(ctx), issue.ClientCredentials{Client: c, Scope: r.Scope, Resource: r.Resource})
+	t, err := p.Issuer.ClientToken(ctx, web.By(ctx), issue.ClientCredentials{Client: c, Scope: r.Scope, Resource: r.Resource})
+	if fault.KindOf(err) == fault.Unauthenticated { // it was disabled, and the news has not come yet
+		return t, r.Client.Unproved().Because(err)
+	}
+	return t, err
 }
