@@ -82,11 +82,12 @@ func holds(asked []string, held rbac.Effective) ([]string, error) {
 	return scope, nil
 }
 
-// Revoke ends what an access token belongs to, for the client that it was issued to:
-// the family of a user's, or the token of a client itself.
+// Revoke ends what an access token belongs to, for who holds it or the client that it
+// was issued to: the family of a user's with the session that holds it, or the token
+// of a client itself.
 func (s *Service) Revoke(ctx context.Context, by, of principal.Principal) error {
 	if of.Kind != principal.Service {
-		return s.SignOutFamily(ctx, by, of.Family, "")
+		return s.signOutFamily(ctx, by, of.Family, of.Session)
 	}
 	e := audit.Now(by, s.clock.Now(), audit.TokenRevoked, "family:"+of.Family).With("why", "revoked")
 	return s.store.RevokeToken(ctx, of.Family, e)

@@ -194,15 +194,12 @@ func (s *Service) signOut(ctx context.Context, by principal.Principal, text secr
 		return nil
 	}
 	by.Kind, by.ID, by.Client = principal.User, f.User, f.Client
-	return s.SignOutFamily(ctx, by, f.ID, f.Session)
+	return s.signOutFamily(ctx, by, f.ID, f.Session)
 }
 
-// SignOutFamily ends a family by its public id, and the session that holds it;
+// signOutFamily ends a family by its public id, and the session that holds it;
 // session may be empty, or the family itself.
-func (s *Service) SignOutFamily(ctx context.Context, by principal.Principal, family, session string) error {
-	if by.Kind == principal.Service { // its token is a family of its own, which nothing is kept of
-		return s.Revoke(ctx, by, by)
-	}
+func (s *Service) signOutFamily(ctx context.Context, by principal.Principal, family, session string) error {
 	if session == family {
 		session = ""
 	}

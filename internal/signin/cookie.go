@@ -89,7 +89,7 @@ func (s *Surface) Logout(w http.ResponseWriter, r *http.Request) error {
 	}
 	if who.Family != "" {
 		who.Origin = by.Origin
-		if err := s.Issuer.SignOutFamily(r.Context(), who, who.Family, who.Session); err != nil {
+		if err := s.Issuer.Revoke(r.Context(), who, who); err != nil {
 			return err
 		}
 	}

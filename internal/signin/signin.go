@@ -28,7 +28,7 @@ type Issuer interface {
 	SignIn(context.Context, principal.Principal, issue.Password) (issue.Tokens, error)
 	Refresh(context.Context, principal.Principal, issue.Renewal) (issue.Tokens, error)
 	SignOut(context.Context, principal.Principal, secret.Text) error
-	SignOutFamily(ctx context.Context, by principal.Principal, family, session string) error
+	Revoke(ctx context.Context, by, of principal.Principal) error
 	ChangePassword(ctx context.Context, by principal.Principal, current, next secret.Text) (device secret.Text, err error)
 }
 
