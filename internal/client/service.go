@@ -236,13 +236,10 @@ func (s *Service) Delete(ctx context.Context, by principal.Principal, id string,
 // Prove returns the client that credentials prove. The fault is Unauthenticated
 // whatever is wrong with them: an unknown client, a wrong secret, another method
 // than the client is registered for, a client that is disabled. What it does takes
-// as long for each.
+// as long for each. With the fault comes the client that they name, if there is one.
 func (s *Service) Prove(ctx context.Context, given oauth.Credentials) (Client, error) {
-	if given.Method == oauth.NoAuth {
-		if given.ID == Builtin.ID {
-			return Builtin, nil
-		}
-		return Client{}, unproved("the client has a secret, and it was not given")
+	if given.Method == oauth.NoAuth && given.ID == Builtin.ID {
+		return Builtin, nil
 	}
 	kept, err := s.credential(ctx, given.ID)
 	if err != nil {
@@ -253,6 +250,8 @@ func (s *Service) Prove(ctx context.Context, given oauth.Credentials) (Client, e
 	switch c := kept.Client; {
 	case c.Version == 0:
 		return Client{}, unproved("there is no such client")
+	case given.Method == oauth.NoAuth:
+		return c, unproved("the client has a secret, and it was not given")
 	case !right:
 		return c, unproved("the secret is wrong")
 	case c.Status != Active:

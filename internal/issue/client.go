@@ -97,8 +97,9 @@ func (s *Service) Revoke(ctx context.Context, by, of principal.Principal) error 
 // a fault of kind Limited where too much failed from there already: then nothing is
 // recorded, so that nobody fills the log. No client is locked: strangers could lock
 // it, and its secret cannot be guessed. Who says that he is a client need not be, so
-// the event's actor is nobody.
-func (s *Service) ClientRefused(ctx context.Context, by principal.Principal, named string, why error) error {
+// the event's actor is nobody. What names no client, which is zero then, is not
+// repeated: it may be a person's name, or a secret in the wrong place.
+func (s *Service) ClientRefused(ctx context.Context, by principal.Principal, named client.Client, why error) error {
 	ctx = context.WithoutCancel(ctx)
 	flood, err := s.limits.Strike(ctx, by.Origin.Network)
 	if err != nil {
@@ -106,8 +107,8 @@ func (s *Service) ClientRefused(ctx context.Context, by principal.Principal, nam
 	}
 	by.Kind, by.ID, by.Client = principal.Anonymous, "", ""
 	target := "client"
-	if client.Known(named) {
-		target = "client:" + named
+	if named.ID != "" {
+		target = named.Target()
 	}
 	now := s.clock.Now()
 	events := []audit.Event{audit.Now(by, now, audit.ClientRefused, target).Because(audit.Failure, reasonOf(why))}

@@ -18,7 +18,7 @@ func (p *Provider) authenticate(r *http.Request, given oauth.Credentials) (clien
 	known := web.Of(r.Context())
 	found, err := p.Clients.Prove(r.Context(), given)
 	if fault.KindOf(err) == fault.Unauthenticated {
-		if err := p.Issuer.ClientRefused(r.Context(), known.By, given.ID, err); err != nil {
+		if err := p.Issuer.ClientRefused(r.Context(), known.By, found, err); err != nil {
 			return client.Client{}, err
 		}
 		return client.Client{}, given.Unproved().Because(err)

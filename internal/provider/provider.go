@@ -39,7 +39,7 @@ type Issuer interface {
 	ClientToken(context.Context, principal.Principal, issue.ClientCredentials) (issue.Tokens, error)
 	Revoke(ctx context.Context, by, of principal.Principal) error
 	RevokeRefresh(ctx context.Context, by principal.Principal, text secret.Text, client string) error
-	ClientRefused(ctx context.Context, by principal.Principal, named string, why error) error
+	ClientRefused(ctx context.Context, by principal.Principal, named client.Client, why error) error
 }
 
 // Parts are what the endpoints are made of.
