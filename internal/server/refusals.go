@@ -43,7 +43,7 @@ func refusal(cause error) audit.Outcome {
 	if r, ok := errors.AsType[guard.Reason](cause); ok && r != guard.ErrUnavailable {
 		return audit.Failure
 	}
-	if e, ok := errors.AsType[*oauth.Error](cause); ok && e.Code == oauth.InvalidGrant {
+	if e, ok := errors.AsType[*oauth.Error](cause); ok && (e.Code == oauth.InvalidGrant || e.Code == oauth.InvalidClient) {
 		return audit.Failure
 	}
 	return ""
