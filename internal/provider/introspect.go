@@ -58,15 +58,15 @@ func (p *Provider) Introspect(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	outcome, answer := audit.Failure, judged{}
+	var answer judged
 	if good && mayKnow(c, t) {
-		answer, err = p.describe(r, t)
-		switch {
-		case err == nil:
-			outcome = audit.Success
-		case fault.KindOf(err) != fault.NotFound: // who was deleted this moment has no token any more
+		if answer, err = p.describe(r, t); err != nil {
 			return err
 		}
+	}
+	outcome := audit.Failure
+	if answer.Active {
+		outcome = audit.Success
 	}
 	p.Count(c.Target(), "POST /oauth2/introspect", outcome)
 	return web.JSON(w, http.StatusOK, answer)
@@ -77,6 +77,7 @@ func mayKnow(c client.Client, t Token) bool {
 	return t.Client == c.ID || slices.ContainsFunc(t.Audience, func(a string) bool { return slices.Contains(c.Audiences, a) })
 }
 
+// describe returns what a good token says. Of an account that is gone it is not good.
 func (p *Provider) describe(r *http.Request, t Token) (judged, error) {
 	answer := judged{
 		Active: true, Scope: oauth.FormatScope(t.Scopes), Client: t.Client, Type: "Bearer",
@@ -84,7 +85,9 @@ func (p *Provider) describe(r *http.Request, t Token) (judged, error) {
 	}
 	if t.Kind == principal.User {
 		u, err := p.Accounts.User(r.Context(), t.Principal.ID)
-		if err != nil {
+		if fault.KindOf(err) == fault.NotFound { // deleted, and the news has not come yet
+			return judged{}, nil
+		} else if err != nil {
 			return judged{}, err
 		}
 		answer.Username = u.Username
