@@ -77,6 +77,17 @@ var notWays = map[string]string{
 	"DELETE /roles/{name}":            "an access token",
 	"POST /users/{id}/roles":          "an access token",
 	"DELETE /users/{id}/roles/{role}": "an access token",
+
+	"POST /clients":                     "an access token",
+	"PATCH /clients/{id}":               "an access token",
+	"DELETE /clients/{id}":              "an access token",
+	"POST /clients/{id}/rotate-secret":  "an access token",
+	"POST /clients/{id}/roles":          "an access token",
+	"DELETE /clients/{id}/roles/{role}": "an access token",
+
+	"POST /oauth2/token":      "a client's secret",
+	"POST /oauth2/introspect": "a client's secret",
+	"POST /oauth2/revoke":     "a client's secret",
 }
 
 // posts guesses with a form.

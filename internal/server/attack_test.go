@@ -11,13 +11,16 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/doorward/doorward/internal/client"
 	"github.com/doorward/doorward/internal/server"
 	"github.com/doorward/doorward/internal/servertest"
 )
 
 // targets says what the placeholders in the list of attacks stand for here.
 var targets = map[string][]string{
-	"POST /oauth2/token":                            {"POST /auth/login", "POST /auth/refresh"}, // whatever gives tokens
+	"POST /oauth2/token":                            {"POST /auth/login", "POST /auth/refresh", "POST /oauth2/token"}, // whatever gives tokens
+	"POST /oauth2/introspect":                       {"POST /oauth2/introspect"},
+	"POST /oauth2/revoke":                           {"POST /oauth2/revoke"},
 	"POST /oauth2/token (grant_type=refresh_token)": {"POST /auth/refresh"},
 	"POST /api/v1/auth/login":                       {"POST /auth/login"},
 	"POST /api/v1/auth/password":                    {"POST /users/me/password"},
@@ -40,31 +43,51 @@ func TestTargetsAreOnTheSiteMap(t *testing.T) {
 	}
 }
 
-// door is a place where tokens are given, with a request that it grants.
+// door is a place where tokens are given, judged or ended, with a request that it
+// grants.
 type door struct {
-	path string
-	good url.Values
+	path    string
+	good    url.Values
+	headers []string // that the good request needs
 }
 
-// doors returns what stands for the token endpoint. A refresh token of ann's is
-// new each time.
+// doors returns what stands for the token endpoint, and those beside it that clients
+// prove themselves at in the same way. What is spent by use is new each time.
 func doors(t testing.TB, s *servertest.Site) []door {
 	t.Helper()
-	var list []door
-	for _, pattern := range targets["POST /oauth2/token"] {
-		d := door{path: strings.TrimPrefix(pattern, http.MethodPost+" "), good: url.Values{"username": {"ann"}, "password": {servertest.Password}}}
-		if d.path == "/auth/refresh" {
-			d.good = url.Values{"refresh_token": {s.Login(t, "ann").Refresh}}
-		}
-		list = append(list, d)
+	proof := clientOf(t, s).basic()
+	token := url.Values{"token": {s.Login(t, "ann").Access}}
+	return []door{
+		{"/auth/login", url.Values{"username": {"ann"}, "password": {servertest.Password}}, nil},
+		{"/auth/refresh", url.Values{"refresh_token": {s.Login(t, "ann").Refresh}}, nil},
+		{"/oauth2/token", url.Values{"grant_type": {"client_credentials"}}, proof},
+		{"/oauth2/introspect", token, proof},
+		{"/oauth2/revoke", token, proof},
 	}
-	return list
 }
 
-// post sends a form as it is written.
+// clientOf makes a client, past the API.
+func clientOf(t testing.TB, s *servertest.Site) registered {
+	t.Helper()
+	c, text, err := s.Core.Clients.Create(t.Context(), servertest.Operator, client.Draft{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return registered{c.ID, text.Reveal()}
+}
+
+// post sends a form as it is written, and what the door needs beside it.
 func (d door) post(t testing.TB, s *servertest.Site, form string, headers ...string) servertest.Answer {
 	t.Helper()
-	return s.Send(t, http.MethodPost, d.path, "application/x-www-form-urlencoded", form, headers...)
+	return s.Send(t, http.MethodPost, d.path, formType, form, append(headers, d.headers...)...)
+}
+
+// head returns what the door needs as lines of a request.
+func (d door) head() (lines string) {
+	for i := 0; i < len(d.headers); i += 2 {
+		lines += d.headers[i] + ": " + d.headers[i+1] + "\r\n"
+	}
+	return lines
 }
 
 // opens fails the test unless the good request is granted: what was tried before
@@ -73,6 +96,23 @@ func (d door) opens(t testing.TB, s *servertest.Site) {
 	t.Helper()
 	if a := d.post(t, s, d.good.Encode()); a.Status != http.StatusOK {
 		t.Errorf("%s, the good request: %d %s", d.path, a.Status, a.Body)
+	}
+}
+
+// Every place that the list of attacks calls a token endpoint is among the doors.
+func TestEveryTargetHasItsDoor(t *testing.T) {
+	s := servertest.Start(t, servertest.Options{})
+	s.User(t, "ann", "viewer")
+	list := doors(t, s)
+	for _, placeholder := range []string{"POST /oauth2/token", "POST /oauth2/introspect", "POST /oauth2/revoke"} {
+		for _, pattern := range targets[placeholder] {
+			if !slices.ContainsFunc(list, func(d door) bool { return "POST "+d.path == pattern }) {
+				t.Errorf("no door is %s", pattern)
+			}
+		}
+	}
+	for _, d := range list {
+		d.opens(t, s)
 	}
 }
 

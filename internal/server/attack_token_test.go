@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"encoding/hex"
 	"encoding/json"
 	"net/http"
 	"net/url"
@@ -20,13 +21,16 @@ func TestAttackTOK001OtherMethods(t *testing.T) {
 		s.User(t, "ann", "viewer")
 		for _, d := range doors(t, s) {
 			for _, method := range []string{"GET", "HEAD", "PUT", "DELETE", "PATCH"} {
-				a := s.Send(t, method, d.path+"?"+d.good.Encode(), "", "")
+				a := s.Send(t, method, d.path+"?"+d.good.Encode(), "", "", d.headers...)
 				if a.Status != http.StatusMethodNotAllowed || a.Header.Get("Allow") != "POST" {
 					t.Errorf("%s %s: %d, Allow %q", method, d.path, a.Status, a.Header.Get("Allow"))
 				}
 			}
 			d.opens(t, s)
-			secrets = append(secrets, d.good.Get("refresh_token"), d.good.Encode())
+			secrets = append(secrets, d.good.Get("refresh_token"), d.good.Get("token"), d.good.Encode())
+			if len(d.headers) > 0 {
+				secrets = append(secrets, strings.TrimPrefix(d.headers[1], "Basic "))
+			}
 		}
 		s.Stop()
 	})
@@ -41,7 +45,7 @@ func TestAttackTOK002QueryIsNotRead(t *testing.T) {
 	s := servertest.Start(t, servertest.Options{})
 	s.User(t, "ann", "viewer")
 	for _, d := range doors(t, s) {
-		query := door{path: d.path + "?" + d.good.Encode()}
+		query := door{path: d.path + "?" + d.good.Encode(), headers: d.headers}
 		if a := query.post(t, s, ""); a.Status != http.StatusBadRequest || a.Error() != "invalid_request" {
 			t.Errorf("%s: %d %s", d.path, a.Status, a.Body)
 		}
@@ -53,6 +57,29 @@ func TestAttackTOK002QueryIsNotRead(t *testing.T) {
 	}
 }
 
+// What OAuth says is a form is a form: JSON has other types, and names that differ
+// from what others read.
+func TestAttackTOK003JSON(t *testing.T) {
+	s := servertest.Start(t, servertest.Options{})
+	s.User(t, "ann", "viewer")
+	for _, d := range doors(t, s) {
+		if strings.HasPrefix(d.path, "/auth/") { // which take JSON
+			continue
+		}
+		for name := range d.good {
+			for _, body := range []string{`{"` + name + `":"` + d.good.Get(name) + `"}`, `{"` + name + `":["` + d.good.Get(name) + `"]}`, `{"` + name + `":{}}`, `[]`} {
+				if a := s.Send(t, "POST", d.path, jsonType, body, d.headers...); a.Status != http.StatusUnsupportedMediaType || a.Error() != "invalid_request" {
+					t.Errorf("%s with %.40s: %d %s", d.path, body, a.Status, a.Body)
+				}
+				if a := d.post(t, s, body); a.Status != http.StatusBadRequest || a.Error() != "invalid_request" {
+					t.Errorf("%s with %.40s as a form: %d %s", d.path, body, a.Status, a.Body)
+				}
+			}
+		}
+		d.opens(t, s)
+	}
+}
+
 func TestAttackTOK004ContentTypes(t *testing.T) {
 	s := servertest.Start(t, servertest.Options{})
 	s.User(t, "ann", "viewer")
@@ -61,14 +88,15 @@ func TestAttackTOK004ContentTypes(t *testing.T) {
 			"text/plain", "multipart/form-data; boundary=x", "application/x-www-form-urlencoded; charset=utf-7",
 			"application/x-www-form-urlencoded, text/html", "", "application/xml", "application/x-www-form-urlencoded; charset=utf-8; x=y",
 		} {
-			if a := s.Send(t, "POST", d.path, contentType, d.good.Encode()); a.Status != http.StatusUnsupportedMediaType || a.Error() != "invalid_request" {
+			if a := s.Send(t, "POST", d.path, contentType, d.good.Encode(), d.headers...); a.Status != http.StatusUnsupportedMediaType || a.Error() != "invalid_request" {
 				t.Errorf("%s as %q: %d %s", d.path, contentType, a.Status, a.Body)
 			}
 		}
-		if a := s.Send(t, "POST", d.path, "application/json", d.good.Encode()); a.Status != http.StatusBadRequest {
+		want := map[bool]int{true: http.StatusBadRequest, false: http.StatusUnsupportedMediaType}[strings.HasPrefix(d.path, "/auth/")]
+		if a := s.Send(t, "POST", d.path, "application/json", d.good.Encode(), d.headers...); a.Status != want {
 			t.Errorf("%s, a form as JSON: %d %s", d.path, a.Status, a.Body)
 		}
-		if a := s.Send(t, "POST", d.path, "application/x-www-form-urlencoded; charset=UTF-8", d.good.Encode()); a.Status != http.StatusOK {
+		if a := s.Send(t, "POST", d.path, "application/x-www-form-urlencoded; charset=UTF-8", d.good.Encode(), d.headers...); a.Status != http.StatusOK {
 			t.Errorf("%s: %d %s", d.path, a.Status, a.Body)
 		}
 	}
@@ -248,13 +276,14 @@ func TestAttackTOK029NothingIsCached(t *testing.T) {
 		if h.Get("Cache-Control") != "no-store" || h.Get("X-Content-Type-Options") != "nosniff" || !slices.Equal(cookies(a), known) || h.Get("X-Request-Id") == "" {
 			t.Errorf("%s: %d %v", what, a.Status, h)
 		}
-		if a.Status != http.StatusNoContent && h.Get("Content-Type") != "application/json" {
+		if a.Body != "" && h.Get("Content-Type") != "application/json" {
 			t.Errorf("%s: Content-Type %q", what, h.Get("Content-Type"))
 		}
 	}
 	for _, d := range doors(t, s) {
 		check("good "+d.path, d.post(t, s, d.good.Encode()))
 		check("empty "+d.path, d.post(t, s, ""))
+		check("nobody "+d.path, s.Send(t, "POST", d.path, formType, d.good.Get("token")))
 		check("wrong method "+d.path, s.Send(t, "GET", d.path, "", ""))
 		check("wrong type "+d.path, s.Send(t, "POST", d.path, "text/plain", "x"))
 		check("too large "+d.path, d.post(t, s, strings.Repeat("a", 20<<10)))
@@ -274,7 +303,7 @@ func TestAttackTOK030ErrorText(t *testing.T) {
 		s := servertest.Start(t, servertest.Options{})
 		s.User(t, "ann", "viewer")
 		for _, d := range doors(t, s) {
-			for _, name := range []string{"grant_type", "scope", "client_id", "mode", "resource", "username", "refresh_token", "evil"} {
+			for _, name := range []string{"grant_type", "scope", "client_id", "mode", "resource", "username", "refresh_token", "token", "token_type_hint", "client_secret", "client_assertion", "evil"} {
 				for _, payload := range payloads {
 					form := url.Values{}
 					for n, v := range d.good {
@@ -286,7 +315,8 @@ func TestAttackTOK030ErrorText(t *testing.T) {
 					if a.Status != http.StatusOK {
 						a.JSON(t, &e)
 					} else {
-						d.good = doors(t, s)[slices.Index(targets["POST /oauth2/token"], "POST "+d.path)].good
+						all := doors(t, s)
+						d = all[slices.IndexFunc(all, func(other door) bool { return other.path == d.path })]
 					}
 					if !description.MatchString(e["error_description"]) || strings.Contains(a.Body, "evil") || strings.Contains(a.Body, "<scr") || a.Header.Get("X-Evil") != "" {
 						t.Errorf("%s with %s=%q: %s", d.path, name, payload, a.Body)
@@ -366,7 +396,7 @@ func TestAttackTOK041TransferTricks(t *testing.T) {
 	s.User(t, "ann", "viewer")
 	for _, d := range doors(t, s) {
 		const smuggled = "GET /healthz HTTP/1.1\r\nHost: HOST\r\n\r\n"
-		head := "POST " + d.path + " HTTP/1.1\r\nHost: HOST\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+		head := "POST " + d.path + " HTTP/1.1\r\nHost: HOST\r\nContent-Type: application/x-www-form-urlencoded\r\n" + d.head()
 		for name, text := range map[string]string{
 			"CL.TE":                head + "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + smuggled,
 			"TE.CL":                head + "Transfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n0\r\n\r\n" + smuggled,
@@ -398,13 +428,14 @@ func TestAttackTOK042PathTricks(t *testing.T) {
 	s := servertest.Start(t, servertest.Options{})
 	s.User(t, "ann", "viewer")
 	for _, d := range doors(t, s) {
-		last := d.path[strings.LastIndex(d.path, "/")+1:]
+		at := strings.LastIndex(d.path, "/")
+		dir, last := d.path[:at], d.path[at+1:]
 		for _, path := range []string{
-			"/" + d.path, "/." + d.path, d.path + "/", "/x/.." + d.path, "/auth/%" + "6c" + last[1:], d.path + "%2f", strings.ToUpper(d.path), d.path + ";x=y",
-			d.path + "/.", d.path + "%00", "/auth\\" + last, d.path + "/../" + last, "/auth//" + last, d.path + "%20",
+			"/" + d.path, "/." + d.path, d.path + "/", "/x/.." + d.path, dir + "/%" + hex.EncodeToString([]byte(last[:1])) + last[1:], d.path + "%2f", strings.ToUpper(d.path), d.path + ";x=y",
+			d.path + "/.", d.path + "%00", dir + "\\" + last, d.path + "/../" + last, dir + "//" + last, d.path + "%20",
 		} {
 			form := d.good.Encode()
-			request := "POST " + path + " HTTP/1.1\r\nHost: HOST\r\nContent-Type: application/x-www-form-urlencoded\r\nConnection: close\r\n\r\n"
+			request := "POST " + path + " HTTP/1.1\r\nHost: HOST\r\nContent-Type: application/x-www-form-urlencoded\r\n" + d.head() + "Connection: close\r\n\r\n"
 			got := answers(raw(t, s, strings.Replace(request, "\r\n\r\n", "\r\nContent-Length: "+length(form)+"\r\n\r\n", 1)+form))
 			if !slices.Equal(got, []int{404}) && !slices.Equal(got, []int{400}) {
 				t.Errorf("POST %s: %v", path, got)

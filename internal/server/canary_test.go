@@ -29,6 +29,7 @@ func TestAttackAUD002Canaries(t *testing.T) {
 		for _, what := range []string{
 			"password", "wrong password", "new password", "current password", "created password", "refresh", "bearer", "basic", "api key", "query", "query of a token", "form name", "form value", "form parameter", "json name",
 			"json value", "json number place", "nested", "idempotency", "if-match", "cookie", "scope", "client", "resource", "grant type", "username", "email", "fragment of a path", "path", "body of a get", "content type", "other header",
+			"client secret", "client secret in the header", "client secret for an id", "id in the header", "client assertion", "token to judge", "token type hint",
 		} {
 			secrets[what] = plant()
 		}
@@ -84,6 +85,11 @@ func TestAttackAUD002Canaries(t *testing.T) {
 				keep(s.Send(t, "GET", "/users/me", "", "", "Authorization", authorization))
 			}
 			keep(s.Send(t, "GET", "/users/me", "", "", "X-API-Key", "dwk_"+secrets["api key"]))
+			made := clientOf(t, s)
+			planted = append(planted, made.secret, base64.StdEncoding.EncodeToString([]byte(made.id+":"+made.secret)))
+			for _, p := range proofs {
+				p.keep(t, s, keep, made, secrets)
+			}
 			keep(s.Send(t, "GET", "/users/me", "", "", "Cookie", "session="+secrets["cookie"], "X-Secret", secrets["other header"]))
 			keep(s.Send(t, "GET", "/users/me?access_token="+secrets["query of a token"], "", ""))
 			keep(s.Call(t, root, "GET", "/users?q="+secrets["query"], nil))
