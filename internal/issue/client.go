@@ -15,9 +15,10 @@ import (
 
 // ClientStore is what is kept of the tokens of clients that act for themselves.
 type ClientStore interface {
-	// IssueToClient records that a client was given a token, if it is still active, or
-	// returns an Unauthenticated fault.
-	IssueToClient(ctx context.Context, id string, e audit.Event) error
+	// IssueToClient records that a client was given a token with scopes. It returns an
+	// Unauthenticated fault if the client is not active any more, or is another of its
+	// id; and a Denied one if it is not registered for this any more.
+	IssueToClient(ctx context.Context, c client.Client, scopes []string, e audit.Event) error
 	// RevokeToken ends a token that is no family's, by its public handle.
 	RevokeToken(ctx context.Context, handle string, e audit.Event) error
 }
@@ -66,7 +67,10 @@ func (s *Service) ClientToken(ctx context.Context, by principal.Principal, r Cli
 		return Tokens{}, err
 	}
 	e := audit.Now(by, now, audit.TokenIssued, "family:"+by.Family).With("scope", strings.Join(scope, " ")).With("audience", audience)
-	if err := s.store.IssueToClient(ctx, c.ID, e); err != nil {
+	switch err := s.store.IssueToClient(ctx, c, scope, e); {
+	case fault.KindOf(err) == fault.Denied:
+		return Tokens{}, (&oauth.Error{Code: oauth.InvalidScope, Description: "the client may not ask for one of these scopes any more"}).Because(err)
+	case err != nil:
 		return Tokens{}, err
 	}
 	return Tokens{Access: access, Expires: s.lasts(held, now), Scope: scope}, nil

@@ -71,11 +71,7 @@ func (s *Store) CreateClient(ctx context.Context, by principal.Principal, c clie
 		if err := t.lockPolicy(); err != nil {
 			return err
 		}
-		actor, err := t.giver(by, time.Time{})
-		if err != nil {
-			return err
-		}
-		if err := rbac.MayGive(actor, t.roles.Set(c.Scopes)); err != nil {
+		if err := t.givesClient(by, c.Scopes); err != nil {
 			return err
 		}
 		args := append([]any{c.ID, c.Name, string(c.Status), string(c.Method)}, lists...)
@@ -125,16 +121,12 @@ func (s *Store) UpdateClient(ctx context.Context, by principal.Principal, c clie
 		if err != nil {
 			return err
 		}
-		actor, err := t.giver(by, time.Time{})
-		if err != nil {
-			return err
-		}
 		// What it gains is given; a client that comes back to life gains all.
 		given := less(c.Scopes, before.Scopes)
-		if before.Status != client.Active && c.Status == client.Active {
+		if before.Status != client.Active && c.Status == client.Active || gainsGrant(before, c) {
 			given = c.Scopes
 		}
-		if err := rbac.MayGive(actor, t.roles.Set(given)); err != nil {
+		if err := t.givesClient(by, given); err != nil {
 			return err
 		}
 		args := append([]any{c.Name, string(c.Status), string(c.Method)}, lists...)
@@ -142,7 +134,7 @@ func (s *Store) UpdateClient(ctx context.Context, by principal.Principal, c clie
 			version = version + 1 WHERE id = ?`, append(args, clock.Micro(c.UpdatedAt), c.ID)...); err != nil {
 			return err
 		}
-		loses := c.Status != client.Active || len(less(before.Scopes, c.Scopes)) > 0 || slices.ContainsFunc(before.Grants, func(g oauth.GrantType) bool { return !c.May(g) })
+		loses := c.Status != client.Active || len(less(before.Scopes, c.Scopes)) > 0 || gainsGrant(c, before)
 		if err := t.changedClient(c.ID, before.Version+1, loses); err != nil {
 			return err
 		}
@@ -150,6 +142,20 @@ func (s *Store) UpdateClient(ctx context.Context, by principal.Principal, c clie
 	})
 	c.Version++
 	return c, err
+}
+
+// givesClient holds the rule of what by may let a client ask for: it lasts.
+func (t *tx) givesClient(by principal.Principal, scopes []string) error {
+	actor, err := t.giver(by, time.Time{})
+	if err != nil {
+		return err
+	}
+	return rbac.MayGive(actor, t.roles.Set(scopes))
+}
+
+// gainsGrant reports whether after may use a grant that before may not.
+func gainsGrant(before, after client.Client) bool {
+	return slices.ContainsFunc(after.Grants, func(g oauth.GrantType) bool { return !before.May(g) })
 }
 
 // changedClient tells others that a client changed. Tokens that carry what it lost
@@ -161,10 +167,15 @@ func (t *tx) changedClient(id string, version int64, loses bool) error {
 	return t.changed(feed.GrantLost, id, t.policy)
 }
 
-// RotateClientSecret writes another secret of a client.
+// RotateClientSecret writes another secret of a client. Whoever makes it has it, and
+// with it all that the client may: it is given to him, past the end of his own roles.
 func (s *Store) RotateClientSecret(ctx context.Context, by principal.Principal, c client.Client, k client.Kept, e audit.Event) (client.Client, error) {
 	err := s.write(ctx, func(t *tx) error {
-		if _, err := t.uponClient(by, c.ID, c.Version); err != nil {
+		before, err := t.uponClient(by, c.ID, c.Version)
+		if err != nil {
+			return err
+		}
+		if err := t.givesClient(by, before.Scopes); err != nil {
 			return err
 		}
 		previous := `previous = secret, previous_pepper = pepper`
@@ -213,28 +224,41 @@ func (t *tx) uponClient(by principal.Principal, id string, version int64) (clien
 	if err := t.mayTouch(by, id, principal.Service); err != nil {
 		return client.Client{}, err
 	}
-	var c client.Credential
-	err := t.one(`SELECT `+clientColumns+` FROM clients WHERE id = ?`, id).read(func(r scanner) (err error) { c, err = readClient(r); return err })
-	if err == nil && version != 0 && version != c.Client.Version {
+	c, err := t.client(id)
+	if err == nil && version != 0 && version != c.Version {
 		err = account.Changed()
 	}
-	return c.Client, absent(err, "client")
+	return c, err
 }
 
-// IssueToClient records that a client that acts for itself was given a token, if it
-// still is active.
-func (s *Store) IssueToClient(ctx context.Context, id string, e audit.Event) error {
+// IssueToClient records that a client that acts for itself was given a token with
+// scopes, if it still is the client that proved itself, active and registered for
+// them. Who issues read the version of the policy that the token names only after
+// the client: what the client lost in between, that version does not make void.
+func (s *Store) IssueToClient(ctx context.Context, c client.Client, scopes []string, e audit.Event) error {
 	records := recordsOf(e)
 	return s.through(ctx, s.db.record, func(t *tx) error {
-		var status string
-		err := t.one(`SELECT status FROM clients WHERE id = ?`, id).scan(&status)
-		if errors.Is(err, sql.ErrNoRows) || err == nil && status != string(client.Active) {
+		now, err := t.client(c.ID)
+		switch {
+		case fault.KindOf(err) == fault.NotFound || err == nil && (now.Status != client.Active || !now.CreatedAt.Equal(c.CreatedAt)):
 			return fault.New(fault.Unauthenticated, "the client is not active any more")
-		} else if err != nil {
+		case err != nil:
 			return err
+		case !now.May(oauth.ClientCredentials) || len(less(scopes, now.Scopes)) > 0:
+			return fault.New(fault.Denied, "the client may not ask for this any more")
 		}
 		return t.keep(records)
 	})
+}
+
+// client returns a client as the transaction sees it.
+func (t *tx) client(id string) (client.Client, error) {
+	if !text(id) {
+		return client.Client{}, absent(sql.ErrNoRows, "client")
+	}
+	var c client.Credential
+	err := t.one(`SELECT `+clientColumns+` FROM clients WHERE id = ?`, id).read(func(r scanner) (err error) { c, err = readClient(r); return err })
+	return c.Client, absent(err, "client")
 }
 
 // RevokeToken ends a token that is no family's, by its public handle.
