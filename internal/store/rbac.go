@@ -100,20 +100,30 @@ func (t *tx) lockPolicy() error {
 	return nil
 }
 
-// grantsOfActor returns the live grants of whoever acts, who must be active.
-func (t *tx) grantsOfActor(by principal.Principal) ([]rbac.Grant, error) {
-	statement, active := `SELECT status FROM users WHERE id = ?`, string(account.Active)
+// grantsOfActor returns the grants of whoever acts, who must be active, and the
+// scopes that he acts with: those of a client are bounded by its registration, too.
+func (t *tx) grantsOfActor(by principal.Principal) (grants []rbac.Grant, scopes []string, err error) {
+	statement, active := `SELECT status, '[]' FROM users WHERE id = ?`, string(account.Active)
 	if by.Kind == principal.Service {
-		statement, active = `SELECT status FROM clients WHERE id = ?`, string(client.Active)
+		statement, active = `SELECT status, scopes FROM clients WHERE id = ?`, string(client.Active)
 	}
-	var status string
-	if err := t.one(statement, by.ID).scan(&status); err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return nil, err
+	var status, list string
+	if err := t.one(statement, by.ID).scan(&status, &list); err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return nil, nil, err
 	}
 	if status != active {
-		return nil, fault.New(fault.Denied, "your account is not active any more")
+		return nil, nil, fault.New(fault.Denied, "your account is not active any more")
 	}
-	return readGrants(t.all, by.ID)
+	scopes = by.Scopes
+	if by.Kind == principal.Service {
+		var registered []string
+		if err := json.Unmarshal([]byte(list), &registered); err != nil {
+			return nil, nil, err
+		}
+		scopes = less(scopes, less(scopes, registered))
+	}
+	grants, err = readGrants(t.all, by.ID)
+	return grants, scopes, err
 }
 
 // giver returns the permissions that by may give until a time; zero is for ever.
@@ -133,14 +143,14 @@ func (t *tx) actor(by principal.Principal, some func([]rbac.Grant) []rbac.Grant)
 	if by.Trusted() {
 		return t.roles.All(), nil
 	}
-	grants, err := t.grantsOfActor(by)
+	grants, scopes, err := t.grantsOfActor(by)
 	if err != nil {
 		return rbac.Set{}, err
 	}
-	if by.Needs != "" && !t.roles.Effective(grants, "", t.now).Has(by.Needs) {
+	if by.Needs != "" && !(t.roles.Effective(grants, "", t.now).Has(by.Needs) && slices.Contains(scopes, by.Needs)) {
 		return rbac.Set{}, fault.New(fault.Denied, "you do not have the permission %s any more", by.Needs)
 	}
-	return t.roles.Actor(t.roles.Effective(some(grants), "", t.now), by.Scopes), nil
+	return t.roles.Actor(t.roles.Effective(some(grants), "", t.now), scopes), nil
 }
 
 // still refuses whoever lost the permission that let his request pass, where no
