@@ -174,6 +174,9 @@ func (s *Service) Update(ctx context.Context, by principal.Principal, c Client) 
 	if err != nil {
 		return Client{}, err
 	}
+	if c.Version != before.Version { // the event tells of a change from before
+		return Client{}, fault.New(fault.Stale, "it was changed since you read it; read it again and repeat your change")
+	}
 	if err := c.check(s.scope); err != nil {
 		return Client{}, err
 	}
