@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/doorward/doorward/internal/account"
+	"github.com/doorward/doorward/internal/client"
 	"github.com/doorward/doorward/internal/clock"
 	"github.com/doorward/doorward/internal/fault"
 	"github.com/doorward/doorward/internal/principal"
@@ -54,6 +55,32 @@ func acts(v *storetest.Services, me, other account.User) []act {
 		{"take a role", "roles:grant", func(ctx context.Context, by principal.Principal) error {
 			return v.Roles.Take(ctx, by, other.ID, "held")
 		}},
+		{"register a client", "clients:write", func(ctx context.Context, by principal.Principal) error {
+			_, _, err := v.Clients.Create(ctx, by, client.Draft{ID: "made"})
+			return err
+		}},
+		{"change a client", "clients:write", func(ctx context.Context, by principal.Principal) error {
+			c, err := v.Clients.Fresh(ctx, "app")
+			if err == nil {
+				c.Name = "changed"
+				_, err = v.Clients.Update(ctx, by, c)
+			}
+			return err
+		}},
+		{"rotate a client's secret", "clients:write", func(ctx context.Context, by principal.Principal) error {
+			_, _, err := v.Clients.RotateSecret(ctx, by, "app", 0, 0)
+			return err
+		}},
+		{"give a client a role", "roles:grant", func(ctx context.Context, by principal.Principal) error {
+			_, err := v.Roles.GiveGrant(ctx, by, rbac.Grant{Kind: principal.Service, Principal: "app", Role: "empty"})
+			return err
+		}},
+		{"take a client's role", "roles:grant", func(ctx context.Context, by principal.Principal) error {
+			return v.Roles.TakeGrant(ctx, by, rbac.Grant{Kind: principal.Service, Principal: "app", Role: "held"})
+		}},
+		{"delete a client", "clients:write", func(ctx context.Context, by principal.Principal) error {
+			return v.Clients.Delete(ctx, by, "app", 0)
+		}},
 		{"delete a role", "roles:write", func(ctx context.Context, by principal.Principal) error {
 			return v.Roles.DeleteRole(ctx, by, "empty", 0)
 		}},
@@ -76,13 +103,14 @@ func TestAttackPermissionLostOnTheWay(t *testing.T) {
 		still := clock.Func(func() time.Time { return now })
 		v := storetest.NewServices(t, storetest.Open(t, dsn, store.Options{Clock: still}), storetest.Parts{Clock: still})
 		w := storetest.NewWitness(t, dsn)
-		manager := rbac.Role{Name: "manager", Permissions: []string{"users:write", "roles:write", "roles:grant"}}
+		manager := rbac.Role{Name: "manager", Permissions: []string{"users:write", "roles:write", "roles:grant", "clients:write"}}
 		for _, r := range []rbac.Role{manager, {Name: "empty"}, {Name: "held"}} {
 			if _, err := v.Roles.CreateRole(t.Context(), storetest.Operator, r); err != nil {
 				t.Fatal(err)
 			}
 		}
 		me, other := v.User(t, "me", "manager"), v.User(t, "other", "held")
+		v.Client(t, "app", nil, "held")
 		by := principal.Principal{Kind: principal.User, ID: me.ID, Scopes: manager.Permissions}
 		give := func(until time.Time) error {
 			_, err := v.Roles.Give(t.Context(), storetest.Operator, me.ID, "manager", until, "")

@@ -32,6 +32,7 @@ type Services struct {
 	Store    *store.Store
 	Accounts *account.Service
 	Roles    *rbac.Service
+	Clients  *client.Service
 	Keys     *keyring.Service
 	Issuer   *issue.Service
 	Sessions *session.Service
@@ -90,6 +91,7 @@ func NewServices(t testing.TB, s *store.Store, p Parts) *Services {
 	}
 	v.Keys = keyring.NewService(s, p.Clock, keyring.Options{Algorithm: jose.EdDSA, PublishAhead: time.Hour, Keep: 10 * time.Minute},
 		func() (*secret.Sealer, error) { return secret.ParseSealer(p.Master) })
+	v.Clients = client.NewService(s, p.Clock, clientPeppers{v.Keys}, scope)
 	v.Issuer = issue.NewService(issue.Parts{
 		Store: s, Clock: p.Clock, Policy: v.Roles.Policy, Accounts: v.Accounts, Keys: v.Keys, Hasher: hasher(),
 		Limits: limit.NewService(p.Counts, p.Clock, slog.New(slog.DiscardHandler), limit.Options{Failures: 100}),
@@ -110,9 +112,41 @@ func (v *Services) listen() {
 	v.Feed.Listen(func(ctx context.Context, c feed.Change) error {
 		v.Revoked.Apply(c)
 		v.Accounts.Apply(c)
+		v.Clients.Apply(c)
 		return errors.Join(v.Roles.Apply(ctx, c), v.Keys.Apply(ctx, c))
 	})
 	v.Store.Listen(v.Feed.Committed)
+}
+
+// scope is what a client may ask for.
+func scope(s string) error { _, err := rbac.ParsePermission(s); return err }
+
+// clientPeppers are the keys of clients' secrets.
+type clientPeppers struct{ keys *keyring.Service }
+
+func (p clientPeppers) Newest() (client.Pepper, error) {
+	k, err := p.keys.Pepper(keyring.ClientSecret)
+	return client.Pepper{Version: k.Version, Key: k.Key}, err
+}
+
+func (p clientPeppers) Version(version int64) (client.Pepper, bool) {
+	k, err := p.keys.PepperVersion(keyring.ClientSecret, version)
+	return client.Pepper{Version: k.Version, Key: k.Key}, err == nil
+}
+
+// Client registers a client that may ask for scopes, and gives it roles.
+func (v *Services) Client(t testing.TB, name string, scopes []string, roles ...string) (client.Client, secret.Text) {
+	t.Helper()
+	c, text, err := v.Clients.Create(t.Context(), Operator, client.Draft{ID: name, Scopes: scopes})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, role := range roles {
+		if _, err := v.Roles.GiveGrant(t.Context(), Operator, rbac.Grant{Kind: principal.Service, Principal: name, Role: role}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return c, text
 }
 
 // User makes an account with Password and roles.
