@@ -77,7 +77,7 @@ func TestAttackRBAC016DenyByDefault(t *testing.T) {
 
 // The columns of the matrix: who calls, and whose object it is.
 var (
-	callers  = []string{"anonymous", "none", "viewer", "editor", "delegate", "admin"}
+	callers  = []string{"anonymous", "none", "viewer", "editor", "delegate", "keeper", "admin"}
 	targets3 = []string{"own", "other", "absent"}
 )
 
@@ -139,6 +139,26 @@ func (c *call) session() string {
 	return "/sessions/" + strings.Repeat("0", 26)
 }
 
+// client is one that holds what the caller does, or one that is above whoever is no
+// administrator, or none.
+func (c *call) client() string {
+	body, role := map[string]any{"client_id": c.unique()}, c.caller
+	switch {
+	case c.target == "absent":
+		return "/clients/nosuch"
+	case c.target == "other":
+		body["scope"], role = "admin", "viewer"
+	case c.caller == "anonymous" || c.caller == "none":
+		return "/clients/" + register(c.t, c.s, c.root, body).id
+	}
+	return "/clients/" + register(c.t, c.s, c.root, body, role).id
+}
+
+// keepers are the cells of a change that clients:write is enough for.
+func keepers(status int) map[string]cells {
+	return map[string]cells{"keeper": {status, 403, 404}, "admin": {status, status, 404}}
+}
+
 // sessionCells let everybody end his own, and administrators another's.
 func sessionCells() map[string]cells {
 	w := signedIn(204)
@@ -191,6 +211,11 @@ var matrix = map[string]row{
 	"POST /account/sessions/end":      {wants: everybody(303)},
 	"POST /account/password":          {wants: everybody(303)},
 
+	// Clients prove themselves here, and a token of a user's does not.
+	"POST /oauth2/token":      {wants: everybody(415)},
+	"POST /oauth2/introspect": {wants: everybody(415)},
+	"POST /oauth2/revoke":     {wants: everybody(415)},
+
 	"GET /oauth2/jwks": {wants: everybody(200)},
 	"GET /.well-known/oauth-authorization-server": {wants: everybody(200)},
 	"GET /.well-known/oauth-protected-resource":   {wants: everybody(200)},
@@ -227,6 +252,27 @@ var matrix = map[string]row{
 		path:  func(c *call) string { return c.user() + "/roles/" + c.held },
 	},
 
+	"GET /clients": {wants: admins(200, 200, 200)},
+	"POST /clients": {
+		wants: map[string]cells{"keeper": {201, 201, 201}, "admin": {201, 201, 201}},
+		body:  func(c *call) any { return map[string]any{"client_id": c.unique()} },
+	},
+	"GET /clients/{id}":                {wants: admins(200, 200, 404), path: (*call).client},
+	"PATCH /clients/{id}":              {wants: keepers(200), path: (*call).client, body: func(*call) any { return map[string]any{"client_name": "Mine"} }},
+	"DELETE /clients/{id}":             {wants: keepers(204), path: (*call).client},
+	"POST /clients/{id}/rotate-secret": {wants: keepers(200), path: func(c *call) string { return c.client() + "/rotate-secret" }, body: func(*call) any { return map[string]any{} }},
+
+	"GET /clients/{id}/roles": {wants: admins(200, 200, 404), path: func(c *call) string { return c.client() + "/roles" }},
+	"POST /clients/{id}/roles": {
+		wants: map[string]cells{"delegate": {403, 403, 404}, "admin": {201, 201, 404}},
+		path:  func(c *call) string { return c.client() + "/roles" },
+		body:  func(c *call) any { return map[string]any{"role": "editor"} },
+	},
+	"DELETE /clients/{id}/roles/{role}": {
+		wants: map[string]cells{"delegate": {204, 403, 404}, "admin": {204, 204, 404}},
+		path:  func(c *call) string { return c.client() + "/roles/" + c.held },
+	},
+
 	"GET /audit/events": {wants: admins(200, 200, 200)},
 	"GET /audit/counts": {wants: admins(200, 200, 200)},
 
@@ -239,6 +285,7 @@ func TestAttackRBAC008Matrix(t *testing.T) {
 	servertest.Each(t, func(t *testing.T, s *servertest.Site) {
 		root := s.Login(t, servertest.Admin).Access
 		made(t, s, root, "delegate", []string{"roles:grant"}, nil)
+		made(t, s, root, "keeper", []string{"clients:write"}, nil)
 		checkpoint(t, s, root) // there is one
 		n := 0
 		regulars := map[string]person{}
