@@ -32,8 +32,11 @@ func checksum(s string) string {
 // ParseSecret reads what NewSecret makes, and reports whether it is that.
 func ParseSecret(s string) (Secret, bool) {
 	end := len(SecretPrefix) + secret.Width62(secretSize)
-	ok := len(s) == end+secret.Width62(crc32.Size) && strings.HasPrefix(s, SecretPrefix) && s[end:] == checksum(s[:end])
-	return Secret{s}, ok
+	if len(s) != end+secret.Width62(crc32.Size) || !strings.HasPrefix(s, SecretPrefix) || s[end:] != checksum(s[:end]) {
+		return Secret{s}, false
+	}
+	_, err := secret.ParseBase62(s[len(SecretPrefix):end], secretSize)
+	return Secret{s}, err == nil
 }
 
 // Text returns the secret as its holder keeps it.
