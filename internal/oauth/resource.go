@@ -12,7 +12,9 @@ const longestResource = 512
 // may it name a user, or be spelled in two ways.
 func CheckResource(s string) error {
 	bad := &Error{Code: InvalidTarget, Description: "a resource is an absolute URI without a fragment"}
-	if len(s) > longestResource || strings.ContainsAny(s, "# ") {
+	// The parser looks neither at all that a URI cannot hold, nor
+	// at each escape.
+	if _, err := url.PathUnescape(s); err != nil || len(s) > longestResource || strings.ContainsAny(s, "# \"<>\\^`{|}") {
 		return bad
 	}
 	for i := range len(s) {
@@ -22,7 +24,7 @@ func CheckResource(s string) error {
 	}
 	u, err := url.Parse(s)
 	switch {
-	case err != nil || !u.IsAbs() || u.User != nil:
+	case err != nil || !u.IsAbs() || u.User != nil || u.String() != s: // HTTPS://
 		return bad
 	case u.Scheme == "http" || u.Scheme == "https":
 		if u.Host == "" || u.Host != strings.ToLower(u.Host) {
