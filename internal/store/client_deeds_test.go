@@ -114,7 +114,9 @@ func givingClientRole(t *testing.T, v *storetest.Services, name string) scene {
 		_, err := v.Roles.GiveGrant(t.Context(), storetest.Operator, rbac.Grant{Kind: principal.Service, Principal: name, Role: "viewer"})
 		return err
 	}
-	return scene{do, func(t *testing.T, happened bool) { expect(t, "giving it again", do(), kindIf(happened, fault.Conflict)) }}
+	return scene{do, func(t *testing.T, happened bool) {
+		expect(t, "giving it again", do(), kindIf(happened, fault.Conflict))
+	}}
 }
 
 func earning(t *testing.T, v *storetest.Services, name string) scene {
