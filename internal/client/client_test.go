@@ -76,7 +76,7 @@ func TestCheck(t *testing.T) {
 		c := valid()
 		tt.to(&c)
 		err := c.check(permission)
-		f, _ := err.(*fault.Error) //nolint:errorlint // the very fault
+		f, _ := err.(*fault.Error)
 		if (err == nil) != (tt.field == "") || err != nil && (f == nil || f.Kind != fault.Invalid || f.Field != tt.field) {
 			t.Errorf("%s: %v, want a fault of %q", name, err, tt.field)
 		}

@@ -97,7 +97,7 @@ func pepperOf(version int64) (Pepper, bool) { p, ok := keys[version]; return p, 
 func TestProves(t *testing.T) {
 	now, before, other := NewSecret(), NewSecret(), NewSecret()
 	c := Credential{Client: Client{ID: "a", Previous: noon}, Present: now.Keep("a", keys[2]), Previous: before.Keep("a", keys[1])}
-	all := func(version int64) (Pepper, bool) { return pepperOf(version) }
+	all := pepperOf
 	lost := func(version int64) (Pepper, bool) { p, ok := pepperOf(version); return p, ok && version != 2 }
 	wrong := func(version int64) (Pepper, bool) { return Pepper{version, keyOf(9).Key}, true }
 	zero := func(version int64) (Pepper, bool) { return Pepper{version, keyOf(0).Key}, true }

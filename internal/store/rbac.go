@@ -147,7 +147,7 @@ func (t *tx) actor(by principal.Principal, some func([]rbac.Grant) []rbac.Grant)
 	if err != nil {
 		return rbac.Set{}, err
 	}
-	if by.Needs != "" && !(t.roles.Effective(grants, "", t.now).Has(by.Needs) && slices.Contains(scopes, by.Needs)) {
+	if by.Needs != "" && (!t.roles.Effective(grants, "", t.now).Has(by.Needs) || !slices.Contains(scopes, by.Needs)) {
 		return rbac.Set{}, fault.New(fault.Denied, "you do not have the permission %s any more", by.Needs)
 	}
 	return t.roles.Actor(t.roles.Effective(some(grants), "", t.now), scopes), nil
