@@ -78,6 +78,9 @@ var notWays = map[string]string{
 	"POST /users/{id}/roles":          "an access token",
 	"DELETE /users/{id}/roles/{role}": "an access token",
 
+	"POST /access/check":   "an access token",
+	"POST /access/explain": "an access token",
+
 	"POST /clients":                     "an access token",
 	"PATCH /clients/{id}":               "an access token",
 	"DELETE /clients/{id}":              "an access token",

@@ -169,6 +169,20 @@ func sessionCells() map[string]cells {
 	return w
 }
 
+// question asks of the target whether it may read.
+func (c *call) question() any { return map[string]any{"subject": "user:" + c.id, "permission": "read"} }
+
+// askers let everybody ask about himself, and administrators about all, also about
+// whom there is not.
+func askers() map[string]cells {
+	w := signedIn(200)
+	for who := range w {
+		w[who] = cells{200, 403, 403}
+	}
+	w["admin"] = cells{200, 200, 200}
+	return w
+}
+
 func everybody(status int) map[string]cells {
 	w := map[string]cells{}
 	for _, who := range callers {
@@ -272,6 +286,9 @@ var matrix = map[string]row{
 		wants: map[string]cells{"delegate": {204, 403, 404}, "admin": {204, 204, 404}},
 		path:  func(c *call) string { return c.client() + "/roles/" + c.held },
 	},
+
+	"POST /access/check":   {wants: askers(), body: (*call).question},
+	"POST /access/explain": {wants: askers(), body: (*call).question},
 
 	"GET /audit/events": {wants: admins(200, 200, 200)},
 	"GET /audit/counts": {wants: admins(200, 200, 200)},
