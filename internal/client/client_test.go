@@ -12,23 +12,23 @@ import (
 
 func TestParseID(t *testing.T) {
 	for _, good := range []string{"a", "0", "billing-worker", "a.b_c-d", "a--", "a..b", strings.Repeat("a", 64), "doorward2", "client"} {
-		if err := parseID(good); err != nil || !Known(good) {
+		if err := parseID(good); err != nil || !known(good) {
 			t.Errorf("%q: %v", good, err)
 		}
 	}
 	for _, bad := range []string{
 		"", "-a", ".a", "_a", "A", "aB", "a b", "a/b", "a:b", "a%", "a\n", "\na", "a\x00", "\xff", "é", "ａ", "a\u200b", "..", strings.Repeat("a", 65), "*",
 	} {
-		if err := parseID(bad); fault.KindOf(err) != fault.Invalid || Known(bad) {
-			t.Errorf("%q: %v, and it is known: %t", bad, err, Known(bad))
+		if err := parseID(bad); fault.KindOf(err) != fault.Invalid || known(bad) {
+			t.Errorf("%q: %v, and it is known: %t", bad, err, known(bad))
 		}
 	}
-	if err := parseID(Builtin.ID); fault.KindOf(err) != fault.Conflict || Known(Builtin.ID) {
+	if err := parseID(Builtin.ID); fault.KindOf(err) != fault.Conflict || known(Builtin.ID) {
 		t.Errorf("the built-in client's: %v", err)
 	}
 	// One that was made for a client may be looked up, and cannot be chosen.
 	own := id.New(noon)
-	if err := parseID(own); fault.KindOf(err) != fault.Invalid || !Known(own) {
+	if err := parseID(own); fault.KindOf(err) != fault.Invalid || !known(own) {
 		t.Errorf("%q: %v", own, err)
 	}
 }

@@ -152,15 +152,15 @@ func texts(list []oauth.GrantType) []string {
 
 // Fresh returns a client as it is in the database.
 func (s *Service) Fresh(ctx context.Context, id string) (Client, error) {
-	if !Known(id) {
+	if !known(id) {
 		return Client{}, absent()
 	}
 	c, err := s.store.Client(ctx, id)
 	return c.Client, err
 }
 
-// Known reports whether a client may have an id.
-func Known(text string) bool { return ids.MatchString(text) && text != Builtin.ID }
+// known reports whether a client may have an id.
+func known(text string) bool { return ids.MatchString(text) && text != Builtin.ID }
 
 // List returns a page of clients in the order of their ids.
 func (s *Service) List(ctx context.Context, after string, limit int) ([]Client, error) {
@@ -230,7 +230,7 @@ func (s *Service) RotateSecret(ctx context.Context, by principal.Principal, id s
 
 // Delete deletes a client for good. Its tokens are refused within a second.
 func (s *Service) Delete(ctx context.Context, by principal.Principal, id string, version int64) error {
-	if !Known(id) {
+	if !known(id) {
 		return absent()
 	}
 	return s.store.DeleteClient(ctx, by, id, version, audit.Now(by, s.clock.Now(), audit.ClientDeleted, "client:"+id))
@@ -277,7 +277,7 @@ func (s *Service) credential(ctx context.Context, id string) (Credential, error)
 		return Credential{}, err
 	}
 	nobody := Credential{Client: Client{ID: id}, Present: Kept{Pepper: newest.Version}}
-	if !Known(id) {
+	if !known(id) {
 		return nobody, nil
 	}
 	return s.kept.Get(ctx, id, func(ctx context.Context, id string) (Credential, error) {

@@ -82,7 +82,7 @@ func TestCreate(t *testing.T) {
 	if kept := h.store.clients[c.ID]; c.Name != c.ID || c.Method != oauth.Basic || !c.May(oauth.ClientCredentials) || c.Status != Active || c.Version != 1 || kept.Present.Pepper != 2 {
 		t.Errorf("%+v is kept as %+v", c, kept)
 	}
-	if _, ok := ParseSecret(text.Reveal()); !ok || !Known(c.ID) || parseID(c.ID) == nil {
+	if _, ok := ParseSecret(text.Reveal()); !ok || !known(c.ID) || parseID(c.ID) == nil {
 		t.Errorf("%q, of %q", text.Reveal(), c.ID)
 	}
 	if e := h.store.events[0]; e.Action != audit.ClientCreated || e.Target != "client:"+c.ID || len(e.Lists["scopes_added"]) != 2 || len(e.Lists["grants_added"]) != 1 {

@@ -314,7 +314,7 @@ func TestAttackTOK030ErrorText(t *testing.T) {
 					var e map[string]string
 					if a.Status != http.StatusOK {
 						a.JSON(t, &e)
-					} else {
+					} else if strings.HasPrefix(d.path, "/auth/") { // what was good there is spent
 						all := doors(t, s)
 						d = all[slices.IndexFunc(all, func(other door) bool { return other.path == d.path })]
 					}
