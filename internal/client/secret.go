@@ -1,8 +1,6 @@
 package client
 
 import (
-	"encoding/binary"
-	"hash/crc32"
 	"strings"
 	"time"
 
@@ -22,17 +20,13 @@ type Secret struct{ text string }
 // before).
 func NewSecret() Secret {
 	body := SecretPrefix + secret.Base62(secret.Random(secretSize))
-	return Secret{body + checksum(body)}
-}
-
-func checksum(s string) string {
-	return secret.Base62(binary.BigEndian.AppendUint32(nil, crc32.ChecksumIEEE([]byte(s))))
+	return Secret{body + secret.Checksum(body)}
 }
 
 // ParseSecret reads what NewSecret makes, and reports whether it is that.
 func ParseSecret(s string) (Secret, bool) {
 	end := len(SecretPrefix) + secret.Width62(secretSize)
-	if len(s) != end+secret.Width62(crc32.Size) || !strings.HasPrefix(s, SecretPrefix) || s[end:] != checksum(s[:end]) {
+	if len(s) != end+secret.ChecksumWidth || !strings.HasPrefix(s, SecretPrefix) || s[end:] != secret.Checksum(s[:end]) {
 		return Secret{s}, false
 	}
 	_, err := secret.ParseBase62(s[len(SecretPrefix):end], secretSize)

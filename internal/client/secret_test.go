@@ -55,7 +55,7 @@ func TestParseSecretIsExact(t *testing.T) {
 	}
 }
 
-func sealed(body string) string { return body + checksum(body) }
+func sealed(body string) string { return body + secret.Checksum(body) }
 
 // FuzzParseSecret: what is read is what NewSecret writes for some 256 bits.
 func FuzzParseSecret(f *testing.F) {

@@ -7,9 +7,7 @@ package grant
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
-	"hash/crc32"
 	"strings"
 
 	"github.com/doorward/doorward/internal/secret"
@@ -24,10 +22,7 @@ const (
 	secretSize = 32
 )
 
-var (
-	bodyWidth     = secret.Width62(handleSize + secretSize)
-	checksumWidth = secret.Width62(crc32.Size)
-)
+var bodyWidth = secret.Width62(handleSize + secretSize)
 
 // RefreshToken is a refresh token, parsed: the handle of its family, which
 // never changes, and the secret of its turn.
@@ -59,11 +54,7 @@ func (t RefreshToken) Secret() secret.Hash { return secret.HashOf(t.secret[:]) }
 // "dwr_" base62(handle ‖ secret) base62(CRC-32 of all before).
 func (t RefreshToken) Text() secret.Text {
 	body := RefreshPrefix + secret.Base62(append(t.handle[:len(t.handle):len(t.handle)], t.secret[:]...))
-	return secret.From(body + checksum(body))
-}
-
-func checksum(s string) string {
-	return secret.Base62(binary.BigEndian.AppendUint32(nil, crc32.ChecksumIEEE([]byte(s))))
+	return secret.From(body + secret.Checksum(body))
 }
 
 // ErrMalformed is returned for what was never a refresh token. A token with a
@@ -74,7 +65,7 @@ var ErrMalformed = errors.New("not a refresh token")
 func ParseRefreshToken(s string) (RefreshToken, error) {
 	var t RefreshToken
 	end := len(RefreshPrefix) + bodyWidth
-	if len(s) != end+checksumWidth || !strings.HasPrefix(s, RefreshPrefix) || s[end:] != checksum(s[:end]) {
+	if len(s) != end+secret.ChecksumWidth || !strings.HasPrefix(s, RefreshPrefix) || s[end:] != secret.Checksum(s[:end]) {
 		return t, ErrMalformed
 	}
 	body, err := secret.ParseBase62(s[len(RefreshPrefix):end], handleSize+secretSize)

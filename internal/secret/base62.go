@@ -1,7 +1,9 @@
 package secret
 
 import (
+	"encoding/binary"
 	"errors"
+	"hash/crc32"
 	"math"
 	"math/bits"
 )
@@ -36,6 +38,15 @@ func Base62(b []byte) string {
 		}
 	}
 	return string(out)
+}
+
+// ChecksumWidth is how many characters Checksum returns.
+var ChecksumWidth = Width62(crc32.Size)
+
+// Checksum returns the CRC-32 of a text in letters and digits: what ends a token, so
+// that one with a letter missing or changed is told from one that is wrong.
+func Checksum(s string) string {
+	return Base62(binary.BigEndian.AppendUint32(nil, crc32.ChecksumIEEE([]byte(s))))
 }
 
 // ParseBase62 is the inverse of Base62: it returns exactly size bytes, or an
