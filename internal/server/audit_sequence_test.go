@@ -156,3 +156,21 @@ func TestAttackAUD004ShorterLog(t *testing.T) {
 		sequenced(t, s)
 	})
 }
+
+// An event whose id is old, of who commits late or whose clock is behind, gets its leaf
+// too, though mostly only the last seconds are looked through.
+func TestOldEventsGetTheirLeaf(t *testing.T) {
+	s := servertest.Start(t, servertest.Options{})
+	sequenced(t, s)
+	e := audit.Now(servertest.Operator, time.Now().Add(-time.Hour), audit.UserUpdated, "user:x")
+	if err := s.Core.Store.Record(t.Context(), e); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		if _, err := s.Core.Store.LeafOf(t.Context(), e.ID); err == nil {
+			return
+		} else if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+	}
+}
