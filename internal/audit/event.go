@@ -99,6 +99,21 @@ func (e Event) WithList(name string, list []string) Event {
 	return e
 }
 
+// WithChange returns e with what came to a list and what went, as name_added and
+// name_removed.
+func (e Event) WithChange(name string, before, after []string) Event {
+	return e.WithList(name+"_added", less(after, before)).WithList(name+"_removed", less(before, after))
+}
+
+// less returns what is in a and not in b. A role holds thousands of permissions.
+func less(a, b []string) []string {
+	in := make(map[string]bool, len(b))
+	for _, s := range b {
+		in[s] = true
+	}
+	return slices.DeleteFunc(slices.Clone(a), func(s string) bool { return in[s] })
+}
+
 // About returns e with facts about a person, kept apart so that they can be
 // erased. person is an account's id, or empty where nobody is known.
 func (e Event) About(person string, data map[string]string) Event {

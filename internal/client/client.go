@@ -28,7 +28,7 @@ const (
 
 // Client is an application.
 type Client struct {
-	ID     string // chosen when it was made; never of the form of an account's id, unless it was given one
+	ID     string // chosen when it was made, and then never of the form of an account's id; or made for it
 	Name   string // for people
 	Status Status
 	// FirstParty applications belong to whoever runs the server: they may show
@@ -66,6 +66,11 @@ func (c Client) Target() string { return "client:" + c.ID }
 
 // May reports whether a client may use a grant.
 func (c Client) May(g oauth.GrantType) bool { return slices.Contains(c.Grants, g) }
+
+// Beyond returns those of some scopes that a client is not registered for.
+func (c Client) Beyond(scopes []string) []string {
+	return slices.DeleteFunc(slices.Clone(scopes), func(s string) bool { return slices.Contains(c.Scopes, s) })
+}
 
 // Asks returns what a request of the client stands for: the scopes that it names,
 // or else those that it gets by default.

@@ -123,23 +123,8 @@ func (s *Service) secret(client string) (Secret, Kept, error) {
 
 // changed returns the event of a change with what came and what went.
 func (c Client) changed(e audit.Event, before Client) audit.Event {
-	return e.WithList("scopes_added", less(c.Scopes, before.Scopes)).WithList("scopes_removed", less(before.Scopes, c.Scopes)).
-		WithList("audiences_added", less(c.Audiences, before.Audiences)).WithList("audiences_removed", less(before.Audiences, c.Audiences)).
-		WithList("grants_added", less(texts(c.Grants), texts(before.Grants))).WithList("grants_removed", less(texts(before.Grants), texts(c.Grants)))
-}
-
-func less(a, b []string) []string {
-	in := make(map[string]bool, len(b))
-	for _, s := range b {
-		in[s] = true
-	}
-	var rest []string
-	for _, s := range a {
-		if !in[s] {
-			rest = append(rest, s)
-		}
-	}
-	return rest
+	return e.WithChange("scopes", before.Scopes, c.Scopes).WithChange("audiences", before.Audiences, c.Audiences).
+		WithChange("grants", texts(before.Grants), texts(c.Grants))
 }
 
 func texts(list []oauth.GrantType) []string {

@@ -42,14 +42,19 @@ func (p *Provider) confidential(r *http.Request, given oauth.Credentials) (clien
 	return found, err
 }
 
-// form reads the parameters of a request and who says that he sends it. A query
-// string is never read (RFC 6749, Section 2.3.1).
-func form(w http.ResponseWriter, r *http.Request) (oauth.Params, oauth.Credentials, error) {
+// parameters reads those of a request. A query string is never read (RFC 6749,
+// Section 2.3.1).
+func parameters(w http.ResponseWriter, r *http.Request) (oauth.Params, error) {
 	_, body, err := web.Body(w, r, web.Form)
 	if err != nil {
-		return nil, oauth.Credentials{}, err
+		return nil, err
 	}
-	params, err := oauth.ParseForm(string(body))
+	return oauth.ParseForm(string(body))
+}
+
+// form reads the parameters of a request and who says that he sends it.
+func form(w http.ResponseWriter, r *http.Request) (oauth.Params, oauth.Credentials, error) {
+	params, err := parameters(w, r)
 	if err != nil {
 		return nil, oauth.Credentials{}, err
 	}

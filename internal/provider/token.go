@@ -23,11 +23,7 @@ var grants = map[oauth.GrantType]exchange{
 
 // Token serves the token endpoint (RFC 6749, Section 3.2).
 func (p *Provider) Token(w http.ResponseWriter, r *http.Request) error {
-	_, body, err := web.Body(w, r, web.Form)
-	if err != nil {
-		return err
-	}
-	params, err := oauth.ParseForm(string(body))
+	params, err := parameters(w, r)
 	if err != nil {
 		return err
 	}

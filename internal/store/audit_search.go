@@ -48,16 +48,10 @@ func (s *Store) SearchEvents(ctx context.Context, q audit.Search) (audit.Page, e
 	if err != nil {
 		return audit.Page{}, err
 	}
-	var page audit.Page
 	if q.Order == audit.ByLeaf {
-		page, err = s.searchLog(ctx, q, conditions(q.Filter, actions))
-	} else {
-		page, err = s.searchTime(ctx, q, actions)
+		return s.searchLog(ctx, q, conditions(q.Filter, actions))
 	}
-	if err != nil {
-		return audit.Page{}, err
-	}
-	return page, nil
+	return s.searchTime(ctx, q, actions)
 }
 
 // conditions are those of a filter.

@@ -42,6 +42,14 @@ func readClient(r scanner) (client.Credential, error) {
 		json.Unmarshal([]byte(standing), &c.Default), json.Unmarshal([]byte(audiences), &c.Audiences))
 }
 
+const selectClient = `SELECT ` + clientColumns + ` FROM clients WHERE id = ?`
+
+func (r row) client() (client.Credential, error) {
+	var c client.Credential
+	err := r.read(func(s scanner) (err error) { c, err = readClient(s); return err })
+	return c, absent(err, "client")
+}
+
 // clientLists returns the lists of a client as they are kept, in the order of the
 // columns.
 func clientLists(c client.Client) (texts []any, err error) {
@@ -94,9 +102,7 @@ func (s *Store) Client(ctx context.Context, id string) (client.Credential, error
 	if !text(id) {
 		return client.Credential{}, absent(sql.ErrNoRows, "client")
 	}
-	var c client.Credential
-	err := s.one(ctx, `SELECT `+clientColumns+` FROM clients WHERE id = ?`, id).read(func(r scanner) (err error) { c, err = readClient(r); return err })
-	return c, absent(err, "client")
+	return s.one(ctx, selectClient, id).client()
 }
 
 // Clients returns a page of clients in the order of their ids.
@@ -122,7 +128,7 @@ func (s *Store) UpdateClient(ctx context.Context, by principal.Principal, c clie
 			return err
 		}
 		// What it gains is given; a client that comes back to life gains all.
-		given := less(c.Scopes, before.Scopes)
+		given := before.Beyond(c.Scopes)
 		if before.Status != client.Active && c.Status == client.Active || gainsGrant(before, c) {
 			given = c.Scopes
 		}
@@ -134,7 +140,7 @@ func (s *Store) UpdateClient(ctx context.Context, by principal.Principal, c clie
 			version = version + 1 WHERE id = ?`, append(args, clock.Micro(c.UpdatedAt), c.ID)...); err != nil {
 			return err
 		}
-		loses := c.Status != client.Active || len(less(before.Scopes, c.Scopes)) > 0 || gainsGrant(c, before)
+		loses := c.Status != client.Active || len(c.Beyond(before.Scopes)) > 0 || gainsGrant(c, before)
 		if err := t.changedClient(c.ID, before.Version+1, loses); err != nil {
 			return err
 		}
@@ -244,7 +250,7 @@ func (s *Store) IssueToClient(ctx context.Context, c client.Client, scopes []str
 			return fault.New(fault.Unauthenticated, "the client is not active any more")
 		case err != nil:
 			return err
-		case !now.May(oauth.ClientCredentials) || len(less(scopes, now.Scopes)) > 0:
+		case !now.May(oauth.ClientCredentials) || len(now.Beyond(scopes)) > 0:
 			return fault.New(fault.Denied, "the client may not ask for this any more")
 		}
 		return t.keep(records)
@@ -256,9 +262,8 @@ func (t *tx) client(id string) (client.Client, error) {
 	if !text(id) {
 		return client.Client{}, absent(sql.ErrNoRows, "client")
 	}
-	var c client.Credential
-	err := t.one(`SELECT `+clientColumns+` FROM clients WHERE id = ?`, id).read(func(r scanner) (err error) { c, err = readClient(r); return err })
-	return c.Client, absent(err, "client")
+	c, err := t.one(selectClient, id).client()
+	return c.Client, err
 }
 
 // RevokeToken ends a token that is no family's, by its public handle.

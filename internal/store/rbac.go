@@ -120,7 +120,7 @@ func (t *tx) grantsOfActor(by principal.Principal) (grants []rbac.Grant, scopes 
 		if err := json.Unmarshal([]byte(list), &registered); err != nil {
 			return nil, nil, err
 		}
-		scopes = less(scopes, less(scopes, registered))
+		scopes = slices.DeleteFunc(slices.Clone(scopes), func(s string) bool { return !slices.Contains(registered, s) })
 	}
 	grants, err = readGrants(t.all, by.ID)
 	return grants, scopes, err
@@ -310,20 +310,7 @@ func (s *Store) CreateRole(ctx context.Context, by principal.Principal, r rbac.R
 
 // roleChanged is the event of a change of a role, with what came and what went.
 func roleChanged(e audit.Event, before, after rbac.Role) audit.Event {
-	return e.WithList("permissions_added", less(after.Permissions, before.Permissions)).
-		WithList("permissions_removed", less(before.Permissions, after.Permissions)).
-		WithList("inherits_added", less(after.Inherits, before.Inherits)).
-		WithList("inherits_removed", less(before.Inherits, after.Inherits))
-}
-
-// less returns what is in a and not in b. Roles hold thousands of permissions, and
-// nobody else writes meanwhile.
-func less(a, b []string) []string {
-	in := make(map[string]bool, len(b))
-	for _, s := range b {
-		in[s] = true
-	}
-	return slices.DeleteFunc(slices.Clone(a), func(s string) bool { return in[s] })
+	return e.WithChange("permissions", before.Permissions, after.Permissions).WithChange("inherits", before.Inherits, after.Inherits)
 }
 
 func lists(r rbac.Role) (permissions, inherits string, err error) {
