@@ -1,0 +1,213 @@
+package store
+
+import (
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/doorward/doorward/internal/account"
+	"github.com/doorward/doorward/internal/client"
+	"github.com/doorward/doorward/internal/fault"
+	"github.com/doorward/doorward/internal/feed"
+	"github.com/doorward/doorward/internal/principal"
+	"github.com/doorward/doorward/internal/rbac"
+)
+
+// lockPolicy makes t the one transaction that changes the policy, and reads the
+// roles that its rules are held against.
+func (t *tx) lockPolicy() error {
+	if t.policy > 0 {
+		return nil
+	}
+	var roles int64
+	if err := t.one(`UPDATE policy SET version = version + 1 WHERE id = 1 RETURNING version, roles`).scan(&t.policy, &roles); err != nil {
+		return err
+	}
+	t.read = t.kept
+	if t.read == nil || t.read.Version() != roles {
+		all, err := readRoles(t.all)
+		if err != nil {
+			return err
+		}
+		if t.read, err = rbac.NewSnapshot(roles, all); err != nil {
+			return err
+		}
+	}
+	t.roles = t.read
+	return nil
+}
+
+// grantsOfActor returns the grants of whoever acts, who must be active, and the
+// scopes that he acts with: those of a client are bounded by its registration, too.
+func (t *tx) grantsOfActor(by principal.Principal) (grants []rbac.Grant, scopes []string, err error) {
+	statement, active := `SELECT status, '[]' FROM users WHERE id = ?`, string(account.Active)
+	if by.Kind == principal.Service {
+		statement, active = `SELECT status, scopes FROM clients WHERE id = ?`, string(client.Active)
+	}
+	var status, list string
+	if err := t.one(statement, by.ID).scan(&status, &list); err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return nil, nil, err
+	}
+	if status != active {
+		return nil, nil, fault.New(fault.Denied, "your account is not active any more")
+	}
+	scopes = by.Scopes
+	if by.Kind == principal.Service {
+		var registered []string
+		if err := json.Unmarshal([]byte(list), &registered); err != nil {
+			return nil, nil, err
+		}
+		scopes = slices.DeleteFunc(slices.Clone(scopes), func(s string) bool { return !slices.Contains(registered, s) })
+	}
+	grants, err = readGrants(t.all, by.ID)
+	return grants, scopes, err
+}
+
+// giver returns the permissions that by may give until a time; zero is for ever.
+func (t *tx) giver(by principal.Principal, until time.Time) (rbac.Set, error) {
+	return t.actor(by, func(grants []rbac.Grant) []rbac.Grant { return rbac.Lasting(grants, t.now, until) })
+}
+
+// toucher returns the permissions that by acts on others with.
+func (t *tx) toucher(by principal.Principal) (rbac.Set, error) {
+	return t.actor(by, func(grants []rbac.Grant) []rbac.Grant { return grants })
+}
+
+// actor returns the permissions that the rules read for by from some of his
+// grants. Whoever lost the permission that let his request pass is refused: it
+// may have been on its way for a while.
+func (t *tx) actor(by principal.Principal, some func([]rbac.Grant) []rbac.Grant) (rbac.Set, error) {
+	if by.Trusted() {
+		return t.roles.All(), nil
+	}
+	grants, scopes, err := t.grantsOfActor(by)
+	if err != nil {
+		return rbac.Set{}, err
+	}
+	if by.Needs != "" && (!t.roles.Effective(grants, "", t.now).Has(by.Needs) || !slices.Contains(scopes, by.Needs)) {
+		return rbac.Set{}, fault.New(fault.Denied, "you do not have the permission %s any more", by.Needs)
+	}
+	return t.roles.Actor(t.roles.Effective(some(grants), "", t.now), scopes), nil
+}
+
+// still refuses whoever lost the permission that let his request pass, where no
+// rule is held against his permissions.
+func (t *tx) still(by principal.Principal) error {
+	if by.Needs == "" {
+		return nil
+	}
+	if err := t.lockPolicy(); err != nil {
+		return err
+	}
+	_, err := t.toucher(by)
+	return err
+}
+
+// mayTouch holds the rule of who may act on whom: an account, or a client, which
+// holds what it may ask for in the name of others, too.
+func (t *tx) mayTouch(by principal.Principal, id string, kind principal.Kind) error {
+	statement, what := `SELECT '[]' FROM users WHERE id = ?`, word(kind)
+	if kind == principal.Service {
+		statement = `SELECT scopes FROM clients WHERE id = ?`
+	}
+	if !text(id) {
+		return absent(sql.ErrNoRows, what)
+	}
+	var list string
+	if err := t.one(statement, id).scan(&list); err != nil {
+		return absent(err, what)
+	}
+	var scopes []string
+	if err := json.Unmarshal([]byte(list), &scopes); err != nil {
+		return err
+	}
+	actor, err := t.toucher(by)
+	if err != nil {
+		return err
+	}
+	grants, err := readGrants(t.all, id)
+	if err != nil {
+		return err
+	}
+	if err := rbac.MayTouch(actor, t.roles.Set(scopes)); err != nil {
+		return err
+	}
+	return rbac.MayTouch(actor, t.roles.Effective(grants, "", t.now).Set)
+}
+
+// word is what people call a principal of a kind that can have roles.
+func word(kind principal.Kind) string {
+	if kind == principal.Service {
+		return "client"
+	}
+	return "user"
+}
+
+// keepingAdmin runs a change after which an active account still holds the
+// administrator's role without end, if one did before.
+func (t *tx) keepingAdmin(change func() error) error {
+	before, err := t.admins(t.roles)
+	if err != nil {
+		return err
+	}
+	if err := change(); err != nil {
+		return err
+	}
+	if !before {
+		return nil
+	}
+	after, err := t.admins(t.roles)
+	if err == nil && !after {
+		return fault.New(fault.Conflict, "it would leave no administrator; make another one first")
+	}
+	return err
+}
+
+func (t *tx) admins(roles *rbac.Snapshot) (bool, error) { return holdsAdmin(roles, t.one) }
+
+func holdsAdmin(roles *rbac.Snapshot, one func(statement string, args ...any) row) (bool, error) {
+	names := roles.RolesReaching(rbac.AdminRole)
+	if len(names) == 0 {
+		return false, nil
+	}
+	args := []any{string(account.Active)}
+	for _, name := range names {
+		args = append(args, name)
+	}
+	var found int64
+	err := one(`SELECT COUNT(*) FROM (SELECT 1 AS one FROM grants JOIN users ON users.id = grants.principal
+		WHERE users.status = ? AND grants.until = 0 AND grants.organization = '' AND grants.role IN (?`+strings.Repeat(", ?", len(names)-1)+`)
+		LIMIT 1) AS holders`, args...).scan(&found)
+	return found > 0, err
+}
+
+// changeRoles runs a change of roles: the rule first, then the write, then what
+// others must know. next is the policy as it will be.
+func (t *tx) changeRoles(name string, next *rbac.Snapshot, write func() error) error {
+	var lost []string // the roles whose holders lose something
+	for _, role := range t.roles.RolesReaching(name) {
+		if !next.OfRole(role).Covers(t.roles.OfRole(role)) {
+			lost = append(lost, role)
+		}
+	}
+	before := t.roles
+	if err := t.keepingAdmin(func() error { t.roles = next; return write() }); err != nil {
+		t.roles = before
+		return err
+	}
+	if _, err := t.exec(`UPDATE policy SET roles = version WHERE id = 1`); err != nil {
+		return err
+	}
+	if err := t.changed(feed.Roles, name, t.policy); err != nil {
+		return err
+	}
+	for _, role := range lost {
+		if err := t.changed(feed.RoleNarrows, role, t.policy); err != nil {
+			return err
+		}
+	}
+	return nil
+}
