@@ -35,6 +35,9 @@ func (a *API) Document(needs func(operation string) (permission string, token bo
 		}
 	}
 	widen(doc)
+	if err := exemplify(doc); err != nil {
+		return nil, err
+	}
 	return json.Marshal(doc)
 }
 
