@@ -60,7 +60,7 @@ type removeRole struct {
 
 type listRoles struct {
 	Limit int    `query:"limit" minimum:"1" maximum:"200" default:"200"`
-	After string `query:"after" maxLength:"64" doc:"next of the page before"`
+	After string `query:"after" maxLength:"120" doc:"next of the page before"`
 }
 
 type rolePage struct {
@@ -100,16 +100,23 @@ func (a *API) roles() {
 	handle(a, operation("delete-role", http.MethodDelete, "/roles/{name}", "roles", "Delete a role and take it from everybody", one, versioned, empty, clashing), a.deleteRole)
 }
 
-func (a *API) listRoles(_ context.Context, in *listRoles) (*rolePage, error) {
+func (a *API) listRoles(ctx context.Context, in *listRoles) (*rolePage, error) {
+	after, err := a.after(ctx, in.After, "roles")
+	if err != nil {
+		return nil, err
+	}
 	page := &rolePage{}
 	page.Body.Items = []Role{}
 	for _, r := range a.Roles.Snapshot().Roles() { // sorted by name
-		if r.Name <= in.After {
+		if r.Name <= after {
 			continue
 		}
 		if len(page.Body.Items) == in.Limit {
-			last := page.Body.Items[in.Limit-1].Name
-			page.Body.Next = &last
+			next, err := a.cursor(ctx, page.Body.Items[in.Limit-1].Name, "roles")
+			if err != nil {
+				return nil, err
+			}
+			page.Body.Next = &next
 			break
 		}
 		page.Body.Items = append(page.Body.Items, showRole(r))

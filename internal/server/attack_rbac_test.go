@@ -445,5 +445,15 @@ func TestAttackRBAC013Pages(t *testing.T) {
 				t.Errorf("%s: %d items, %d %s", query, len(p.Items), a.Status, a.Body)
 			}
 		}
+		var roles struct{ Next string }
+		s.Call(t, token, "GET", "/roles?limit=1", nil).JSON(t, &roles)
+		for path, c := range map[string]string{"/roles": "admin", "/roles?": cursor, "/users": roles.Next} {
+			if a := s.Call(t, token, "GET", strings.TrimSuffix(path, "?")+"?after="+c, nil); a.Status != http.StatusBadRequest {
+				t.Errorf("%s after %q: %d %s", path, c, a.Status, a.Body)
+			}
+		}
+		if a := s.Call(t, token, "GET", "/roles?limit=1&after="+roles.Next, nil); a.Status != http.StatusOK || !strings.Contains(a.Body, `"name":"editor"`) {
+			t.Errorf("the second role: %d %s", a.Status, a.Body)
+		}
 	})
 }
