@@ -82,7 +82,7 @@ func TestVerify(t *testing.T) {
 }
 
 func TestRotate(t *testing.T) {
-	dsns := map[string]string{"sqlite": "sqlite:" + filepath.Join(t.TempDir(), "floor.db"), "postgres": storetest.Postgres(t)}
+	dsns := map[string]string{"sqlite": "sqlite:" + filepath.Join(t.TempDir(), "floor.db"), "postgres": storetest.EmptyPostgres(t)}
 	for name, dsn := range dsns {
 		t.Run(name, func(t *testing.T) {
 			link := serve(t, Rotate, dsn, 2)
@@ -115,7 +115,7 @@ func TestRotate(t *testing.T) {
 }
 
 func TestLoop(t *testing.T) {
-	dsns := []string{"sqlite:" + filepath.Join(t.TempDir(), "floor.db"), storetest.Postgres(t)}
+	dsns := []string{"sqlite:" + filepath.Join(t.TempDir(), "floor.db"), storetest.EmptyPostgres(t)}
 	for _, dsn := range dsns {
 		for _, name := range []string{Insert, Turn} {
 			rate, err := Loop(t.Context(), name, dsn, 4, 50*time.Millisecond)

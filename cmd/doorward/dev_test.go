@@ -109,7 +109,7 @@ func TestPasteFirstSteps(t *testing.T) {
 	}{
 		{"sqlite", startReal, 1, func(*testing.T) []string { return nil }},
 		{"https", startDev, 1, func(*testing.T) []string { return []string{"--tls"} }},
-		{"postgres", startDev, 2, func(t *testing.T) []string { return []string{"--database", storetest.Postgres(t)} }},
+		{"postgres", startDev, 2, func(t *testing.T) []string { return []string{"--database", storetest.EmptyPostgres(t)} }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			args := append([]string{"--data", filepath.Join(t.TempDir(), "data")}, tt.database(t)...)
@@ -210,8 +210,8 @@ func TestRotateWhileServing(t *testing.T) {
 		name     string
 		database func(*testing.T) string
 	}{
-		{"sqlite", func(t *testing.T) string { return storetest.SQLite(t) }},
-		{"postgres", func(t *testing.T) string { return storetest.Postgres(t) }},
+		{"sqlite", func(t *testing.T) string { return storetest.EmptySQLite(t) }},
+		{"postgres", func(t *testing.T) string { return storetest.EmptyPostgres(t) }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			dir, database := filepath.Join(t.TempDir(), "data"), tt.database(t)

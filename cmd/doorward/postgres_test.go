@@ -14,7 +14,7 @@ import (
 func TestCommandsOnPostgres(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "doorward.yaml")
-	dsn := storetest.Postgres(t)
+	dsn := storetest.EmptyPostgres(t)
 	const whatever = -1 // exit code
 	// As an operator would who has a password to hide: in the environment.
 	call := func(want int, stdin string, args ...string) (string, string) {
@@ -100,7 +100,7 @@ func TestCommandsOnPostgres(t *testing.T) {
 // An address that was an argument holds no password: the file has the whole of
 // it, and needs nothing from the environment.
 func TestInitKeepsDatabaseParameters(t *testing.T) {
-	file, dsn := filepath.Join(t.TempDir(), "doorward.yaml"), storetest.Postgres(t)
+	file, dsn := filepath.Join(t.TempDir(), "doorward.yaml"), storetest.EmptyPostgres(t)
 	code, _, stderr := runHere(t, "correct horse battery", "init", "--config", file, "--issuer", "https://auth.example.com", "--database", dsn, "--password-stdin")
 	if code != 0 || strings.Contains(stderr, "parameters") {
 		t.Fatalf("init ended with %d: %s", code, stderr)

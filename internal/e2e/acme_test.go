@@ -52,7 +52,7 @@ func TestCertificatesFromAnAuthority(t *testing.T) {
 	t.Parallel()
 	const host, second = "auth.doorward.example", "login.doorward.example"
 	a := newAuthority(t)
-	dsn, master, folder := storetest.Postgres(t), secret.NewMaster().Reveal(), t.TempDir()
+	dsn, master, folder := storetest.EmptyPostgres(t), secret.NewMaster().Reveal(), t.TempDir()
 	newMember := func() *member {
 		port, err := program.Port()
 		if err != nil {

@@ -16,7 +16,7 @@ import (
 // one set of built-in roles.
 func TestMigrateAtOnce(t *testing.T) {
 	const servers = 6
-	storetest.EachDSN(t, func(t *testing.T, dsn string) {
+	storetest.EachEmptyDSN(t, func(t *testing.T, dsn string) {
 		t.Parallel()
 		taken := make([][]string, servers)
 		var wait sync.WaitGroup
@@ -73,7 +73,7 @@ func TestMigrateAtOnce(t *testing.T) {
 // Texts have the order of their bytes on both databases, whatever locale an operator's
 // has: pages go by ids.
 func TestTextsAreSortedByBytes(t *testing.T) {
-	dsn := storetest.Postgres(t)
+	dsn := storetest.EmptyPostgres(t)
 	storetest.Open(t, dsn, store.Options{})
 	w := storetest.NewWitness(t, dsn)
 	if n := w.Number(t, `SELECT COUNT(*) FROM information_schema.columns WHERE table_schema = 'public' AND table_name <> 'migrations' AND data_type = 'text' AND collation_name IS DISTINCT FROM 'C'`); n > 0 {
@@ -88,7 +88,7 @@ func TestMigrateRefuses(t *testing.T) {
 		"a later version":  {`INSERT INTO migrations (name, checksum, applied_at) VALUES ('9999_later', 'x', 0)`, "9999_later"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			storetest.EachDSN(t, func(t *testing.T, dsn string) {
+			storetest.EachEmptyDSN(t, func(t *testing.T, dsn string) {
 				t.Parallel()
 				s := storetest.Open(t, dsn, store.Options{})
 				w := storetest.NewWitness(t, dsn)
@@ -110,7 +110,7 @@ func TestMigrateRefuses(t *testing.T) {
 
 // A migration that fails leaves nothing, and can be taken again.
 func TestMigrateFails(t *testing.T) {
-	storetest.EachDSN(t, func(t *testing.T, dsn string) {
+	storetest.EachEmptyDSN(t, func(t *testing.T, dsn string) {
 		t.Parallel()
 		f := &storetest.Faults{}
 		s, err := store.Open(t.Context(), dsn, store.Options{Wrap: f.Wrap})
@@ -146,7 +146,7 @@ func TestMigrateFails(t *testing.T) {
 // The built-in roles are put right again, whoever changed them; once they are,
 // nothing is written.
 func TestEnsureBuiltin(t *testing.T) {
-	storetest.EachDSN(t, func(t *testing.T, dsn string) {
+	storetest.EachEmptyDSN(t, func(t *testing.T, dsn string) {
 		t.Parallel()
 		s := storetest.Open(t, dsn, store.Options{})
 		w := storetest.NewWitness(t, dsn)

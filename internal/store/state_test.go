@@ -20,7 +20,7 @@ import (
 var operator = principal.Principal{Kind: principal.CLI, ID: "test"}
 
 func TestInUse(t *testing.T) {
-	storetest.EachDSN(t, func(t *testing.T, dsn string) {
+	storetest.EachEmptyDSN(t, func(t *testing.T, dsn string) {
 		bare, err := store.Open(t.Context(), dsn, store.Options{})
 		if err != nil {
 			t.Fatal(err)
@@ -83,7 +83,7 @@ func TestHasAdmin(t *testing.T) {
 // A database holds password hashes and addresses: no other account of the
 // machine reads it, whatever the umask says.
 func TestSQLiteFileIsItsOwners(t *testing.T) {
-	dsn := storetest.SQLite(t)
+	dsn := storetest.EmptySQLite(t)
 	storetest.Open(t, dsn, store.Options{})
 	path := strings.TrimPrefix(dsn, "sqlite:")
 	for _, name := range []string{path, path + "-wal", path + "-shm"} {

@@ -4,9 +4,7 @@ package storetest
 
 import (
 	"crypto/rand"
-	"database/sql"
 	"errors"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -52,43 +50,60 @@ func EachDSN(t *testing.T, f func(t *testing.T, dsn string)) {
 	t.Run("postgres", func(t *testing.T) { f(t, Postgres(t)) })
 }
 
-// SQLite returns the address of a new database file.
-func SQLite(t testing.TB) string { return "sqlite:" + filepath.Join(t.TempDir(), "doorward.db") }
+// EachEmptyDSN runs f with the address of a database of each kind that has no schema.
+func EachEmptyDSN(t *testing.T, f func(t *testing.T, dsn string)) {
+	t.Run("sqlite", func(t *testing.T) { f(t, EmptySQLite(t)) })
+	t.Run("postgres", func(t *testing.T) { f(t, EmptyPostgres(t)) })
+}
 
-// Postgres returns the address of a new database on the server of Env. Without
-// a server the test fails: what was not tested must not look tested.
-func Postgres(t testing.TB) string {
+// SQLite returns the address of a new database file whose schema is made.
+func SQLite(t testing.TB) string {
 	t.Helper()
-	server := os.Getenv(Env)
-	if server == "" {
-		t.Fatalf("%s is not set: run the tests with make test, which starts PostgreSQL", Env)
-	}
-	admin, err := sql.Open("pgx", server)
+	blob, err := sqliteTemplate()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer admin.Close()
+	dsn := EmptySQLite(t)
+	if err := os.WriteFile(strings.TrimPrefix(dsn, "sqlite:"), blob, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return dsn
+}
+
+// EmptySQLite returns the address of a database file that is not there yet.
+func EmptySQLite(t testing.TB) string { return "sqlite:" + filepath.Join(t.TempDir(), "doorward.db") }
+
+// Postgres returns the address of a new database, whose schema is made, on the
+// server of Env. Without a server the test fails: what was not tested must not look
+// tested.
+func Postgres(t testing.TB) string {
+	t.Helper()
+	template, err := postgresTemplate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return newPostgres(t, " TEMPLATE "+template)
+}
+
+// EmptyPostgres returns the address of a new database without a schema.
+func EmptyPostgres(t testing.TB) string { return newPostgres(t, "") }
+
+func newPostgres(t testing.TB, like string) string {
+	t.Helper()
 	name := "test_" + strings.ToLower(rand.Text())
-	if _, err := admin.ExecContext(t.Context(), "CREATE DATABASE "+name); err != nil {
+	if err := onServer("CREATE DATABASE " + name + like); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		admin, err := sql.Open("pgx", server)
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		defer admin.Close()
-		if _, err := admin.Exec("DROP DATABASE IF EXISTS " + name + " WITH (FORCE)"); err != nil {
+		if err := onServer("DROP DATABASE IF EXISTS " + name + " WITH (FORCE)"); err != nil {
 			t.Error(err)
 		}
 	})
-	u, err := url.Parse(server)
+	dsn, err := database(name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	u.Path = "/" + name
-	return u.String()
+	return dsn
 }
 
 // Open opens and migrates the store at dsn, and closes it with the test.
