@@ -165,7 +165,11 @@ func (p *program) printClient(ctx context.Context, k *server.Core, id string) er
 	t := clientTable(v.Client)
 	for _, g := range h.Grants {
 		v.Roles = append(v.Roles, viewGrant(g, now))
-		t.row("role", g.Role+" "+moment(g.Until, "without end"))
+		through := ""
+		if g.Group != "" {
+			through = " through the group " + g.Group
+		}
+		t.row("role", g.Role+through+" "+moment(g.Until, "without end"))
 	}
 	return p.print(v, t)
 }

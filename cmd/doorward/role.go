@@ -32,7 +32,7 @@ func viewRole(r rbac.Role) admin.Role {
 
 func viewGrant(g rbac.Grant, now time.Time) admin.Grant {
 	return admin.Grant{
-		ID: g.ID, Role: g.Role, Until: stamp(g.Until), Reason: g.Reason, GrantedBy: g.By, GrantedAt: stamp(g.At), Live: g.Live(now),
+		ID: g.ID, Role: g.Role, Group: g.Group, Until: stamp(g.Until), Reason: g.Reason, GrantedBy: g.By, GrantedAt: stamp(g.At), Live: g.Live(now),
 	}
 }
 
@@ -126,29 +126,42 @@ at a time like 2027-01-01T00:00:00Z (RFC 3339).`, `
 doorward role grant ana support
 doorward role grant ana support --until 24h --reason "covers for Ben"`,
 		[]string{"USER", "ROLE"}, func(c *cobra.Command, args []string) error {
-			end := noEnd
-			if until != "" {
-				var ok bool
-				if end, ok = parseUntil(until, p.began); !ok {
-					return usage(c, "--until is a duration like 24h (days in hours), or a time like 2027-01-01T00:00:00Z")
-				}
+			end, err := p.end(c, until)
+			if err != nil {
+				return err
 			}
 			return p.upon(c.Context(), args[0], args[1], service, func(k *server.Core, h holder) error {
 				g, err := k.Roles.GiveGrant(c.Context(), p.operator(), rbac.Grant{Kind: h.kind, Principal: h.id, Role: args[1], Until: end, Reason: reason})
 				if err != nil {
 					return err
 				}
-				var t table
-				t.row("granted", g.Role)
-				t.row("to", h.name)
-				t.row("until", moment(g.Until, "without end"))
-				return p.print(viewGrant(g, k.Clock.Now()), t)
+				return p.printGranted(g, h.name, k)
 			})
 		})
 	c.Flags().StringVar(&until, "until", "", "when it ends (`TIME`)")
 	c.Flags().StringVar(&reason, "reason", "", "why, for the audit log (`TEXT`)")
 	c.Flags().BoolVar(&service, "client", false, "to a client instead of a user")
 	return c
+}
+
+// end reads the flag --until; zero is without end.
+func (p *program) end(c *cobra.Command, until string) (time.Time, error) {
+	if until == "" {
+		return noEnd, nil
+	}
+	end, ok := parseUntil(until, p.began)
+	if !ok {
+		return noEnd, usage(c, "--until is a duration like 24h (days in hours), or a time like 2027-01-01T00:00:00Z")
+	}
+	return end, nil
+}
+
+func (p *program) printGranted(g rbac.Grant, to string, k *server.Core) error {
+	var t table
+	t.row("granted", g.Role)
+	t.row("to", to)
+	t.row("until", moment(g.Until, "without end"))
+	return p.print(viewGrant(g, k.Clock.Now()), t)
 }
 
 // holder is who has a role, or is to have it.
@@ -163,19 +176,22 @@ func (p *program) upon(ctx context.Context, name, role string, service bool, do 
 		if _, ok := k.Roles.Snapshot().Role(role); !ok {
 			return noRole(role)
 		}
-		if service {
-			c, err := k.Clients.Fresh(ctx, name)
-			if err != nil {
-				return err
-			}
-			return do(k, holder{principal.Service, c.ID, c.ID})
-		}
-		u, err := p.find(ctx, k, name)
+		h, err := p.holder(ctx, k, name, service)
 		if err != nil {
 			return err
 		}
-		return do(k, holder{principal.User, u.ID, u.Username})
+		return do(k, h)
 	})
+}
+
+// holder returns the user, or the client, that the operator means.
+func (p *program) holder(ctx context.Context, k *server.Core, name string, service bool) (holder, error) {
+	if service {
+		c, err := k.Clients.Fresh(ctx, name)
+		return holder{principal.Service, c.ID, c.ID}, err
+	}
+	u, err := p.find(ctx, k, name)
+	return holder{principal.User, u.ID, u.Username}, err
 }
 
 func (p *program) roleRevoke() *cobra.Command {

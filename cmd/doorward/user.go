@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -178,7 +179,7 @@ func (p *program) viewUser(ctx context.Context, k *server.Core, u account.User) 
 	now := k.Clock.Now()
 	for _, g := range h.Grants {
 		v.Grants = append(v.Grants, viewGrant(g, now))
-		if g.Live(now) {
+		if g.Live(now) && !slices.Contains(v.Roles, g.Role) { // two groups may give the same
 			v.Roles = append(v.Roles, g.Role)
 		}
 	}
@@ -231,7 +232,11 @@ func lockText(s limit.State) string {
 }
 
 func grantText(g admin.Grant) string {
-	text := g.Role + ", granted by " + g.GrantedBy
+	text := g.Role
+	if g.Group != "" {
+		text += " through the group " + g.Group
+	}
+	text += ", granted by " + g.GrantedBy
 	if g.Until != "" && g.Live {
 		text += ", until " + g.Until
 	} else if g.Until != "" {

@@ -85,6 +85,7 @@ func New(p Parts) *API {
 	a.locks()
 	a.roles()
 	a.grants()
+	a.groups()
 	a.clients()
 	a.clientGrants()
 	a.access()

@@ -191,6 +191,7 @@ func (a *API) deleteRole(ctx context.Context, in *removeRole) (*struct{}, error)
 type Grant struct {
 	ID        string `json:"id"`
 	Role      string `json:"role"`
+	Group     string `json:"group,omitempty" doc:"The group that it was given to; absent where it was given to the account or the client itself"`
 	Until     string `json:"until,omitempty" doc:"When it ends; absent if it does not"`
 	Reason    string `json:"reason,omitempty"`
 	GrantedBy string `json:"granted_by"`
@@ -199,7 +200,7 @@ type Grant struct {
 }
 
 func (a *API) showGrant(g rbac.Grant) Grant {
-	return Grant{ID: g.ID, Role: g.Role, Until: stamp(g.Until), Reason: g.Reason, GrantedBy: g.By, GrantedAt: stamp(g.At), Live: g.Live(a.Clock.Now())}
+	return Grant{ID: g.ID, Role: g.Role, Group: g.Group, Until: stamp(g.Until), Reason: g.Reason, GrantedBy: g.By, GrantedAt: stamp(g.At), Live: g.Live(a.Clock.Now())}
 }
 
 type grantMade struct {
@@ -219,11 +220,28 @@ type giveRole struct {
 	ByID
 	IdempotencyKey string `header:"Idempotency-Key" maxLength:"255" doc:"Names this request: sent again within 24 hours it has no second effect"`
 	RawBody        []byte
-	Body           struct {
-		Role   string     `json:"role"`
-		Until  *time.Time `json:"until,omitempty" doc:"When the grant ends"`
-		Reason string     `json:"reason,omitempty" maxLength:"1000"`
+	Body           GrantBody
+}
+
+// GrantBody is what is asked for of a grant. It is exported for the reason of ByID.
+type GrantBody struct {
+	Role   string     `json:"role"`
+	Until  *time.Time `json:"until,omitempty" doc:"When the grant ends"`
+	Reason string     `json:"reason,omitempty" maxLength:"1000"`
+}
+
+// of returns the grant for who g says.
+func (b GrantBody) of(g rbac.Grant) rbac.Grant {
+	g.Role, g.Until, g.Reason = b.Role, end(b.Until), b.Reason
+	return g
+}
+
+// end returns when something is to end, to what is kept of a time; zero for never.
+func end(until *time.Time) time.Time {
+	if until == nil {
+		return time.Time{}
 	}
+	return until.UTC().Truncate(time.Microsecond)
 }
 
 type takeRole struct {
@@ -276,41 +294,47 @@ func (a *API) grantsOf(ctx context.Context, id string) (*grantPage, error) {
 }
 
 func (a *API) giveRole(ctx context.Context, in *giveRole) (*grantMade, error) {
-	return a.give(ctx, in, "users", principal.User)
+	return a.giveTo(ctx, in, "users", principal.User)
 }
 
 func (a *API) giveClientRole(ctx context.Context, in *giveRole) (*grantMade, error) {
-	return a.give(ctx, in, "clients", principal.Service)
+	return a.giveTo(ctx, in, "clients", principal.Service)
 }
 
-func (a *API) give(ctx context.Context, in *giveRole, where string, kind principal.Kind) (*grantMade, error) {
-	by, err := a.once(ctx, in.IdempotencyKey, "POST /"+where+"/"+in.ID+"/roles", in.RawBody)
+func (a *API) giveTo(ctx context.Context, in *giveRole, where string, kind principal.Kind) (*grantMade, error) {
+	where += "/" + in.ID
+	by, err := a.once(ctx, in.IdempotencyKey, "POST /"+where+"/roles", in.RawBody)
 	if err != nil {
 		return nil, err
 	}
-	var until time.Time
-	if in.Body.Until != nil {
-		until = in.Body.Until.UTC().Truncate(time.Microsecond)
-	}
-	g, err := a.Roles.GiveGrant(ctx, by, rbac.Grant{Kind: kind, Principal: in.ID, Role: in.Body.Role, Until: until, Reason: in.Body.Reason})
+	return a.give(ctx, by, in.Body.of(rbac.Grant{Kind: kind, Principal: in.ID}), where)
+}
+
+func (a *API) give(ctx context.Context, by principal.Principal, asked rbac.Grant, where string) (*grantMade, error) {
+	g, err := a.Roles.GiveGrant(ctx, by, asked)
 	replayed := fault.KindOf(err) == fault.Replayed
 	if replayed {
-		g, err = a.grant(ctx, in.ID, in.Body.Role)
+		g, err = a.grant(ctx, asked)
 	}
 	if err != nil {
 		return nil, err
 	}
-	location := strings.Join([]string{a.URL, where, in.ID, "roles", g.Role}, "/")
+	location := strings.Join([]string{a.URL, where, "roles", g.Role}, "/")
 	return &grantMade{madeAt(location, replayed), grantTag(g), a.showGrant(g)}, nil
 }
 
-func (a *API) grant(ctx context.Context, user, role string) (rbac.Grant, error) {
-	h, err := a.Roles.Holding(ctx, user)
+// grant returns the grant that an earlier request made.
+func (a *API) grant(ctx context.Context, asked rbac.Grant) (rbac.Grant, error) {
+	holder := asked.Principal
+	if asked.Group != "" {
+		holder = rbac.OfGroup(asked.Group)
+	}
+	h, err := a.Roles.Holding(ctx, holder)
 	if err != nil {
 		return rbac.Grant{}, err
 	}
 	for _, g := range h.Grants {
-		if g.Role == role {
+		if g.Role == asked.Role && g.Principal == holder {
 			return g, nil
 		}
 	}
@@ -318,16 +342,15 @@ func (a *API) grant(ctx context.Context, user, role string) (rbac.Grant, error) 
 }
 
 func (a *API) takeRole(ctx context.Context, in *takeRole) (*struct{}, error) {
-	return a.take(ctx, in, principal.User)
+	return a.take(ctx, rbac.Grant{Kind: principal.User, Principal: in.ID, Role: in.Role}, in.IfMatch)
 }
 
 func (a *API) takeClientRole(ctx context.Context, in *takeRole) (*struct{}, error) {
-	return a.take(ctx, in, principal.Service)
+	return a.take(ctx, rbac.Grant{Kind: principal.Service, Principal: in.ID, Role: in.Role}, in.IfMatch)
 }
 
-func (a *API) take(ctx context.Context, in *takeRole, kind principal.Kind) (*struct{}, error) {
-	g := rbac.Grant{Kind: kind, Principal: in.ID, Role: in.Role}
-	if tag := in.IfMatch; tag != "" && tag != "*" {
+func (a *API) take(ctx context.Context, g rbac.Grant, tag string) (*struct{}, error) {
+	if tag != "" && tag != "*" {
 		g.ID = strings.Trim(tag, `"`)
 		if g.ID == "" || grantTag(g) != tag {
 			return nil, web.NewProblem(http.StatusPreconditionFailed, "it is not the grant that If-Match names; read it again")

@@ -30,6 +30,11 @@ const (
 	RoleDeleted          Action = "role.deleted"
 	GrantCreated         Action = "grant.created"
 	GrantRevoked         Action = "grant.revoked"
+	GroupCreated         Action = "group.created"
+	GroupUpdated         Action = "group.updated"
+	GroupDeleted         Action = "group.deleted"
+	MemberAdded          Action = "member.added"
+	MemberRemoved        Action = "member.removed"
 	ClientCreated        Action = "client.created"
 	ClientUpdated        Action = "client.updated"
 	ClientDisabled       Action = "client.disabled"
@@ -78,6 +83,11 @@ var vocabulary = map[Action]string{
 	RoleDeleted:          "privilege_permissions_changed",
 	GrantCreated:         "privilege_permissions_changed",
 	GrantRevoked:         "privilege_permissions_changed",
+	GroupCreated:         "privilege_permissions_changed",
+	GroupUpdated:         "privilege_permissions_changed",
+	GroupDeleted:         "privilege_permissions_changed",
+	MemberAdded:          "privilege_permissions_changed",
+	MemberRemoved:        "privilege_permissions_changed",
 	ClientCreated:        "authz_admin",
 	ClientUpdated:        "authz_admin",
 	ClientDisabled:       "authz_admin",

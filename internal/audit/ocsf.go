@@ -27,6 +27,7 @@ var (
 	authentication       = Class{3002, "Authentication", 3}
 	entityManagement     = Class{3004, "Entity Management", 3}
 	userAccess           = Class{3005, "User Access Management", 3}
+	groupManagement      = Class{3006, "Group Management", 3}
 	apiActivity          = Class{6003, "API Activity", 6}
 	applicationLifecycle = Class{6002, "Application Lifecycle", 6}
 )
@@ -86,6 +87,11 @@ var ocsf = map[Action]Mapping{
 	RoleDeleted:          {entityManagement, 4, "Delete", Medium, "a role was deleted, and taken from everybody"},
 	GrantCreated:         {userAccess, 1, "Assign Privileges", Medium, "a role was given"},
 	GrantRevoked:         {userAccess, 2, "Revoke Privileges", Medium, "a role was taken away"},
+	GroupCreated:         {groupManagement, 6, "Create", Medium, "a group was made"},
+	GroupUpdated:         {groupManagement, 99, "Update", Low, "a group got another description"},
+	GroupDeleted:         {groupManagement, 5, "Delete", Medium, "a group was deleted; who was in it lost what it was given"},
+	MemberAdded:          {groupManagement, 3, "Add User", Medium, "somebody came into a group, and holds what it was given"},
+	MemberRemoved:        {groupManagement, 4, "Remove User", Medium, "somebody was taken out of a group"},
 	ClientCreated:        {entityManagement, 1, "Create", Medium, "a client was registered"},
 	ClientUpdated:        {entityManagement, 3, "Update", Medium, "a client got another name, other scopes or another way to prove who it is"},
 	ClientDisabled:       {entityManagement, 9, "Disable", Medium, "a client was disabled; its tokens are void"},
@@ -134,6 +140,7 @@ type (
 		Actor        ocsfActor       `json:"actor"`
 		User         *ocsfUser       `json:"user,omitempty"`
 		Entity       *ocsfUser       `json:"entity,omitempty"`
+		Group        *ocsfUser       `json:"group,omitempty"`
 		API          *ocsfAPI        `json:"api,omitempty"`
 		App          *ocsfProduct    `json:"app,omitempty"`
 		Service      *ocsfNamed      `json:"service,omitempty"`
@@ -221,6 +228,15 @@ func (v *ocsfEvent) about(p public, m Mapping) {
 	switch m.Class {
 	case entityManagement:
 		v.Entity = &target
+		return
+	case groupManagement:
+		v.Group = &target
+		if name := p.Detail["group"]; name != "" {
+			v.Group = &ocsfUser{UID: name, Type: "group"}
+		}
+		if target.Type == "user" {
+			v.User = &target
+		}
 		return
 	case apiActivity:
 		v.API, v.Resources, v.Source = &ocsfAPI{m.Name}, []ocsfUser{target}, &ocsfEndpoint{Name: unknown}

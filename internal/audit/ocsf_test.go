@@ -86,6 +86,9 @@ func TestOCSF(t *testing.T) {
 			"actor":        map[string]any{"user": map[string]any{"uid": ann, "type": "user"}, "app_name": "app"},
 		}},
 		{audit.Now(by, at, audit.RoleCreated, "role:x"), map[string]any{"class_uid": 3004., "status_id": 1., "entity": map[string]any{"uid": "x", "type": "role"}, "user": nil}},
+		{audit.Now(by, at, audit.MemberAdded, "user:"+ann).With("group", "x"), map[string]any{
+			"class_uid": 3006., "activity_name": "Add User", "group": map[string]any{"uid": "x", "type": "group"}, "user": map[string]any{"uid": ann, "type": "user"},
+		}},
 		{audit.Now(by, at, audit.AuditRead, "audit:events"), map[string]any{"class_uid": 6003., "category_uid": 6., "api": map[string]any{"operation": "Read"}}},
 		{audit.Now(principal.Principal{Kind: principal.System, ID: "serve"}, at, audit.ServerStarted, "server"), map[string]any{
 			"class_uid": 6002., "app": map[string]any{"name": "Doorward", "vendor_name": "Doorward"}, "src_endpoint": nil, "http_request": nil,
@@ -136,6 +139,7 @@ func TestOCSFIsWhole(t *testing.T) {
 		3002: {[]string{"user", "service"}, from, map[int]string{1: "Logon", 2: "Logoff", 3: "Authentication Ticket", 5: "Service Ticket Renew"}},
 		3004: {[]string{"entity"}, from, map[int]string{1: "Create", 2: "Read", 3: "Update", 4: "Delete", 8: "Enable", 9: "Disable"}},
 		3005: {[]string{"user", "privileges"}, from, map[int]string{1: "Assign Privileges", 2: "Revoke Privileges"}},
+		3006: {[]string{"group"}, append([]string{"user"}, from...), map[int]string{3: "Add User", 4: "Remove User", 5: "Delete", 6: "Create"}},
 		6002: {[]string{"app"}, nil, map[int]string{3: "Start", 4: "Stop"}},
 		6003: {[]string{"api", "src_endpoint"}, []string{"resources", "http_request"}, crud},
 	}

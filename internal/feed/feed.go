@@ -26,6 +26,7 @@ const (
 	RoleNarrows Topic = "role-narrows" // a role lost permissions; key and version as above
 	Grants      Topic = "grants"       // key: an account's id; version: the policy's, or 0 before a change of roles
 	GrantLost   Topic = "grant-lost"   // a grant was taken away; key and version as above
+	Groups      Topic = "groups"       // what a group holds changed; key: its name; version as of Grants
 	Account     Topic = "account"      // key: an account's id; version: the account's
 	Client      Topic = "client"       // key: a client's id; version: the client's
 	FamilyEnded Topic = "family-ended" // key: a token family's id
@@ -84,7 +85,7 @@ func (f *Feed) Listen(l Listener) { f.listeners = append(f.listeners, l) }
 // under, and it must not skip any.
 func (f *Feed) Committed(ctx context.Context, changes []Change) {
 	for _, c := range changes {
-		if c.Topic == Roles || c.Topic == Grants || c.Topic == GrantLost {
+		if c.Topic == Roles || c.Topic == Grants || c.Topic == GrantLost || c.Topic == Groups {
 			err := f.Poll(ctx)
 			if err == nil {
 				return

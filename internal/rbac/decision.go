@@ -2,6 +2,7 @@ package rbac
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -12,7 +13,8 @@ type Decision struct {
 	Allowed    bool
 	Permission string // as it was asked for
 	// Path leads from the subject to the permission, when allowed:
-	// "user:ana", "role:support", "role:viewer", "orders:read".
+	// "user:ana", "role:support", "role:viewer", "orders:read"; behind the subject
+	// with the group that the first role is held through, if any: "group:helpdesk".
 	Path []string
 	// Reason is one sentence for a person, when denied.
 	Reason string
@@ -39,7 +41,7 @@ func (s *Snapshot) Check(subject string, grants []Grant, scopes []string, permis
 		d.Reason = fmt.Sprintf("No role holds %q.", permission)
 		return d
 	}
-	path := s.path(s.granted(grants, organization, now), bit)
+	through, path := s.ways(grants, organization, now, bit)
 	switch {
 	case path == nil:
 		d.Missing = s.names(func(n *node) bool { return n.closure.has(bit) })
@@ -50,6 +52,9 @@ func (s *Snapshot) Check(subject string, grants []Grant, scopes []string, permis
 	default:
 		d.Allowed = true
 		d.Path = append(d.Path, subject)
+		if through != "" {
+			d.Path = append(d.Path, OfGroup(through))
+		}
 		for _, i := range path {
 			d.Path = append(d.Path, "role:"+s.nodes[i].role.Name)
 		}
@@ -58,16 +63,30 @@ func (s *Snapshot) Check(subject string, grants []Grant, scopes []string, permis
 	return d
 }
 
-// granted returns the roles of the grants that count, sorted.
-func (s *Snapshot) granted(grants []Grant, organization string, now time.Time) []int {
-	var roles []int
+// ways returns the shortest path from the grants that count to a permission, and
+// the group that its first role is held through; empty for one that was given to the
+// principal itself, which is the shorter by a step.
+func (s *Snapshot) ways(grants []Grant, organization string, now time.Time, bit int) (group string, path []int) {
+	own, by := []int{}, map[int]string{} // of several groups the first in the order of names
 	for _, g := range grants {
-		if i, ok := s.index[g.Role]; ok && g.Organization == organization && g.Live(now) {
-			roles = append(roles, i)
+		i, ok := s.index[g.Role]
+		switch {
+		case !ok || g.Organization != organization || !g.Live(now):
+		case g.Group == "":
+			own = append(own, i)
+		case by[i] == "" || g.Group < by[i]:
+			by[i] = g.Group
 		}
 	}
-	slices.Sort(roles)
-	return slices.Compact(roles)
+	slices.Sort(own)
+	path = s.path(slices.Compact(own), bit)
+	if len(by) == 0 {
+		return "", path
+	}
+	if other := s.path(slices.Sorted(maps.Keys(by)), bit); other != nil && (path == nil || len(other)+1 < len(path)) {
+		return by[other[0]], other
+	}
+	return "", path
 }
 
 // path returns the shortest chain of inheritance from one of the roles to one
@@ -111,7 +130,11 @@ func (s *Snapshot) lacking(subject string, grants []Grant, organization string, 
 		}
 	}
 	if last != nil {
-		return fmt.Sprintf("%s had %q through role %q, but that grant ended at %s.", subject, s.words.names[bit], last.Role, last.Until.UTC().Format(time.RFC3339))
+		through := ""
+		if last.Group != "" {
+			through = fmt.Sprintf("group %q and ", last.Group)
+		}
+		return fmt.Sprintf("%s had %q through %srole %q, but that grant ended at %s.", subject, s.words.names[bit], through, last.Role, last.Until.UTC().Format(time.RFC3339))
 	}
 	return fmt.Sprintf("%s has none of the roles that hold %q: %s.", subject, s.words.names[bit], some(missing))
 }

@@ -46,6 +46,13 @@ func TestCheck(t *testing.T) {
 		{"within the scope", grant("viewer"), []string{"openid", "read"}, "read", Decision{Allowed: true, Path: []string{"user:ana", "role:viewer", "read"}}},
 		{"live beside ended", append(grant("viewer"), ended("viewer", 1)), nil, "read", Decision{Allowed: true, Path: []string{"user:ana", "role:viewer", "read"}}},
 
+		{"by a group", []Grant{{Role: "support", Group: "desk"}}, nil, "read", Decision{Allowed: true, Path: []string{"user:ana", "group:desk", "role:support", "role:viewer", "read"}}},
+		{"by the first of two groups", []Grant{{Role: "viewer", Group: "staff"}, {Role: "viewer", Group: "desk"}}, nil, "read", Decision{Allowed: true, Path: []string{"user:ana", "group:desk", "role:viewer", "read"}}},
+		{"by itself and a group", []Grant{{Role: "viewer", Group: "desk"}, {Role: "viewer"}}, nil, "read", Decision{Allowed: true, Path: []string{"user:ana", "role:viewer", "read"}}},
+		{"no longer by itself than by a group", append(grant("support"), Grant{Role: "viewer", Group: "desk"}), nil, "read", Decision{Allowed: true, Path: []string{"user:ana", "role:support", "role:viewer", "read"}}},
+		{"shorter by a group", append(grant("boss"), Grant{Role: "viewer", Group: "desk"}), nil, "read", Decision{Allowed: true, Path: []string{"user:ana", "group:desk", "role:viewer", "read"}}},
+		{"by a group until now", []Grant{{Role: "viewer", Group: "desk", Until: noon}}, nil, "read", Decision{Missing: []string{"boss", "clerk", "lead", "support", "twin", "viewer"}, Reason: `user:ana had "read" through group "desk" and role "viewer", but that grant ended at 2026-11-24T12:00:00Z.`}},
+
 		{"narrowed", grant("viewer"), []string{"write"}, "read", Decision{NarrowedBy: "scope", Reason: `user:ana may use "read", but the scope of this credential does not carry it.`}},
 		{"narrowed to nothing", grant("viewer"), []string{}, "read", Decision{NarrowedBy: "scope", Reason: `user:ana may use "read", but the scope of this credential does not carry it.`}},
 		{"narrowed, part of a word", grant("viewer"), []string{"read:all", "rea", "READ", "read "}, "read", Decision{NarrowedBy: "scope", Reason: `user:ana may use "read", but the scope of this credential does not carry it.`}},

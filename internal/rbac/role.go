@@ -126,11 +126,12 @@ func builtinName(name string) bool {
 	return name == "viewer" || name == "editor" || name == AdminRole
 }
 
-// Grant is a role given to a principal.
+// Grant is a role given to a principal, or to a group for all who are in it.
 type Grant struct {
 	ID           string
 	Kind         principal.Kind // of who has it: Service for a client; empty stands for an account
 	Principal    string         // its id
+	Group        string         // the group that Principal is; empty if it is none
 	Role         string
 	Organization string    // where it counts; empty for the whole server
 	Until        time.Time // the first moment at which it no longer counts; zero for no end

@@ -17,9 +17,18 @@ import (
 // package against it: MayGive, MayTouch, MayChangeRole, and that an active
 // administrator stays.
 type Store interface {
+	PolicyStore
+	GroupStore
+	MemberStore
+}
+
+// PolicyStore is what is kept of roles and grants.
+type PolicyStore interface {
 	// Policy returns, as of one moment, all roles, the version under which they
 	// changed last, and the version of roles and grants together.
 	Policy(context.Context) (all []Role, roles, policy int64, err error)
+	// GrantsOf returns what a principal was given itself and, as long as it is in
+	// them, what the groups were that it is in.
 	GrantsOf(ctx context.Context, principalID string) ([]Grant, error)
 	CreateRole(ctx context.Context, by principal.Principal, r Role, e audit.Event) error
 	// ReplaceRole writes r if its version is still r.Version (0 for any), or
@@ -85,11 +94,11 @@ func (s *Service) GiveGrant(ctx context.Context, by principal.Principal, g Grant
 	if _, err := ParseRoleName(role); err != nil {
 		return Grant{}, err
 	}
-	if !until.IsZero() && !until.After(now) {
-		return Grant{}, fault.At("until", "it lies in the past")
+	if err := checkEnd(until, reason, now); err != nil {
+		return Grant{}, err
 	}
-	if err := checkDescription(reason); err != nil {
-		return Grant{}, fault.At("reason", "%s", err.Error())
+	if g.Group != "" {
+		g.Principal = OfGroup(g.Group)
 	}
 	g.ID, g.By, g.At = id.New(now), by.String(), now
 	e := audit.Now(by, now, audit.GrantCreated, g.target()).With("role", role)
@@ -97,6 +106,17 @@ func (s *Service) GiveGrant(ctx context.Context, by principal.Principal, g Grant
 		e = e.With("until", until.UTC().Format(audit.TimeFormat))
 	}
 	return g, s.store.CreateGrant(ctx, by, g, e)
+}
+
+// checkEnd says what is wrong with when something is to end, and why it was given.
+func checkEnd(until time.Time, reason string, now time.Time) error {
+	if !until.IsZero() && !until.After(now) {
+		return fault.At("until", "it lies in the past")
+	}
+	if err := checkDescription(reason); err != nil {
+		return within("reason", err)
+	}
+	return nil
 }
 
 // Take takes a role away from an account.
@@ -107,13 +127,19 @@ func (s *Service) Take(ctx context.Context, by principal.Principal, principalID,
 // TakeGrant takes away the one grant that g names by its ID, or with an empty ID
 // whichever gives the role.
 func (s *Service) TakeGrant(ctx context.Context, by principal.Principal, g Grant) error {
+	if g.Group != "" {
+		g.Principal = OfGroup(g.Group)
+	}
 	e := audit.Now(by, s.clock.Now(), audit.GrantRevoked, g.target()).With("role", g.Role)
 	return s.store.DeleteGrant(ctx, by, g, e)
 }
 
 // target returns whom a grant is for, as the audit log names him.
 func (g Grant) target() string {
-	if g.Kind == principal.Service {
+	switch {
+	case g.Group != "":
+		return OfGroup(g.Group)
+	case g.Kind == principal.Service:
 		return "client:" + g.Principal
 	}
 	return "user:" + g.Principal

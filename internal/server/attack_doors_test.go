@@ -78,6 +78,14 @@ var notWays = map[string]string{
 	"POST /users/{id}/roles":          "an access token",
 	"DELETE /users/{id}/roles/{role}": "an access token",
 
+	"POST /groups":                       "an access token",
+	"PATCH /groups/{name}":               "an access token",
+	"DELETE /groups/{name}":              "an access token",
+	"POST /groups/{name}/members":        "an access token",
+	"DELETE /groups/{name}/members/{id}": "an access token",
+	"POST /groups/{name}/roles":          "an access token",
+	"DELETE /groups/{name}/roles/{role}": "an access token",
+
 	"POST /access/check":   "an access token",
 	"POST /access/explain": "an access token",
 

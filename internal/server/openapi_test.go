@@ -421,6 +421,51 @@ func converseAsClient(t *testing.T, s *servertest.Site, call func(pattern, path 
 	call("DELETE /clients/{id}", "/clients/billing", nil)
 }
 
+// converseOfGroups is converse for groups.
+func converseOfGroups(user string, call func(pattern, path string, body any, headers ...string) servertest.Answer) {
+	type m = map[string]any
+	call("POST /groups", "/groups", m{"name": "desk", "description": "Who helps"}, "Idempotency-Key", "g")
+	call("POST /groups", "/groups", m{"name": "desk", "description": "Who helps"}, "Idempotency-Key", "g")
+	call("POST /groups", "/groups", m{"name": "desk"})
+	call("POST /groups", "/groups", m{"name": "The Desk"})
+	call("POST /groups", "/groups", m{"name": "other"})
+	call("GET /groups", "/groups?limit=1", nil)
+	call("GET /groups", "/groups?after=desk", nil)
+	call("GET /groups", "/groups?limit=0", nil)
+	call("GET /groups/{name}", "/groups/desk", nil)
+	call("GET /groups/{name}", "/groups/desk", nil, "If-None-Match", `"v1"`)
+	call("GET /groups/{name}", "/groups/nosuch", nil)
+	call("PATCH /groups/{name}", "/groups/desk", m{"description": "Who answers"}, "If-Match", `"v1"`)
+	call("PATCH /groups/{name}", "/groups/desk", m{"description": nil})
+	call("PATCH /groups/{name}", "/groups/desk", m{"description": "x"}, "If-Match", `"v1"`)
+	call("PATCH /groups/{name}", "/groups/desk", m{"name": "x"})
+	call("PATCH /groups/{name}", "/groups/nosuch", m{})
+	call("POST /groups/{name}/roles", "/groups/desk/roles", m{"role": "viewer", "until": "2100-01-01T00:00:00Z", "reason": "because"}, "Idempotency-Key", "r")
+	call("POST /groups/{name}/roles", "/groups/desk/roles", m{"role": "viewer", "until": "2100-01-01T00:00:00Z", "reason": "because"}, "Idempotency-Key", "r")
+	call("POST /groups/{name}/roles", "/groups/desk/roles", m{"role": "viewer"})
+	call("POST /groups/{name}/roles", "/groups/nosuch/roles", m{"role": "viewer"})
+	call("GET /groups/{name}/roles", "/groups/desk/roles", nil)
+	call("GET /groups/{name}/roles", "/groups/nosuch/roles", nil)
+	member := m{"id": user, "until": "2100-01-01T00:00:00Z", "reason": "because"}
+	call("POST /groups/{name}/members", "/groups/desk/members", member, "Idempotency-Key", "m")
+	call("POST /groups/{name}/members", "/groups/desk/members", member, "Idempotency-Key", "m")
+	call("POST /groups/{name}/members", "/groups/desk/members", member)
+	call("POST /groups/{name}/members", "/groups/desk/members", m{"id": user, "kind": "cli"})
+	call("POST /groups/{name}/members", "/groups/desk/members", m{"id": "nosuch", "kind": "service"})
+	call("GET /groups/{name}/members", "/groups/desk/members", nil)
+	call("GET /groups/{name}/members", "/groups/desk/members?after=x", nil)
+	call("GET /groups/{name}/members", "/groups/nosuch/members", nil)
+	call("GET /users/{id}/roles", "/users/"+user+"/roles", nil)
+	call("DELETE /groups/{name}/members/{id}", "/groups/desk/members/nosuch", nil)
+	call("DELETE /groups/{name}/members/{id}", "/groups/desk/members/"+user, nil)
+	call("DELETE /groups/{name}/roles/{role}", "/groups/desk/roles/viewer", nil, "If-Match", `"x"`)
+	call("DELETE /groups/{name}/roles/{role}", "/groups/desk/roles/viewer", nil)
+	call("DELETE /groups/{name}/roles/{role}", "/groups/desk/roles/viewer", nil)
+	call("DELETE /groups/{name}", "/groups/desk", nil, "If-Match", `"v99"`)
+	call("DELETE /groups/{name}", "/groups/desk", nil)
+	call("DELETE /groups/{name}", "/groups/desk", nil)
+}
+
 // converse makes a call of each operation that succeeds, and some that do not.
 func converse(t *testing.T, s *servertest.Site, check func(string, servertest.Answer) servertest.Answer) {
 	t.Helper()
@@ -494,6 +539,7 @@ func converse(t *testing.T, s *servertest.Site, check func(string, servertest.An
 	call("DELETE /roles/{name}", "/roles/clerk", nil)
 	call("DELETE /roles/{name}", "/roles/clerk", nil)
 	call("DELETE /roles/{name}", "/roles/viewer", nil)
+	converseOfGroups(ann.ID, call)
 	call("DELETE /users/{id}", "/users/"+subject(t, s, tokens.Access), nil)
 	call("DELETE /users/{id}", "/users/"+ann.ID, nil, "If-Match", `"v99"`)
 	call("DELETE /users/{id}", "/users/"+ann.ID, nil)

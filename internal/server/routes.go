@@ -105,6 +105,18 @@ func managed(api http.Handler) []route {
 		{"POST /users/{id}/roles", "roles:grant", problem, api},
 		{"DELETE /users/{id}/roles/{role}", "roles:grant", problem, api},
 
+		{"GET /groups", "roles:read", problem, api},
+		{"POST /groups", "roles:write", problem, api},
+		{"GET /groups/{name}", "roles:read", problem, api},
+		{"PATCH /groups/{name}", "roles:write", problem, api},
+		{"DELETE /groups/{name}", "roles:write", problem, api},
+		{"GET /groups/{name}/members", "roles:read", problem, api},
+		{"POST /groups/{name}/members", "roles:grant", problem, api},
+		{"DELETE /groups/{name}/members/{id}", "roles:grant", problem, api},
+		{"GET /groups/{name}/roles", "roles:read", problem, api},
+		{"POST /groups/{name}/roles", "roles:grant", problem, api},
+		{"DELETE /groups/{name}/roles/{role}", "roles:grant", problem, api},
+
 		{"POST /access/check", token, problem, api},   // about others: roles:read
 		{"POST /access/explain", token, problem, api}, // about others: roles:read
 
@@ -145,7 +157,7 @@ func pages(p *signin.Surface) []route {
 // what gives tokens, the API and what this server says of itself. Pages are not
 // among them.
 var shared = []string{
-	"/auth/", "/oauth2/", "/.well-known/", "/users", "/roles", "/access/", "/api-keys", "/clients", "/sessions", "/audit/", "/openapi.json",
+	"/auth/", "/oauth2/", "/.well-known/", "/users", "/roles", "/groups", "/access/", "/api-keys", "/clients", "/sessions", "/audit/", "/openapi.json",
 }
 
 // forPeople are the paths under those that a person opens in a browser.

@@ -154,6 +154,31 @@ func (c *call) client() string {
 	return "/clients/" + register(c.t, c.s, c.root, body, role).id
 }
 
+// group is one that holds what the caller does, or one that is above whoever is no
+// administrator, or none.
+func (c *call) group() string {
+	if c.target == "absent" {
+		return "/groups/nosuch"
+	}
+	path := "/groups/" + c.unique()
+	c.by("/groups", map[string]any{"name": c.unique()})
+	if c.target == "other" {
+		c.held = "viewer"
+	}
+	if c.held != "anonymous" && c.held != "none" {
+		c.by(path+"/roles", map[string]any{"role": c.held})
+	}
+	return path
+}
+
+// by makes something as an administrator.
+func (c *call) by(path string, body any) {
+	c.t.Helper()
+	if a := c.s.Call(c.t, c.root, http.MethodPost, path, body); a.Status != http.StatusCreated {
+		c.t.Fatalf("POST %s: %d %s", path, a.Status, a.Body)
+	}
+}
+
 // keepers are the cells of a change that clients:write is enough for.
 func keepers(status int) map[string]cells {
 	return map[string]cells{"keeper": {status, 403, 404}, "admin": {status, status, 404}}
@@ -264,6 +289,38 @@ var matrix = map[string]row{
 	"DELETE /users/{id}/roles/{role}": {
 		wants: map[string]cells{"delegate": {204, 403, 404}, "admin": {204, 204, 404}},
 		path:  func(c *call) string { return c.user() + "/roles/" + c.held },
+	},
+
+	"GET /groups":                {wants: admins(200, 200, 200)},
+	"POST /groups":               {wants: admins(201, 201, 201), body: func(c *call) any { return map[string]any{"name": c.unique()} }},
+	"GET /groups/{name}":         {wants: admins(200, 200, 404), path: (*call).group},
+	"PATCH /groups/{name}":       {wants: admins(200, 200, 404), path: (*call).group, body: func(*call) any { return map[string]any{"description": "Mine"} }},
+	"DELETE /groups/{name}":      {wants: admins(204, 204, 404), path: (*call).group},
+	"GET /groups/{name}/members": {wants: admins(200, 200, 404), path: func(c *call) string { return c.group() + "/members" }},
+	"POST /groups/{name}/members": {
+		wants: map[string]cells{"delegate": {201, 403, 404}, "admin": {201, 201, 404}},
+		path:  func(c *call) string { return c.group() + "/members" },
+		body:  func(c *call) any { return map[string]any{"id": c.s.User(c.t, "joins"+strconv.Itoa(c.n)).ID} },
+	},
+	"DELETE /groups/{name}/members/{id}": {
+		wants: map[string]cells{"delegate": {204, 403, 404}, "admin": {204, 204, 404}},
+		path: func(c *call) string {
+			path, who := c.group()+"/members", c.s.User(c.t, "leaves"+strconv.Itoa(c.n)).ID
+			if c.target != "absent" {
+				c.by(path, map[string]any{"id": who})
+			}
+			return path + "/" + who
+		},
+	},
+	"GET /groups/{name}/roles": {wants: admins(200, 200, 404), path: func(c *call) string { return c.group() + "/roles" }},
+	"POST /groups/{name}/roles": {
+		wants: map[string]cells{"delegate": {403, 403, 404}, "admin": {201, 201, 404}},
+		path:  func(c *call) string { return c.group() + "/roles" },
+		body:  func(*call) any { return map[string]any{"role": "editor"} },
+	},
+	"DELETE /groups/{name}/roles/{role}": {
+		wants: map[string]cells{"delegate": {204, 403, 404}, "admin": {204, 204, 404}},
+		path:  func(c *call) string { return c.group() + "/roles/" + c.held },
 	},
 
 	"GET /clients": {wants: admins(200, 200, 200)},

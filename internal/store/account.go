@@ -181,6 +181,9 @@ func (s *Store) DeleteUser(ctx context.Context, by principal.Principal, d accoun
 			if _, err := t.exec(`DELETE FROM grants WHERE principal = ?`, d.ID); err != nil {
 				return err
 			}
+			if err := t.leave(d.ID); err != nil {
+				return err
+			}
 			if err := t.unpost(d.ID); err != nil {
 				return err
 			}

@@ -214,6 +214,9 @@ func (s *Store) DeleteClient(ctx context.Context, by principal.Principal, id str
 		if _, err := t.exec(`DELETE FROM grants WHERE principal = ?`, id); err != nil {
 			return err
 		}
+		if err := t.leave(id); err != nil {
+			return err
+		}
 		if err := t.changedClient(id, before.Version+1, true); err != nil {
 			return err
 		}

@@ -78,6 +78,31 @@ func acts(v *storetest.Services, me, other account.User) []act {
 		{"take a client's role", "roles:grant", func(ctx context.Context, by principal.Principal) error {
 			return v.Roles.TakeGrant(ctx, by, rbac.Grant{Kind: principal.Service, Principal: "app", Role: "held"})
 		}},
+		{"make a group", "roles:write", func(ctx context.Context, by principal.Principal) error {
+			_, err := v.Roles.CreateGroup(ctx, by, rbac.Group{Name: "made"})
+			return err
+		}},
+		{"change a group", "roles:write", func(ctx context.Context, by principal.Principal) error {
+			_, err := v.Roles.UpdateGroup(ctx, by, rbac.Group{Name: "staff", Description: "changed"})
+			return err
+		}},
+		{"bring into a group", "roles:grant", func(ctx context.Context, by principal.Principal) error {
+			_, err := v.Roles.AddMember(ctx, by, rbac.Member{Group: "staff", Principal: other.ID})
+			return err
+		}},
+		{"take out of a group", "roles:grant", func(ctx context.Context, by principal.Principal) error {
+			return v.Roles.RemoveMember(ctx, by, "staff", me.ID)
+		}},
+		{"give a group a role", "roles:grant", func(ctx context.Context, by principal.Principal) error {
+			_, err := v.Roles.GiveGrant(ctx, by, rbac.Grant{Group: "staff", Role: "empty"})
+			return err
+		}},
+		{"take a group's role", "roles:grant", func(ctx context.Context, by principal.Principal) error {
+			return v.Roles.TakeGrant(ctx, by, rbac.Grant{Group: "staff", Role: "held"})
+		}},
+		{"delete a group", "roles:write", func(ctx context.Context, by principal.Principal) error {
+			return v.Roles.DeleteGroup(ctx, by, "staff", 0)
+		}},
 		{"delete a client", "clients:write", func(ctx context.Context, by principal.Principal) error {
 			return v.Clients.Delete(ctx, by, "app", 0)
 		}},
@@ -111,6 +136,8 @@ func TestAttackPermissionLostOnTheWay(t *testing.T) {
 		}
 		me, other := v.User(t, "me", "manager"), v.User(t, "other", "held")
 		v.Client(t, "app", nil, "held")
+		v.Group(t, "staff", "held")
+		v.Join(t, "staff", me.ID)
 		by := principal.Principal{Kind: principal.User, ID: me.ID, Scopes: manager.Permissions}
 		give := func(until time.Time) error {
 			_, err := v.Roles.Give(t.Context(), storetest.Operator, me.ID, "manager", until, "")

@@ -186,7 +186,11 @@ func (s *Store) DeleteRole(ctx context.Context, by principal.Principal, name str
 		// role, which names the version, knows all of it. Hence their version of 0.
 		slices.Sort(holders)
 		for _, holder := range slices.Compact(holders) {
-			if err := t.changed(feed.Grants, holder, 0); err != nil {
+			topic, key := feed.Grants, holder
+			if group := rbac.GroupOf(holder); group != "" {
+				topic, key = feed.Groups, group
+			}
+			if err := t.changed(topic, key, 0); err != nil {
 				return err
 			}
 		}

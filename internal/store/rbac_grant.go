@@ -16,20 +16,26 @@ import (
 
 const grantColumns = `id, principal, role, organization, until, granted_by, reason, granted_at`
 
+// readGrants returns what a principal was given itself, and what the groups were that
+// it is in: such a grant ends with its place in the group at the latest.
 func readGrants(all func(func(scanner) error, string, ...any) error, principalID string) ([]rbac.Grant, error) {
 	var list []rbac.Grant
 	err := all(func(r scanner) error {
 		var g rbac.Grant
-		var until, at int64
-		err := r.Scan(&g.ID, &g.Principal, &g.Role, &g.Organization, &until, &g.By, &g.Reason, &at)
-		g.Until, g.At = clock.FromMicro(until), clock.FromMicro(at)
+		var until, at, within int64
+		err := r.Scan(&g.ID, &g.Principal, &g.Role, &g.Organization, &until, &g.By, &g.Reason, &at, &within)
+		g.Group, g.Until, g.At = rbac.GroupOf(g.Principal), rbac.Earlier(clock.FromMicro(until), clock.FromMicro(within)), clock.FromMicro(at)
 		list = append(list, g)
 		return err
-	}, `SELECT `+grantColumns+` FROM grants WHERE principal = ? ORDER BY id`, principalID)
+	}, `SELECT `+grantColumns+`, 0 AS within FROM grants WHERE principal = ?
+		UNION ALL SELECT grants.id, grants.principal, grants.role, grants.organization, grants.until, grants.granted_by, grants.reason, grants.granted_at, members.until
+			FROM members JOIN grants ON grants.principal = 'group:' || members.group_name WHERE members.principal = ?
+		ORDER BY id`, principalID, principalID)
 	return list, err
 }
 
-// GrantsOf returns the grants of a principal in the order of their making.
+// GrantsOf returns what a principal holds, itself and through groups, in the order in
+// which it was given.
 func (s *Store) GrantsOf(ctx context.Context, principalID string) ([]rbac.Grant, error) {
 	if !text(principalID) {
 		return nil, nil
@@ -39,7 +45,7 @@ func (s *Store) GrantsOf(ctx context.Context, principalID string) ([]rbac.Grant,
 	}, principalID)
 }
 
-// CreateGrant gives a role to an account.
+// CreateGrant gives a role to an account, a client or a group.
 func (s *Store) CreateGrant(ctx context.Context, by principal.Principal, g rbac.Grant, e audit.Event) error {
 	return s.write(ctx, func(t *tx) error {
 		if err := t.once(e); err != nil {
@@ -48,7 +54,7 @@ func (s *Store) CreateGrant(ctx context.Context, by principal.Principal, g rbac.
 		if err := t.lockPolicy(); err != nil {
 			return err
 		}
-		if err := t.mayTouch(by, g.Principal, g.Kind); err != nil {
+		if err := t.mayTouchHolder(by, g); err != nil {
 			return err
 		}
 		if _, ok := t.roles.Role(g.Role); !ok {
@@ -69,24 +75,46 @@ func (s *Store) CreateGrant(ctx context.Context, by principal.Principal, g rbac.
 		_, err = t.exec(`INSERT INTO grants (`+grantColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
 			g.ID, g.Principal, g.Role, g.Organization, clock.Micro(g.Until), g.By, g.Reason, clock.Micro(g.At))
 		if _, dup := duplicate(err); dup {
-			return fault.New(fault.Conflict, "the %s has this role already", word(g.Kind)).Because(err)
+			return fault.New(fault.Conflict, "the %s has this role already", wordOf(g)).Because(err)
 		} else if err != nil {
 			return err
 		}
-		if err := t.changed(feed.Grants, g.Principal, t.policy); err != nil {
+		if g.Group != "" {
+			err = t.changedGroup(g.Group)
+		} else {
+			err = t.changed(feed.Grants, g.Principal, t.policy)
+		}
+		if err != nil {
 			return err
 		}
 		return t.record(e)
 	})
 }
 
-// DeleteGrant takes a role away from an account. Tokens that carry it are void.
+// mayTouchHolder holds the rule of who may act on whom a grant is for.
+func (t *tx) mayTouchHolder(by principal.Principal, g rbac.Grant) error {
+	if g.Group == "" {
+		return t.mayTouch(by, g.Principal, g.Kind)
+	}
+	_, err := t.uponGroup(by, g.Group, 0)
+	return err
+}
+
+// wordOf is what people call whom a grant is for.
+func wordOf(g rbac.Grant) string {
+	if g.Group != "" {
+		return "group"
+	}
+	return word(g.Kind)
+}
+
+// DeleteGrant takes a role away from an account, a client or a group. Tokens that carry it are void.
 func (s *Store) DeleteGrant(ctx context.Context, by principal.Principal, g rbac.Grant, e audit.Event) error {
 	return s.write(ctx, func(t *tx) error {
 		if err := t.lockPolicy(); err != nil {
 			return err
 		}
-		if err := t.mayTouch(by, g.Principal, g.Kind); err != nil {
+		if err := t.mayTouchHolder(by, g); err != nil {
 			return err
 		}
 		var present string
@@ -97,7 +125,7 @@ func (s *Store) DeleteGrant(ctx context.Context, by principal.Principal, g rbac.
 			err := t.one(`DELETE FROM grants WHERE principal = ? AND role = ? AND organization = '' RETURNING id`, g.Principal, g.Role).scan(&present)
 			switch {
 			case errors.Is(err, sql.ErrNoRows):
-				return fault.New(fault.NotFound, "the %s does not have this role", word(g.Kind))
+				return t.notGiven(g)
 			case err == nil && g.ID != "" && g.ID != present:
 				return account.Changed()
 			}
@@ -106,9 +134,38 @@ func (s *Store) DeleteGrant(ctx context.Context, by principal.Principal, g rbac.
 		if err != nil {
 			return err
 		}
-		if err := t.changed(feed.GrantLost, g.Principal, t.policy); err != nil {
+		if err := t.lostGrant(g); err != nil {
 			return err
 		}
 		return t.record(e)
 	})
+}
+
+// lostGrant tells others that a grant was taken away.
+func (t *tx) lostGrant(g rbac.Grant) error {
+	if g.Group == "" {
+		return t.changed(feed.GrantLost, g.Principal, t.policy)
+	}
+	var members int64
+	if err := t.one(`SELECT COUNT(*) FROM (SELECT 1 AS one FROM members WHERE group_name = ? LIMIT 1) AS found`, g.Group).scan(&members); err != nil {
+		return err
+	}
+	if members == 0 { // nobody lost anything
+		return t.changedGroup(g.Group)
+	}
+	return t.changedGroup(g.Group, g.Role)
+}
+
+// notGiven says why there is no grant of a role to take away.
+func (t *tx) notGiven(g rbac.Grant) error {
+	grants, err := readGrants(t.all, g.Principal)
+	if err != nil {
+		return err
+	}
+	for _, other := range grants {
+		if other.Role == g.Role {
+			return fault.New(fault.NotFound, "the %s has this role through the group %q alone; take it out of that", wordOf(g), other.Group)
+		}
+	}
+	return fault.New(fault.NotFound, "the %s does not have this role", wordOf(g))
 }

@@ -149,6 +149,27 @@ func (v *Services) Client(t testing.TB, name string, scopes []string, roles ...s
 	return c, text
 }
 
+// Group makes a group that has roles.
+func (v *Services) Group(t testing.TB, name string, roles ...string) {
+	t.Helper()
+	if _, err := v.Roles.CreateGroup(t.Context(), Operator, rbac.Group{Name: name}); err != nil {
+		t.Fatal(err)
+	}
+	for _, role := range roles {
+		if _, err := v.Roles.GiveGrant(t.Context(), Operator, rbac.Grant{Group: name, Role: role}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Join brings an account into a group.
+func (v *Services) Join(t testing.TB, group, user string) {
+	t.Helper()
+	if _, err := v.Roles.AddMember(t.Context(), Operator, rbac.Member{Group: group, Principal: user}); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // User makes an account with Password and roles.
 func (v *Services) User(t testing.TB, name string, roles ...string) account.User {
 	t.Helper()
