@@ -144,7 +144,11 @@ func (a *API) groups() {
 }
 
 func (a *API) listGroups(ctx context.Context, in *listRoles) (*groupPage, error) {
-	found, err := a.Roles.Groups(ctx, in.After, in.Limit+1)
+	after, err := a.after(ctx, in.After, "groups")
+	if err != nil {
+		return nil, err
+	}
+	found, err := a.Roles.Groups(ctx, after, in.Limit+1)
 	if err != nil {
 		return nil, err
 	}
@@ -152,7 +156,11 @@ func (a *API) listGroups(ctx context.Context, in *listRoles) (*groupPage, error)
 	page.Body.Items = []Group{}
 	if len(found) > in.Limit {
 		found = found[:in.Limit]
-		page.Body.Next = &found[in.Limit-1].Name
+		next, err := a.cursor(ctx, found[in.Limit-1].Name, "groups")
+		if err != nil {
+			return nil, err
+		}
+		page.Body.Next = &next
 	}
 	for _, g := range found {
 		page.Body.Items = append(page.Body.Items, ShowGroup(g))

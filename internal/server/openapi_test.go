@@ -430,7 +430,7 @@ func converseOfGroups(user string, call func(pattern, path string, body any, hea
 	call("POST /groups", "/groups", m{"name": "The Desk"})
 	call("POST /groups", "/groups", m{"name": "other"})
 	call("GET /groups", "/groups?limit=1", nil)
-	call("GET /groups", "/groups?after=desk", nil)
+	call("GET /groups", "/groups?after=x", nil)
 	call("GET /groups", "/groups?limit=0", nil)
 	call("GET /groups/{name}", "/groups/desk", nil)
 	call("GET /groups/{name}", "/groups/desk", nil, "If-None-Match", `"v1"`)
