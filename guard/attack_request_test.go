@@ -149,7 +149,7 @@ func TestAttackJWT028Challenges(t *testing.T) {
 func TestReasonsAreQuotable(t *testing.T) {
 	for _, r := range []Reason{
 		ErrNoCredential, ErrTwoCredentials, ErrTokenInQuery, ErrMalformed, ErrType, ErrAlgorithm, ErrUnknownKey, ErrSignature, ErrClaims,
-		ErrIssuer, ErrAudience, ErrExpired, ErrNotYetValid, ErrBound, ErrRevoked, ErrAPIKey, ErrPermission, ErrStepUp, ErrUnavailable,
+		ErrIssuer, ErrAudience, ErrExpired, ErrNotYetValid, ErrBound, ErrRevoked, ErrAPIKey, ErrPermission, ErrStepUp, ErrLimited, ErrUnavailable,
 	} {
 		if status, _ := r.status(); !quotable(string(r)) || status < 400 || words[r] == "" {
 			t.Errorf("%q: status %d", r, status)

@@ -6,9 +6,6 @@ import (
 	"strings"
 )
 
-// apiKeyPrefix begins the API keys of Doorward.
-const apiKeyPrefix = "dwk_"
-
 // credential is what a request proves itself with.
 type credential struct {
 	text   string

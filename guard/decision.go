@@ -45,7 +45,7 @@ var words = map[Reason]string{
 	ErrMalformed: "malformed", ErrType: "type", ErrAlgorithm: "algorithm", ErrUnknownKey: "unknown-key", ErrSignature: "signature",
 	ErrClaims: "claims", ErrIssuer: "issuer", ErrAudience: "audience", ErrExpired: "expired", ErrNotYetValid: "not-yet-valid",
 	ErrBound: "bound", ErrRevoked: "revoked", ErrAPIKey: "api-key",
-	ErrPermission: "permission", ErrStepUp: "step-up", ErrUnavailable: "unavailable",
+	ErrPermission: "permission", ErrStepUp: "step-up", ErrLimited: "limited", ErrUnavailable: "unavailable",
 }
 
 // Reason returns why the request may not pass, in a word: permission, expired,
@@ -111,6 +111,7 @@ func (d Decision) MarshalJSON() ([]byte, error) {
 			e.Actor, part.Person = "client:"+plain(p.ClientID), ""
 		}
 		set(e.Detail, "token", p.ID)
+		set(e.Detail, "key", p.KeyID)
 		set(e.Detail, "family", p.Family)
 		set(e.Detail, "session", p.Session)
 	}

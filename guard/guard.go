@@ -9,8 +9,8 @@
 // issues nothing, keeps no sessions and reads no cookies. Tokens are verified in
 // process with the issuer's published keys.
 //
-// The one invariant: a handler behind Require runs only for a token that passed
-// every check. Whatever cannot be decided, because the keys are out of reach or
+// The one invariant: a handler behind Require runs only for a token or an API key
+// that passed every check. Whatever cannot be decided, because the keys are out of reach or
 // the revocation list does not answer, is refused.
 package guard
 
@@ -38,6 +38,7 @@ type Guard struct {
 	now        func() time.Time
 	keys       keySource
 	cache      *cache
+	apiKeys    keyVerifier // nil if API keys are not accepted
 	revoked    func(context.Context, *Principal) error
 	answer     func(http.ResponseWriter, *http.Request, Refusal)
 	decided    func(context.Context, Decision)
@@ -86,6 +87,9 @@ func New(issuer string, options ...Option) (*Guard, error) {
 	} else {
 		g.keys = newRemote(issuer, &s)
 	}
+	if s.apiKeys != nil {
+		g.apiKeys = keysInProcess(s.apiKeys)
+	}
 	return g, nil
 }
 
@@ -115,14 +119,25 @@ func (g *Guard) Verify(ctx context.Context, token string) (*Principal, error) {
 		return nil, ErrExpired
 	}
 	p := v.principal.clone()
-	if g.revoked != nil {
-		if err := g.revoked(ctx, p); errors.Is(err, ErrUnavailable) {
-			return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
-		} else if err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrRevoked, err)
-		}
+	if err := g.notRevoked(ctx, p); err != nil {
+		return nil, err
 	}
 	return p, nil
+}
+
+// notRevoked asks whoever knows what was revoked.
+func (g *Guard) notRevoked(ctx context.Context, p *Principal) error {
+	if g.revoked == nil {
+		return nil
+	}
+	err := g.revoked(ctx, p)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, ErrUnavailable):
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	return fmt.Errorf("%w: %w", ErrRevoked, err)
 }
 
 // verify does the whole work for a token that is not in the cache: form, key,
@@ -159,8 +174,8 @@ func (g *Guard) verify(ctx context.Context, set *KeySet, token string, now time.
 }
 
 // Require returns middleware that lets a request pass if it carries a valid
-// access token that meets all checks; with none, any valid token will do. The
-// handler finds the caller with PrincipalFrom.
+// access token, or API key, that meets all checks; with none, any valid one will
+// do. The handler finds the caller with PrincipalFrom.
 func (g *Guard) Require(checks ...Requirement) func(http.Handler) http.Handler {
 	n := sum(checks)
 	g.announce(checks)
@@ -187,14 +202,9 @@ func (g *Guard) authenticate(r *http.Request) (*Principal, error) {
 	case err != nil:
 		return nil, err
 	case c.apiKey:
-		return g.verifyAPIKey(r.Context(), c.text)
+		return g.verifyAPIKey(r, c.text)
 	}
 	return g.Verify(r.Context(), c.text)
-}
-
-// verifyAPIKey is where API keys will be introspected.
-func (g *Guard) verifyAPIKey(context.Context, string) (*Principal, error) {
-	return nil, ErrAPIKey
 }
 
 // wellKnown inserts /.well-known/name between the host and the path of a URL

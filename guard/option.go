@@ -24,6 +24,7 @@ type settings struct {
 	resource     string
 	cacheSize    int
 	keys         func() *KeySet
+	apiKeys      func(context.Context, string) (*Principal, error)
 	client       *http.Client
 	log          *slog.Logger
 	discoveryURL string
@@ -70,6 +71,19 @@ func Keys(current func() *KeySet) Option {
 	return func(s *settings) {
 		s.keys = current
 		s.must(current != nil, "Keys")
+	}
+}
+
+// APIKeys accepts API keys, as Authorization: Bearer or X-API-Key, that this process
+// itself knows. f is called at every request with a key whose form and checksum are
+// right, and returns whose it is, with KeyID; the principal is the request's own
+// from then on, and Revocation is asked about it too. An error, or no principal,
+// refuses the key with 401; a *Limited answers 429, and ErrUnavailable, or an error
+// that wraps it, 503.
+func APIKeys(f func(ctx context.Context, key string) (*Principal, error)) Option {
+	return func(s *settings) {
+		s.apiKeys = f
+		s.must(f != nil, "APIKeys")
 	}
 }
 

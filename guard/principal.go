@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Principal is who a request acts for, as the access token says it. Each
+// Principal is who a request acts for, as the access token or the API key says it. Each
 // request has its own: a handler may change it.
 type Principal struct {
 	Subject       string    // "sub": the user, or the client that acts for itself
@@ -15,6 +15,7 @@ type Principal struct {
 	Scopes        []string  // "scope": the permissions, in the token's order
 	Roles         []string  // "roles"
 	ID            string    // "jti": this token; may be empty
+	KeyID         string    // the public id of the API key; empty for a token
 	Family        string    // "fam": the public handle of the token family; may be empty
 	Session       string    // "sid": the sign-in; may be empty
 	PolicyVersion int64     // "pv": the version of the policy that the token was made under, or 0

@@ -24,11 +24,12 @@ const (
 	ErrNotYetValid Reason = "the access token is not valid yet"
 	ErrBound       Reason = "the access token is bound to a key that cannot be proved here"
 	ErrRevoked     Reason = "the access token was revoked"
-	ErrAPIKey      Reason = "API keys are not accepted here"
+	ErrAPIKey      Reason = "the API key is not accepted here"
 
 	ErrPermission  Reason = "the access token lacks a permission"
 	ErrStepUp      Reason = "a stronger or more recent sign-in is needed"
-	ErrUnavailable Reason = "the access token cannot be checked at the moment"
+	ErrLimited     Reason = "too many requests, try again later"
+	ErrUnavailable Reason = "the credential cannot be checked at the moment"
 )
 
 // Error returns the reason in words.
@@ -48,6 +49,8 @@ func (r Reason) status() (status int, code string) {
 		return http.StatusForbidden, "insufficient_scope"
 	case ErrStepUp:
 		return http.StatusUnauthorized, "insufficient_user_authentication"
+	case ErrLimited:
+		return http.StatusTooManyRequests, "temporarily_unavailable"
 	case ErrUnavailable:
 		return http.StatusServiceUnavailable, "temporarily_unavailable"
 	}

@@ -3,13 +3,15 @@ package guard
 import (
 	"encoding/json"
 	"errors"
+	"math"
 	"net/http"
+	"strconv"
 	"strings"
 )
 
 // Refusal is the answer to a request that may not pass.
 type Refusal struct {
-	Status      int    // 400, 401, 403 or 503
+	Status      int    // 400, 401, 403, 429 or 503
 	Code        string // the error code of RFC 6750 or RFC 9470; empty if there was no credential
 	Description string // in words, for the developer who calls
 	Scope       string // the permissions that the route needs, separated by spaces; may be empty
@@ -30,12 +32,25 @@ func (g *Guard) refuse(w http.ResponseWriter, r *http.Request, n *needs, p *Prin
 	refusal.Status, refusal.Code = reason.status()
 
 	w.Header().Set("Cache-Control", "no-store")
-	if refusal.Status == http.StatusServiceUnavailable {
+	switch refusal.Status {
+	case http.StatusServiceUnavailable:
 		w.Header().Set("Retry-After", "5")
-	} else {
+	case http.StatusTooManyRequests:
+		w.Header().Set("Retry-After", retryAfter(err))
+	default:
 		w.Header().Set("WWW-Authenticate", g.challenge(refusal, n))
 	}
 	g.answer(w, r, refusal)
+}
+
+// retryAfter returns in how many seconds, rounded up, a request that came too soon
+// may come again.
+func retryAfter(err error) string {
+	seconds := int64(1)
+	if l, ok := errors.AsType[*Limited](err); ok {
+		seconds = max(seconds, int64(math.Ceil(l.After.Seconds())))
+	}
+	return strconv.FormatInt(seconds, 10)
 }
 
 // challenge writes the value of WWW-Authenticate (RFC 6750, Section 3). Every

@@ -40,7 +40,13 @@ func refusal(cause error) audit.Outcome {
 	if r, ok := errors.AsType[*web.Refused](cause); ok && r.Status == http.StatusForbidden { // by another site
 		return audit.Denied
 	}
-	if r, ok := errors.AsType[guard.Reason](cause); ok && r != guard.ErrUnavailable {
+	if r, ok := errors.AsType[guard.Reason](cause); ok {
+		switch r {
+		case guard.ErrUnavailable:
+			return ""
+		case guard.ErrLimited:
+			return audit.Denied
+		}
 		return audit.Failure
 	}
 	if e, ok := errors.AsType[*oauth.Error](cause); ok && (e.Code == oauth.InvalidGrant || e.Code == oauth.InvalidClient) {
