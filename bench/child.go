@@ -35,10 +35,14 @@ type childOptions struct {
 	families int    // a floor's
 	issuer   string // of the tokens that the guarded API takes
 	cache    int    // how many verified tokens it remembers
+	keys     bool   // whether it takes API keys
 }
 
 func (o childOptions) args() []string {
-	return []string{childCommand, "-name", o.name, "-dsn", o.dsn, "-families", strconv.Itoa(o.families), "-issuer", o.issuer, "-cache", strconv.Itoa(o.cache)}
+	return []string{
+		childCommand, "-name", o.name, "-dsn", o.dsn, "-families", strconv.Itoa(o.families), "-issuer", o.issuer, "-cache", strconv.Itoa(o.cache),
+		"-keys=" + strconv.FormatBool(o.keys),
+	}
 }
 
 // child is such a program. It says where it listens, and ends when its standard
@@ -51,6 +55,7 @@ func child(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer
 	fs.IntVar(&o.families, "families", 0, "how many token families a floor makes")
 	fs.StringVar(&o.issuer, "issuer", "", "who issues the tokens of the guarded API")
 	fs.IntVar(&o.cache, "cache", 0, "how many tokens it remembers")
+	fs.BoolVar(&o.keys, "keys", false, "take API keys")
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
@@ -71,9 +76,18 @@ func child(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer
 	return serveGuarded(ctx, l, o)
 }
 
-// serveGuarded serves an API of one constant answer that takes an access token.
+// serveGuarded serves an API of one constant answer that takes an access token, or an
+// API key.
 func serveGuarded(ctx context.Context, l net.Listener, o childOptions) error {
-	g, err := guard.New(o.issuer, guard.Audience(o.issuer), guard.CacheSize(o.cache))
+	options := []guard.Option{guard.Audience(o.issuer), guard.CacheSize(o.cache)}
+	if o.keys {
+		more, err := keyIssuer(ctx)
+		if err != nil {
+			return err
+		}
+		options = append(options, more...)
+	}
+	g, err := guard.New(o.issuer, options...)
 	if err != nil {
 		return err
 	}

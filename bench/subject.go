@@ -45,6 +45,7 @@ var subjects = []subject{
 		prepare: onServer(fetching("/.well-known/oauth-authorization-server")),
 	},
 	{name: "guarded", title: "constant handler behind guard, repeated tokens", floor: "constant", target: target{rate: 0.7}, prepare: behindGuard(10_000, 1)},
+	{name: "guarded-key", title: "constant handler behind guard, repeated API keys", floor: "constant", target: target{rate: 0.7}, prepare: behindKeys},
 	{name: "me", title: "GET /users/me, repeated tokens", floor: "constant", each: true, prepare: onServer(me(1))},
 	{name: "me-spread", title: "GET /users/me, tokens of all that are active in turn", floor: "constant", grows: true, prepare: onServer(me(all))},
 

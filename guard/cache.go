@@ -7,56 +7,69 @@ import (
 	"time"
 )
 
-// verified is a token that passed, and the key that signed it.
-type verified struct {
-	sum       [sha256.Size]byte // of the whole token
-	key       *Key
-	principal Principal
+// entry is what a cache remembers of a credential.
+type entry[T any] struct {
+	sum   [sha256.Size]byte // of the whole credential
+	ends  time.Time         // of two, the one that ends first makes room
+	value T
 }
 
-// cache remembers verified tokens. Only tokens that passed get in, so strangers
-// cannot fill it. It is a table of buckets of ways slots; nobody waits for a
-// lock. Where a bucket is full, the token that ends first makes room.
-type cache struct {
-	slots []atomic.Pointer[verified]
+// cache remembers credentials by their digests. It is a table of buckets of ways
+// slots; nobody waits for a lock. Where a bucket is full, the entry that ends first
+// makes room.
+type cache[T any] struct {
+	slots []atomic.Pointer[entry[T]]
 }
 
 const ways = 8
 
-func newCache(size int) *cache {
-	return &cache{slots: make([]atomic.Pointer[verified], (size+ways-1)/ways*ways)}
+func newCache[T any](size int) *cache[T] {
+	return &cache[T]{slots: make([]atomic.Pointer[entry[T]], (size+ways-1)/ways*ways)}
 }
 
-// bucket returns the slots where the token of a sum may be. A digest is
-// uniform: eight bytes of it choose.
-func (c *cache) bucket(sum *[sha256.Size]byte) []atomic.Pointer[verified] {
+// bucket returns the slots where the entry of a sum may be. A digest is uniform:
+// eight bytes of it choose.
+func (c *cache[T]) bucket(sum *[sha256.Size]byte) []atomic.Pointer[entry[T]] {
 	i := binary.LittleEndian.Uint64(sum[:]) % uint64(len(c.slots)/ways) * ways
 	return c.slots[i : i+ways]
 }
 
-func (c *cache) get(sum [sha256.Size]byte) *verified {
+func (c *cache[T]) get(sum [sha256.Size]byte) *entry[T] {
 	bucket := c.bucket(&sum)
 	for i := range bucket {
-		if v := bucket[i].Load(); v != nil && v.sum == sum {
-			return v
+		if e := bucket[i].Load(); e != nil && e.sum == sum {
+			return e
 		}
 	}
 	return nil
 }
 
-func (c *cache) put(v *verified) {
-	bucket := c.bucket(&v.sum)
+func (c *cache[T]) put(e *entry[T]) {
+	bucket := c.bucket(&e.sum)
 	victim := 0
 	var ends time.Time
 	for i := range bucket {
-		old := bucket[i].Load()
-		if old == nil || old.sum == v.sum {
-			victim = i
-			break
+		var end time.Time // an empty slot ended long ago
+		if old := bucket[i].Load(); old != nil {
+			if old.sum == e.sum {
+				victim = i
+				break
+			}
+			end = old.ends
 		}
-		if e := old.principal.Expires; i == 0 || e.Before(ends) {
-			victim, ends = i, e
+		if i == 0 || end.Before(ends) {
+			victim, ends = i, end
 		}
 	}
-	bucket[victim].Store(v)
+	bucket[victim].Store(e)
+}
+
+// drop forgets the entries of a sum.
+func (c *cache[T]) drop(sum [sha256.Size]byte) {
+	bucket := c.bucket(&sum)
+	for i := range bucket {
+		if e := bucket[i].Load(); e != nil && e.sum == sum {
+			bucket[i].CompareAndSwap(e, nil)
+		}
+	}
 }

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -31,7 +30,7 @@ type Decision struct {
 	Method    string
 	Route     string // the pattern that http.ServeMux matched; empty under another router
 	Needs     string // the permissions that the route needs, separated by spaces; may be empty
-	Address   string // the other end of the connection: behind a proxy, the proxy's
+	Address   string // the other end of the connection, or what CallerAddress says
 	UserAgent string
 	RequestID string // X-Request-Id; what a client may have sent
 }
@@ -149,16 +148,12 @@ func (g *Guard) tell(r *http.Request, n *needs, p *Principal, err error) {
 	if g.decided == nil {
 		return
 	}
-	address := r.RemoteAddr
-	if host, _, err := net.SplitHostPort(address); err == nil {
-		address = host
-	}
 	if p != nil {
 		p = p.clone() // the handler may change its own
 	}
 	g.decided(r.Context(), Decision{
 		At: g.now(), Err: err, Principal: p, Method: r.Method, Route: r.Pattern, Needs: n.scope,
-		Address: address, UserAgent: r.UserAgent(), RequestID: r.Header.Get("X-Request-Id"),
+		Address: g.address(r), UserAgent: r.UserAgent(), RequestID: r.Header.Get("X-Request-Id"),
 	})
 }
 

@@ -11,6 +11,7 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"time"
 
 	"github.com/doorward/doorward/guard"
@@ -76,6 +77,15 @@ func ExampleKeys() {
 	fmt.Println(err)
 	// Output:
 	// <nil>
+}
+
+// An API that takes API keys too asks the issuer about them, as itself.
+func ExampleCredentials() {
+	_, err := guard.New("https://auth.example.com", guard.Audience("https://api.example.com"),
+		guard.Credentials("orders-api", os.Getenv("ORDERS_API_SECRET")))
+	fmt.Println(err)
+	// Output:
+	// guard: Credentials lack the id or the secret
 }
 
 // What was revoked is refused at the next request, though its signature is good.

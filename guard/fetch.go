@@ -11,13 +11,34 @@ import (
 	"time"
 )
 
+// fetcher asks an issuer.
+type fetcher struct {
+	issuer    string
+	discovery []string // where the issuer's metadata may be, the first first
+	client    *http.Client
+}
+
+// newFetcher returns a fetcher that keeps so many connections open for the next
+// request.
+func newFetcher(issuer string, s *settings, kept int) fetcher {
+	f := fetcher{issuer: issuer, client: polite(s.client, kept)}
+	if s.discoveryURL != "" {
+		f.discovery = []string{s.discoveryURL}
+	} else {
+		f.discovery = discoveryURLs(issuer)
+	}
+	return f
+}
+
 // polite returns a client that goes where it is told and no further.
-func polite(c *http.Client) *http.Client {
+func polite(c *http.Client, kept int) *http.Client {
 	p := http.Client{Transport: &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
 		MaxResponseHeaderBytes: maxDocument,
 		ForceAttemptHTTP2:      true,
-		DisableKeepAlives:      true, // the next fetch is minutes away
+		DisableKeepAlives:      kept == 0,
+		MaxIdleConnsPerHost:    kept,
+		IdleConnTimeout:        time.Minute,
 	}}
 	if c != nil {
 		p.Transport = c.Transport
@@ -35,25 +56,25 @@ func discoveryURLs(issuer string) []string {
 	}
 }
 
-// discover reads the issuer's metadata and returns its jwks_uri.
-func (r *remote) discover(ctx context.Context) (string, error) {
+// discover reads the issuer's metadata and returns the URL in a member of it.
+func (f *fetcher) discover(ctx context.Context, member string) (string, error) {
 	var d document
 	var err error
-	for _, url := range r.discovery {
-		if d, err = r.get(ctx, url); !errors.As(err, new(statusError)) {
+	for _, url := range f.discovery {
+		if d, err = f.get(ctx, url); !errors.As(err, new(statusError)) {
 			break
 		}
 	}
 	if err != nil {
 		return "", err
 	}
-	var issuer, keys string
+	var issuer, place string
 	err = readObject(d.text, func(s *scanner, name string) {
 		switch name {
 		case "issuer":
 			issuer = s.str()
-		case "jwks_uri":
-			keys = s.str()
+		case member:
+			place = s.str()
 		default:
 			s.skip()
 		}
@@ -64,18 +85,18 @@ func (r *remote) discover(ctx context.Context) (string, error) {
 	// "… MUST be identical to the authorization server's issuer identifier value
 	// … If these values are not identical, the data contained in the response
 	// MUST NOT be used." (RFC 8414, Section 3.3)
-	if issuer != r.issuer {
+	if issuer != f.issuer {
 		return "", fmt.Errorf("%s: is of the issuer %.200q", d.url, issuer)
 	}
-	if err := checkURL(keys); err != nil {
-		return "", fmt.Errorf("%s: its jwks_uri %.200q %w", d.url, keys, err)
+	if err := checkURL(place); err != nil {
+		return "", fmt.Errorf("%s: its %s %.200q %w", d.url, member, place, err)
 	}
 	// Loopback may do without TLS for an issuer that does, not for others: an
 	// issuer elsewhere has no business here.
-	if strings.HasPrefix(r.issuer, "https:") && !strings.HasPrefix(keys, "https:") {
-		return "", fmt.Errorf("%s: its jwks_uri %.200q %w", d.url, keys, errPlainHTTP)
+	if strings.HasPrefix(f.issuer, "https:") && !strings.HasPrefix(place, "https:") {
+		return "", fmt.Errorf("%s: its %s %.200q %w", d.url, member, place, errPlainHTTP)
 	}
-	return keys, nil
+	return place, nil
 }
 
 // document is what an issuer published.
@@ -88,26 +109,34 @@ type document struct {
 type statusError struct {
 	url    string
 	status int
+	after  time.Duration // what Retry-After says, in seconds; 0 if it says nothing
 }
 
 func (e statusError) Error() string { return fmt.Sprintf("%s: status %d", e.url, e.status) }
 
-// get fetches a document of at most maxDocument bytes, as they come over the
-// wire: nothing is unpacked, since a small bomb makes a large document.
-func (r *remote) get(ctx context.Context, url string) (document, error) {
+// get fetches a document.
+func (f *fetcher) get(ctx context.Context, url string) (document, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return document{}, err
 	}
+	return f.do(req)
+}
+
+// do sends a request for a document of at most maxDocument bytes, as they come over
+// the wire: nothing is unpacked, since a small bomb makes a large document.
+func (f *fetcher) do(req *http.Request) (document, error) {
+	url := req.URL.String()
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("Accept-Encoding", "identity")
-	resp, err := r.client.Do(req)
+	resp, err := f.client.Do(req)
 	if err != nil {
 		return document{}, err
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return document{}, statusError{url, resp.StatusCode}
+		after, _ := strconv.ParseUint(resp.Header.Get("Retry-After"), 10, 16)
+		return document{}, statusError{url, resp.StatusCode, time.Duration(after) * time.Second}
 	}
 	if e := resp.Header.Get("Content-Encoding"); resp.Uncompressed || e != "" && e != "identity" {
 		return document{}, fmt.Errorf("%s: is compressed", url)

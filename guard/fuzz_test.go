@@ -2,6 +2,8 @@ package guard
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -70,6 +72,44 @@ func FuzzClaims(f *testing.F) {
 		}
 		if raw, ok := c.Claim("sub"); !ok || len(raw) < 3 {
 			t.Fatalf("Claim(sub) = %s, %v", raw, ok)
+		}
+	})
+}
+
+// FuzzIntrospection looks for an answer that makes a key good though it does not say
+// so, or that two readers understand in two ways.
+func FuzzIntrospection(f *testing.F) {
+	key := testKey(1)
+	for _, a := range answers(key) {
+		f.Add(a.text)
+	}
+	i := newGuard(f, Credentials("api", "hush")).apiKeys.(*introspector)
+	f.Fuzz(func(t *testing.T, text string) {
+		got, err := parseIntrospection(text)
+		if (got == nil) != (err != nil) {
+			t.Fatalf("%+v, %v", got, err)
+		}
+		if err != nil {
+			return
+		}
+		p, err := i.holder(key, got, now)
+		if (p == nil) != (err != nil) {
+			t.Fatalf("%+v, %v", p, err)
+		}
+		if err != nil {
+			return
+		}
+		var other map[string]any
+		if err := json.Unmarshal([]byte(text), &other); err != nil {
+			t.Fatalf("encoding/json: %v", err)
+		}
+		exp, _ := other["exp"].(float64)
+		iss, told := other["iss"]
+		aud, meant := other["aud"]
+		_, bound := other["cnf"]
+		if other["active"] != true || other["token_type"] != "api_key" || other["key_id"] != key[4:20] || other["sub"] != p.Subject || p.Subject == "" ||
+			exp < float64(now.Unix()) || told && iss != testIssuer || bound || meant && !strings.Contains(fmt.Sprint(aud), testAudience) {
+			t.Fatalf("passes: %s", text)
 		}
 	})
 }

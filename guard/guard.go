@@ -7,7 +7,8 @@
 //
 // It is plain net/http middleware and imports the standard library alone. It
 // issues nothing, keeps no sessions and reads no cookies. Tokens are verified in
-// process with the issuer's published keys.
+// process with the issuer's published keys. API keys are accepted with Credentials:
+// the issuer is asked about them, and its answers count for a second.
 //
 // The one invariant: a handler behind Require runs only for a token or an API key
 // that passed every check. Whatever cannot be decided, because the keys are out of reach or
@@ -37,9 +38,10 @@ type Guard struct {
 	metadata   string // where the API's own metadata is (RFC 9728); may be empty
 	now        func() time.Time
 	keys       keySource
-	cache      *cache
+	cache      *cache[verified]
 	apiKeys    keyVerifier // nil if API keys are not accepted
 	revoked    func(context.Context, *Principal) error
+	address    func(*http.Request) string
 	answer     func(http.ResponseWriter, *http.Request, Refusal)
 	decided    func(context.Context, Decision)
 
@@ -67,8 +69,9 @@ func New(issuer string, options ...Option) (*Guard, error) {
 		realm:      s.realm,
 		resource:   s.resource,
 		now:        s.now,
-		cache:      newCache(s.cacheSize),
+		cache:      newCache[verified](s.cacheSize),
 		revoked:    s.revoked,
+		address:    s.address,
 		answer:     s.answer,
 		decided:    s.decided,
 		scopes:     map[string]bool{},
@@ -87,8 +90,11 @@ func New(issuer string, options ...Option) (*Guard, error) {
 	} else {
 		g.keys = newRemote(issuer, &s)
 	}
-	if s.apiKeys != nil {
+	switch {
+	case s.apiKeys != nil:
 		g.apiKeys = keysInProcess(s.apiKeys)
+	case s.clientID != "":
+		g.apiKeys = newIntrospector(issuer, &s)
 	}
 	return g, nil
 }
@@ -108,17 +114,18 @@ func (g *Guard) Verify(ctx context.Context, token string) (*Principal, error) {
 	}
 	now := g.now()
 	sum := sha256.Sum256([]byte(token))
-	v := g.cache.get(sum)
-	if v == nil || !set.holds(v.key) {
-		if v, err = g.verify(ctx, set, token, now); err != nil {
+	e := g.cache.get(sum)
+	if e == nil || !set.holds(e.value.key) {
+		v, err := g.verify(ctx, set, token, now)
+		if err != nil {
 			return nil, err
 		}
-		v.sum = sum
-		g.cache.put(v)
-	} else if g.expired(&v.principal, now) {
+		e = &entry[verified]{sum, v.principal.Expires, v}
+		g.cache.put(e) // what passed alone, so that strangers cannot fill it
+	} else if g.expired(&e.value.principal, now) {
 		return nil, ErrExpired
 	}
-	p := v.principal.clone()
+	p := e.value.principal.clone()
 	if err := g.notRevoked(ctx, p); err != nil {
 		return nil, err
 	}
@@ -140,37 +147,43 @@ func (g *Guard) notRevoked(ctx context.Context, p *Principal) error {
 	return fmt.Errorf("%w: %w", ErrRevoked, err)
 }
 
+// verified is a token that passed, and the key that signed it.
+type verified struct {
+	key       *Key
+	principal Principal
+}
+
 // verify does the whole work for a token that is not in the cache: form, key,
 // signature, and only then the claims.
-func (g *Guard) verify(ctx context.Context, set *KeySet, token string, now time.Time) (*verified, error) {
+func (g *Guard) verify(ctx context.Context, set *KeySet, token string, now time.Time) (verified, error) {
 	j, err := parseJWS(token)
 	if err != nil {
-		return nil, err
+		return verified{}, err
 	}
 	if err := g.checkHeader(j.header); err != nil {
-		return nil, err
+		return verified{}, err
 	}
 	key := set.key(j.header.kid)
 	if key == nil {
 		if key = g.keys.newer(ctx, set).key(j.header.kid); key == nil {
-			return nil, ErrUnknownKey
+			return verified{}, ErrUnknownKey
 		}
 	}
 	if err := j.verify(key); err != nil {
-		return nil, err
+		return verified{}, err
 	}
 	payload, err := decode(j.payload)
 	if err != nil {
-		return nil, fmt.Errorf("%w: its payload: %w", ErrMalformed, err)
+		return verified{}, fmt.Errorf("%w: its payload: %w", ErrMalformed, err)
 	}
 	c, err := parseClaims(string(payload))
 	if err != nil {
-		return nil, err
+		return verified{}, err
 	}
 	if err := g.checkClaims(c, now); err != nil {
-		return nil, err
+		return verified{}, err
 	}
-	return &verified{key: key, principal: c.Principal}, nil
+	return verified{key: key, principal: c.Principal}, nil
 }
 
 // Require returns middleware that lets a request pass if it carries a valid

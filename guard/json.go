@@ -36,7 +36,7 @@ type scanner struct {
 
 // readObject reads text, which is one object and nothing else. It calls member
 // with each name; member reads the value with exactly one of the methods date,
-// integer, str, strs, oneOrMore, array and skip.
+// integer, boolean, str, strs, oneOrMore, array and skip.
 func readObject(text string, member func(s *scanner, name string)) error {
 	s := &scanner{text: text}
 	if !utf8.ValidString(text) {
@@ -274,6 +274,15 @@ func (s *scanner) integer() int64 {
 		return 0
 	}
 	return n
+}
+
+// boolean reads true or false.
+func (s *scanner) boolean() bool {
+	text := s.skip()
+	if text != "true" && text != "false" {
+		s.fail(errForm)
+	}
+	return text == "true"
 }
 
 // strs reads an array of strings.

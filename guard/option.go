@@ -24,7 +24,6 @@ type settings struct {
 	resource     string
 	cacheSize    int
 	keys         func() *KeySet
-	apiKeys      func(context.Context, string) (*Principal, error)
 	client       *http.Client
 	log          *slog.Logger
 	discoveryURL string
@@ -35,6 +34,14 @@ type settings struct {
 	answer       func(http.ResponseWriter, *http.Request, Refusal)
 	decided      func(context.Context, Decision)
 	mistakes     []error
+
+	apiKeys                func(context.Context, string) (*Principal, error)
+	credentials            bool
+	clientID, clientSecret string
+	introspectionURL       string
+	keyTTL                 time.Duration
+	keyCacheSize           int
+	address                func(*http.Request) string
 }
 
 // must notes a mistake: an option that was given nothing would otherwise be
@@ -54,6 +61,10 @@ func defaults() settings {
 		pause:      time.Minute,
 		now:        time.Now,
 		answer:     answerJSON,
+		address:    remoteHost,
+
+		keyTTL:       time.Second,
+		keyCacheSize: 10_000,
 	}
 }
 
@@ -71,19 +82,6 @@ func Keys(current func() *KeySet) Option {
 	return func(s *settings) {
 		s.keys = current
 		s.must(current != nil, "Keys")
-	}
-}
-
-// APIKeys accepts API keys, as Authorization: Bearer or X-API-Key, that this process
-// itself knows. f is called at every request with a key whose form and checksum are
-// right, and returns whose it is, with KeyID; the principal is the request's own
-// from then on, and Revocation is asked about it too. An error, or no principal,
-// refuses the key with 401; a *Limited answers 429, and ErrUnavailable, or an error
-// that wraps it, 503.
-func APIKeys(f func(ctx context.Context, key string) (*Principal, error)) Option {
-	return func(s *settings) {
-		s.apiKeys = f
-		s.must(f != nil, "APIKeys")
 	}
 }
 
@@ -140,7 +138,7 @@ func Errors(f func(w http.ResponseWriter, r *http.Request, refusal Refusal)) Opt
 	}
 }
 
-// HTTPClient fetches the issuer's metadata and keys through c, for a proxy or a
+// HTTPClient asks the issuer, for its metadata and keys and about API keys, through c, for a proxy or a
 // private certificate authority. Its redirects, cookies and time-out are not
 // used.
 func HTTPClient(c *http.Client) Option {
@@ -150,8 +148,8 @@ func HTTPClient(c *http.Client) Option {
 	}
 }
 
-// Logger is told when keys cannot be fetched and when a published key is
-// refused. Default: slog.Default().
+// Logger is told when keys cannot be fetched, when a published key is refused, and
+// when the issuer does not answer about API keys. Default: slog.Default().
 func Logger(l *slog.Logger) Option {
 	return func(s *settings) {
 		s.log = l
@@ -216,7 +214,7 @@ func (s *settings) check(issuer string) error {
 	if s.realm != "" && !quotable(s.realm) {
 		wrong("the realm %q has characters that no header may carry", s.realm)
 	}
-	for what, text := range map[string]string{"the resource": s.resource, "the discovery URL": s.discoveryURL, "the JWKS URL": s.jwksURL} {
+	for what, text := range map[string]string{"the resource": s.resource, "the discovery URL": s.discoveryURL, "the JWKS URL": s.jwksURL, "the introspection URL": s.introspectionURL} {
 		if text != "" {
 			mustBeURL(what, text)
 		}
@@ -235,6 +233,7 @@ func (s *settings) check(issuer string) error {
 	if s.cacheSize < 1 {
 		wrong("the cache size %d is not at least 1", s.cacheSize)
 	}
+	s.checkKeys(wrong)
 	return errors.Join(errs...)
 }
 

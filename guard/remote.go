@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,14 +22,12 @@ const (
 // under way at a time. A failure leaves the last good keys in their place until
 // they are maxStale old: then nothing is verified until a fetch succeeds.
 type remote struct {
-	issuer    string
-	discovery []string // where the issuer's metadata may be, the first first
-	fixed     string   // where the keys are; if empty, the metadata says
-	client    *http.Client
-	log       *slog.Logger
-	now       func() time.Time
-	pause     time.Duration // between fetches that unknown keys cause
-	patience  time.Duration // for metadata and keys together
+	fetcher
+	fixed    string // where the keys are; if empty, the metadata says
+	log      *slog.Logger
+	now      func() time.Time
+	pause    time.Duration // between fetches that unknown keys cause
+	patience time.Duration // for metadata and keys together
 
 	last atomic.Pointer[fetched]
 
@@ -52,13 +49,8 @@ type fetched struct {
 type flight struct{ done chan struct{} }
 
 func newRemote(issuer string, s *settings) *remote {
-	r := &remote{issuer: issuer, fixed: s.jwksURL, client: polite(s.client), log: s.log, now: s.now, pause: s.pause, patience: fetchTime}
-	if s.discoveryURL != "" {
-		r.discovery = []string{s.discoveryURL}
-	} else {
-		r.discovery = discoveryURLs(issuer)
-	}
-	return r
+	const kept = 0 // the next fetch is minutes away
+	return &remote{fetcher: newFetcher(issuer, s, kept), fixed: s.jwksURL, log: s.log, now: s.now, pause: s.pause, patience: fetchTime}
 }
 
 func (r *remote) current(ctx context.Context) (*KeySet, error) {
@@ -162,7 +154,7 @@ func (r *remote) load(ctx context.Context) (*fetched, error) {
 	}
 	if url == "" {
 		var err error
-		if url, err = r.discover(ctx); err != nil {
+		if url, err = r.discover(ctx, "jwks_uri"); err != nil {
 			return nil, err
 		}
 	}
