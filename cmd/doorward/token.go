@@ -17,6 +17,7 @@ import (
 	"github.com/doorward/doorward/guard"
 	"github.com/doorward/doorward/internal/fault"
 	"github.com/doorward/doorward/internal/feed"
+	"github.com/doorward/doorward/internal/grant"
 	"github.com/doorward/doorward/internal/secret"
 	"github.com/doorward/doorward/internal/server"
 )
@@ -211,13 +212,15 @@ func judgeLocal(ctx context.Context, k *server.Core, in inspection, token string
 		return err
 	}
 	issuer, audience := k.Config.Issuer.String(), in.audience
+	registered := func(string) bool { return false }
 	if len(audience) == 0 {
 		audience = slices.Compact([]string{issuer, k.Config.Tokens.Audience})
+		registered = func(a string) bool { _, err := k.Resources.ByIdentifier(ctx, a); return err == nil }
 	}
-	g, err := guard.New(issuer, guard.Audience(audience...), guard.Leeway(server.Leeway), guard.Now(k.Clock.Now),
+	g, err := guard.New(issuer, guard.AudienceFunc(registered), guard.Audience(audience...), guard.Leeway(server.Leeway), guard.Now(k.Clock.Now),
 		guard.Keys(func() *guard.KeySet { return set }),
 		guard.Revocation(func(_ context.Context, p *guard.Principal) error {
-			if k.Revoked.Has(p.Family, p.Subject, p.ClientID, p.Roles, p.PolicyVersion) {
+			if k.Revoked.Has(grant.Access{Family: p.Family, Account: p.Subject, Client: p.ClientID, Roles: p.Roles, Audience: p.Audience, Policy: p.PolicyVersion}) {
 				return guard.ErrRevoked
 			}
 			return nil

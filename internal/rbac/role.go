@@ -115,6 +115,7 @@ func Builtin() []Role {
 			"users:read", "users:write",
 			"roles:read", "roles:write", "roles:grant",
 			"clients:read", "clients:write",
+			"resources:read", "resources:write",
 			"keys:read", "keys:write",
 			"audit:read",
 			"sessions:read", "sessions:write",
