@@ -45,7 +45,7 @@ Without --audience such a token may be for anybody.`, `
 echo "$TOKEN" | doorward token inspect
 doorward token inspect --file token.txt --issuer https://auth.example.com --audience https://api.example.com`,
 		nil, func(c *cobra.Command, _ []string) error {
-			text, err := p.readToken(c.Context(), in.file)
+			text, err := p.readToken(c, "--file", in.file)
 			if err != nil {
 				return err
 			}
@@ -64,12 +64,13 @@ doorward token inspect --file token.txt --issuer https://auth.example.com --audi
 	return c
 }
 
-func (p *program) readToken(ctx context.Context, file string) (string, error) {
+// readToken reads a token from a file, which a flag names, or else from stdin.
+func (p *program) readToken(c *cobra.Command, flag, file string) (string, error) {
 	var text secret.Text
 	f, isTerminal := p.terminal()
 	switch {
 	case strings.HasPrefix(file, "eyJ"): // which is how every JWT begins
-		return "", &usageError{"doorward token inspect", "--file takes the name of a file, not the token"}
+		return "", usage(c, "%s takes the name of a file, not the token", flag)
 	case file != "":
 		opened, err := os.Open(file)
 		if err != nil {
@@ -83,7 +84,7 @@ func (p *program) readToken(ctx context.Context, file string) (string, error) {
 		text = secret.From(string(b))
 	case isTerminal:
 		var err error
-		if text, err = p.typed(ctx, f, "Token: "); err != nil {
+		if text, err = p.typed(c.Context(), f, "Token: "); err != nil {
 			return "", err
 		}
 	default:

@@ -58,6 +58,12 @@ const NarrowedByClient = "client"
 // permission: no token for it carries it.
 const NarrowedByResource = "resource"
 
+// Why whoever is not there may do nothing.
+const (
+	NoUser   = "There is no such user."
+	NoClient = "There is no such client."
+)
+
 // Decide answers a question as things are now, as this process knows them: at most a
 // second old. Who is not there, or not active, may do nothing. Faults: Invalid for a
 // subject that is none.
@@ -106,7 +112,7 @@ func (s *Service) ofUser(ctx context.Context, d Decision, q Question, name strin
 	u, err := find(ctx, name)
 	switch {
 	case fault.KindOf(err) == fault.NotFound:
-		d.Reason = "There is no such user."
+		d.Reason = NoUser
 		return d, nil
 	case err != nil:
 		return d, err
@@ -124,7 +130,7 @@ func (s *Service) ofClient(ctx context.Context, d Decision, q Question, name str
 	c, err := s.Clients.Fresh(ctx, name)
 	switch {
 	case fault.KindOf(err) == fault.NotFound:
-		d.Reason = "There is no such client."
+		d.Reason = NoClient
 		return d, nil
 	case err != nil:
 		return d, err

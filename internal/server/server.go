@@ -30,6 +30,7 @@ import (
 	"github.com/doorward/doorward/internal/keyring"
 	"github.com/doorward/doorward/internal/limit"
 	"github.com/doorward/doorward/internal/outbox"
+	"github.com/doorward/doorward/internal/policy"
 	"github.com/doorward/doorward/internal/provider"
 	"github.com/doorward/doorward/internal/rbac"
 	"github.com/doorward/doorward/internal/resource"
@@ -52,6 +53,7 @@ type Core struct {
 	Access    *access.Service
 	Roles     *rbac.Service
 	Resources *resource.Service
+	Policy    *policy.Service
 	Issuer    *issue.Service
 	Sessions  *session.Service
 	Limits    *limit.Service
@@ -160,6 +162,7 @@ func open(ctx context.Context, c config.Config, log *slog.Logger, tweaks []func(
 		Store: s, Clock: now, Own: []string{issuer(c), audience(c)}, Key: k.Keys.Ensure, Permission: permission,
 	})
 	k.Access = access.NewService(access.Parts{Accounts: k.Accounts, Clients: k.Clients, Policy: k.Roles.Policy, Resources: k.Resources, Clock: now})
+	k.Policy = policy.NewService(s, now, k.Roles, k.Clients)
 	k.Audit = audit.NewReader(s, now)
 	letters, err := carrier(c, o, s)
 	if err != nil {

@@ -19,6 +19,7 @@ import (
 	"github.com/doorward/doorward/internal/jose"
 	"github.com/doorward/doorward/internal/keyring"
 	"github.com/doorward/doorward/internal/limit"
+	"github.com/doorward/doorward/internal/policy"
 	"github.com/doorward/doorward/internal/principal"
 	"github.com/doorward/doorward/internal/rbac"
 	"github.com/doorward/doorward/internal/resource"
@@ -35,6 +36,7 @@ type Services struct {
 	Roles     *rbac.Service
 	Clients   *client.Service
 	Resources *resource.Service
+	Policy    *policy.Service
 	Keys      *keyring.Service
 	Issuer    *issue.Service
 	Sessions  *session.Service
@@ -97,6 +99,7 @@ func NewServices(t testing.TB, s *store.Store, p Parts) *Services {
 	v.Resources = resource.NewService(resource.Parts{
 		Store: s, Clock: p.Clock, Own: []string{"https://auth.example", "https://api.example"}, Key: v.Keys.Ensure, Permission: scope,
 	})
+	v.Policy = policy.NewService(s, p.Clock, v.Roles, v.Clients)
 	v.Issuer = issue.NewService(issue.Parts{
 		Store: s, Clock: p.Clock, Policy: v.Roles.Policy, Accounts: v.Accounts, Keys: v.Keys, Hasher: hasher(), Resources: v.Resources,
 		Limits: limit.NewService(p.Counts, p.Clock, slog.New(slog.DiscardHandler), limit.Options{Failures: 100}),

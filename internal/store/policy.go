@@ -1,0 +1,224 @@
+package store
+
+import (
+	"context"
+	"slices"
+
+	"github.com/doorward/doorward/internal/account"
+	"github.com/doorward/doorward/internal/client"
+	"github.com/doorward/doorward/internal/clock"
+	"github.com/doorward/doorward/internal/fault"
+	"github.com/doorward/doorward/internal/feed"
+	"github.com/doorward/doorward/internal/id"
+	"github.com/doorward/doorward/internal/policy"
+	"github.com/doorward/doorward/internal/principal"
+	"github.com/doorward/doorward/internal/rbac"
+)
+
+var _ policy.Store = (*Store)(nil)
+
+// reading runs statements, in a transaction or outside.
+type reading func(scan func(scanner) error, statement string, args ...any) error
+
+// PolicyState returns what there is of the policy.
+func (s *Store) PolicyState(ctx context.Context, begin func(policy.State) (func(policy.Holder) error, error)) error {
+	return readPolicy(func(scan func(scanner) error, statement string, args ...any) error {
+		return s.all(ctx, scan, statement, args...)
+	}, begin)
+}
+
+func readPolicy(all reading, begin func(policy.State) (func(policy.Holder) error, error)) error {
+	var state policy.State
+	if err := all(func(r scanner) error { return r.Scan(&state.Version) }, `SELECT version FROM policy WHERE id = 1`); err != nil {
+		return err
+	}
+	var err error
+	if state.Roles, err = readRoles(all); err != nil {
+		return err
+	}
+	err = all(func(r scanner) error {
+		c, err := readClient(r)
+		state.Clients = append(state.Clients, c.Client)
+		return err
+	}, `SELECT `+clientColumns+` FROM clients ORDER BY id`)
+	if err != nil {
+		return err
+	}
+	see, err := begin(state)
+	if err != nil {
+		return err
+	}
+	for _, of := range []struct {
+		kind              principal.Kind
+		statement, active string
+	}{
+		{principal.User, `SELECT users.username, users.status, ` + grantsOf + ` JOIN users ON users.id = grants.principal ORDER BY grants.principal, grants.id`, string(account.Active)},
+		{principal.Service, `SELECT clients.id, clients.status, ` + grantsOf + ` JOIN clients ON clients.id = grants.principal ORDER BY grants.principal, grants.id`, string(client.Active)},
+	} {
+		if err := readHolders(all, of.kind, of.active, of.statement, see); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+const grantsOf = `grants.id, grants.principal, grants.role, grants.organization, grants.until, grants.granted_by, grants.reason, grants.granted_at FROM grants`
+
+// readHolders shows those who have roles: their grants stand together.
+func readHolders(all reading, kind principal.Kind, active, statement string, see func(policy.Holder) error) error {
+	var h policy.Holder
+	err := all(func(r scanner) error {
+		g := rbac.Grant{Kind: kind}
+		var name, status string
+		var until, at int64
+		if err := r.Scan(&name, &status, &g.ID, &g.Principal, &g.Role, &g.Organization, &until, &g.By, &g.Reason, &at); err != nil {
+			return err
+		}
+		g.Until, g.At = clock.FromMicro(until), clock.FromMicro(at)
+		if g.Principal != h.ID {
+			if h.ID != "" {
+				if err := see(h); err != nil {
+					return err
+				}
+			}
+			h = policy.Holder{Subject: policy.Subject{Kind: kind, Name: name}, ID: g.Principal, Active: status == active}
+		}
+		h.Grants = append(h.Grants, g)
+		return nil
+	}, statement)
+	if err != nil || h.ID == "" {
+		return err
+	}
+	return see(h)
+}
+
+// UserNamed returns an account without its roles.
+func (s *Store) UserNamed(ctx context.Context, username string) (policy.Holder, error) {
+	h := policy.Holder{Subject: policy.Subject{Kind: principal.User, Name: username}}
+	var status string
+	err := s.one(ctx, `SELECT id, status FROM users WHERE username = ?`, username).scan(&h.ID, &status)
+	h.Active = status == string(account.Active)
+	return h, absent(err, "user")
+}
+
+// ApplyPolicy makes changes that were planned together. The roles come first, all at
+// once, since grants are held against them; between the steps nothing is looked at
+// that only the whole must keep.
+func (s *Store) ApplyPolicy(ctx context.Context, by principal.Principal, c policy.Changes) error {
+	return s.write(ctx, func(t *tx) error {
+		if err := t.lockPolicy(); err != nil {
+			return err
+		}
+		if err := t.unchanged(c.Basis); err != nil {
+			return err
+		}
+		return t.keepingAdmin(func() error {
+			if len(c.Roles) > 0 {
+				if err := t.changeRoles(by, c.Roles...); err != nil {
+					return err
+				}
+			}
+			if len(c.Clients)+len(c.Grants) == 0 {
+				return nil
+			}
+			if err := t.nextPolicy(c); err != nil {
+				return err
+			}
+			if err := t.changeClients(by, c.Clients); err != nil {
+				return err
+			}
+			return t.changeGrants(by, c.Grants)
+		})
+	})
+}
+
+// unchanged refuses a plan that was made from another state.
+func (t *tx) unchanged(b policy.Basis) error {
+	if t.policy == b.Version+1 {
+		return nil
+	}
+	var d *policy.Digest
+	err := readPolicy(t.all, func(s policy.State) (func(policy.Holder) error, error) {
+		d = policy.NewDigest(s)
+		return func(h policy.Holder) error { d.Add(h); return nil }, nil
+	})
+	if err == nil && d.Sum() != b.Digest {
+		err = fault.New(fault.Stale, "the policy changed since the plan was made; make another plan")
+	}
+	return err
+}
+
+// nextPolicy begins what follows a change of roles in the same transaction, under
+// the next version. A process that follows the feed knows a version when it meets
+// the first change of it, and of changes of one version the order is chance: so the
+// roles are of a version before, and what is kept of those whose grants change is
+// dropped before either.
+func (t *tx) nextPolicy(c policy.Changes) error {
+	if len(c.Roles) > 0 {
+		if err := t.one(`UPDATE policy SET version = version + 1 WHERE id = 1 RETURNING version`).scan(&t.policy); err != nil {
+			return err
+		}
+	}
+	var holders []string
+	for _, g := range c.Grants {
+		holders = append(holders, g.Grant.Principal)
+	}
+	for _, one := range c.Clients {
+		if one.After == nil {
+			holders = append(holders, one.Before.ID)
+		}
+	}
+	slices.Sort(holders)
+	for _, holder := range slices.Compact(holders) {
+		if err := t.changed(feed.Grants, holder, 0); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *tx) changeClients(by principal.Principal, changes []client.Change) error {
+	for _, c := range changes {
+		var err error
+		switch {
+		case c.After == nil:
+			err = t.deleteClient(by, c.Before.ID, c.Before.Version, c.Event)
+		case c.Before != nil:
+			err = t.updateClient(by, *c.After, c.Event)
+		default:
+			if err = t.freeID(c.After.ID); err == nil {
+				err = t.createClient(by, *c.After, c.Kept, c.Event)
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// freeID refuses an id for a client that is an account's: tokens name both in one
+// place.
+func (t *tx) freeID(name string) error {
+	if !id.Valid(name) {
+		return nil
+	}
+	var taken int64
+	if err := t.one(`SELECT COUNT(*) FROM users WHERE id = ?`, name).scan(&taken); err != nil || taken == 0 {
+		return err
+	}
+	return &fault.Error{Kind: fault.Conflict, Field: "client_id", Message: "it is the id of an account"}
+}
+
+func (t *tx) changeGrants(by principal.Principal, changes []rbac.GrantChange) error {
+	for _, c := range changes {
+		do := t.give
+		if c.Taken {
+			do = t.take
+		}
+		if err := do(by, c.Grant, c.Event); err != nil {
+			return err
+		}
+	}
+	return nil
+}
