@@ -10,14 +10,15 @@ import (
 	"github.com/doorward/doorward/internal/access"
 	"github.com/doorward/doorward/internal/fault"
 	"github.com/doorward/doorward/internal/policy"
+	"github.com/doorward/doorward/internal/rbac"
 	"github.com/doorward/doorward/internal/server"
 )
 
 func (p *program) policyTest() *cobra.Command {
 	var file, url, token string
 	c := p.command("test", "Answer a file of cases", `A case is a line: WHO can PERMISSION, or WHO cannot PERMISSION. What follows a # is a
-comment. WHO is user:NAME, role:NAME or client:ID, or the name alone where one of
-these has it. What is asked is the database; or with --policy a file alone, in which
+comment. WHO is user:NAME, role:NAME, group:NAME or client:ID, or the name alone
+where one of these has it. What is asked is the database; or with --policy a file alone, in which
 those are users to whom it gives roles; or with --server a server, with a token that
 may read users, roles and clients, from --token-file or stdin.
 
@@ -136,7 +137,7 @@ type local struct{ k *server.Core }
 
 // Kinds says what has a name.
 func (l local) Kinds(ctx context.Context, name string) (found []string, err error) {
-	for _, kind := range []string{"user", "role", "client"} {
+	for _, kind := range []string{"user", "role", "group", "client"} {
 		_, err := l.subject(ctx, policy.Case{Kind: kind, Name: name})
 		switch {
 		case err == nil:
@@ -156,6 +157,12 @@ func (l local) subject(ctx context.Context, c policy.Case) (string, error) {
 			return "", policy.Nobody(c)
 		}
 		return "", nil
+	case "group":
+		_, err := l.k.Roles.Group(ctx, c.Name)
+		if fault.KindOf(err) == fault.NotFound {
+			err = policy.Nobody(c)
+		}
+		return "", err
 	case "client":
 		found, err := l.k.Clients.Fresh(ctx, c.Name)
 		if fault.KindOf(err) == fault.NotFound {
@@ -183,6 +190,13 @@ func (l local) Judge(ctx context.Context, cases []policy.Case) ([]policy.Answer,
 			return nil, nil, err
 		case c.Kind == "role":
 			answers[i] = policy.OfRole(l.k.Roles.Snapshot(), c, l.k.Clock.Now())
+			continue
+		case c.Kind == "group":
+			h, err := l.k.Roles.Holding(ctx, rbac.OfGroup(c.Name))
+			if err != nil {
+				return nil, nil, err
+			}
+			answers[i] = policy.OfGrants(l.k.Roles.Snapshot(), c, h.Grants, l.k.Clock.Now())
 			continue
 		}
 		d, err := l.k.Access.Decide(ctx, access.Question{Subject: subject, Permission: c.Permission})

@@ -66,6 +66,8 @@ func (r *remote) ask(ctx context.Context, method, path string, question, answer 
 		return err
 	case a.StatusCode == http.StatusUnauthorized:
 		return fault.New(fault.Unauthenticated, "%s%s: the token is refused", r.url, path)
+	case a.StatusCode == http.StatusNotFound:
+		return fault.New(fault.NotFound, "%s%s is not there", r.url, path)
 	case a.StatusCode != http.StatusOK:
 		return fault.New(fault.Denied, "%s%s answered %d%s", r.url, path, a.StatusCode, detail(text))
 	}
@@ -109,6 +111,21 @@ func (r *remote) roles(ctx context.Context) (*rbac.Snapshot, error) {
 	return r.all, nil
 }
 
+// group asks for what a group has, or returns a NotFound.
+func (r *remote) group(ctx context.Context, name string) ([]rbac.Grant, error) {
+	var p page[admin.Grant]
+	if err := r.ask(ctx, http.MethodGet, "/groups/"+url.PathEscape(name)+"/roles", nil, &p); err != nil {
+		return nil, err
+	}
+	var has []rbac.Grant
+	for _, g := range p.Items {
+		if g.Live {
+			has = append(has, rbac.Grant{Role: g.Role})
+		}
+	}
+	return has, nil
+}
+
 // explain asks why cases are as they are, up to 200 at once.
 func (r *remote) explain(ctx context.Context, cases []policy.Case) ([]admin.Explanation, error) {
 	var question struct {
@@ -146,10 +163,31 @@ func (r *remote) Kinds(ctx context.Context, name string) (found []string, err er
 	if _, ok := roles.Role(name); ok {
 		found = append(found, "role")
 	}
+	if _, err := r.group(ctx, name); err == nil {
+		found = append(found, "group")
+	} else if fault.KindOf(err) != fault.NotFound {
+		return nil, err
+	}
 	if answers[1].Reason != access.NoClient {
 		found = append(found, "client")
 	}
 	return found, nil
+}
+
+// judge answers a case about a role or a group, or returns a NotFound.
+func (r *remote) judge(ctx context.Context, c policy.Case) (policy.Answer, error) {
+	roles, err := r.roles(ctx)
+	if err != nil {
+		return policy.Answer{}, err
+	}
+	if c.Kind == "group" {
+		has, err := r.group(ctx, c.Name)
+		return policy.OfGrants(roles, c, has, time.Time{}), err
+	}
+	if _, ok := roles.Role(c.Name); !ok {
+		return policy.Answer{}, policy.Nobody(c)
+	}
+	return policy.OfRole(roles, c, time.Time{}), nil
 }
 
 // Judge answers cases.
@@ -158,19 +196,16 @@ func (r *remote) Judge(ctx context.Context, cases []policy.Case) ([]policy.Answe
 	var asked []policy.Case
 	var of []int
 	for i, c := range cases {
-		if c.Kind != "role" {
+		if c.Kind != "role" && c.Kind != "group" {
 			asked, of = append(asked, c), append(of, i)
 			continue
 		}
-		roles, err := r.roles(ctx)
-		if err != nil {
+		var err error
+		if answers[i], err = r.judge(ctx, c); fault.KindOf(err) == fault.NotFound {
+			missing[i] = policy.Nobody(c)
+		} else if err != nil {
 			return nil, nil, err
 		}
-		if _, ok := roles.Role(c.Name); !ok {
-			missing[i] = policy.Nobody(c)
-			continue
-		}
-		answers[i] = policy.OfRole(roles, c, time.Time{})
 	}
 	const most = 200
 	for len(asked) > 0 {

@@ -17,7 +17,7 @@ const MostCases = 10_000
 // Case is a line of a file of cases: "ana can orders:refund in acme".
 type Case struct {
 	Line         int
-	Kind         string // user, role or client; empty: whoever has the name
+	Kind         string // user, role, group or client; empty: whoever has the name
 	Name         string
 	Can          bool
 	Permission   string
@@ -40,7 +40,7 @@ func (c Case) String() string {
 }
 
 // kinds are whom a case can be about.
-var kinds = []string{"user", "role", "client"}
+var kinds = []string{"user", "role", "group", "client"}
 
 // ParseCases reads a file of cases: one on a line; a word that begins with #, and
 // what follows it, is a comment. The error is every mistake in it, each with its line.
@@ -117,7 +117,7 @@ type Answer struct {
 
 // Judge answers cases: a file, a database, or a server.
 type Judge interface {
-	// Kinds returns those of user, role and client that there are of a name.
+	// Kinds returns those of user, role, group and client that there are of a name.
 	Kinds(ctx context.Context, name string) ([]string, error)
 	// Judge answers cases that name their kinds, in their order. A fault of kind
 	// NotFound is the answer to one whose subject is not there.

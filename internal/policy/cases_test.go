@@ -12,8 +12,10 @@ func TestParseCases(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []Case{
-		{3, "", "ana", true, "orders:refund", "acme"}, {4, "", "support", false, "users:write", ""},
-		{5, "client", "billing", true, "a#b", ""}, {6, "user", "ana", true, "write", ""},
+		{3, "", "ana", true, "orders:refund", "acme"},
+		{4, "", "support", false, "users:write", ""},
+		{5, "client", "billing", true, "a#b", ""},
+		{6, "user", "ana", true, "write", ""},
 	}
 	if len(cases) != len(want) {
 		t.Fatalf("%d cases", len(cases))
@@ -33,7 +35,7 @@ func TestParseCases(t *testing.T) {
 		{"ana can read in acme today\n", "cases:1: is no case"},
 		{"ana may read\n", `cases:1: says neither can nor cannot: "may"`},
 		{"ana Can read\n", "says neither can nor cannot"},
-		{"team:ops can read\n", `is about "team", and cases are about user, role, client`},
+		{"team:ops can read\n", `is about "team", and cases are about user, role, group, client`},
 		{":ana can read\n", "is about"},
 		{"user: can read\n", "names nobody"},
 		{"ana can orders:*\n", "a permission holds a \"*\""},
@@ -112,8 +114,8 @@ func TestOffline(t *testing.T) {
 		"! ana cannot read":            "user:ana → role:editor → role:viewer → read",
 		"! ben can read":               "it could be any of them; say which: user:ben or role:ben",
 		"! ben cannot users:write":     "it could be any of them",
-		"! zoe can read":               `there is no user, role or client "zoe"`,
-		"! zoe cannot read":            `there is no user, role or client "zoe"`,
+		"! zoe can read":               `there is no user, role, group or client "zoe"`,
+		"! zoe cannot read":            `there is no user, role, group or client "zoe"`,
 		"! user:support cannot read":   `there is no user "support"`,
 		"! role:ana cannot read":       `there is no role "ana"`,
 		"! client:zoe cannot read":     `there is no client "zoe"`,

@@ -22,6 +22,10 @@ func NewDigest(s State) *Digest {
 	for _, r := range slices.SortedFunc(slices.Values(s.Roles), func(a, b rbac.Role) int { return strings.Compare(a.Name, b.Name) }) {
 		d.add("role", r.Name, r.Version, r.Description, r.Inherits, r.Permissions)
 	}
+	for _, g := range slices.SortedFunc(slices.Values(s.Groups), func(a, b Group) int { return strings.Compare(a.Name, b.Name) }) {
+		d.add("group", g.Name, g.Version)
+		d.grants(g.Grants)
+	}
 	for _, c := range slices.SortedFunc(slices.Values(s.Clients), func(a, b client.Client) int { return strings.Compare(a.ID, b.ID) }) {
 		d.add("client", c.ID, c.Version, c.CreatedAt.UnixMicro())
 	}
@@ -31,7 +35,14 @@ func NewDigest(s State) *Digest {
 // Add adds somebody.
 func (d *Digest) Add(h Holder) {
 	d.add("holder", h.Kind, h.ID, h.Name, h.Active)
-	for _, g := range h.Grants {
+	d.grants(h.Grants)
+	for _, m := range h.Places {
+		d.add("place", m.Group, m.Until.UnixMicro(), m.At.UnixMicro())
+	}
+}
+
+func (d *Digest) grants(list []rbac.Grant) {
+	for _, g := range list {
 		d.add("grant", g.ID, g.Role, g.Organization, g.Until.UnixMicro())
 	}
 }

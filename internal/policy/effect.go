@@ -42,10 +42,10 @@ type population struct {
 	who           []string
 }
 
-// affect counts somebody in who had grants and will have others. Who is not active
-// may do nothing, whatever he has.
-func (c *comparison) affect(h Holder, will []rbac.Grant) {
-	p := population{before: live(h.Grants, c.now), after: will}
+// affect counts somebody in who had grants and will have others, his own and through
+// groups. Who is not active may do nothing, whatever he has.
+func (c *comparison) affect(h Holder, had, will []rbac.Grant) {
+	p := population{before: had, after: will}
 	key := roles(p.before) + "\n" + roles(p.after)
 	if isClient(h.Subject) {
 		was, will := c.present[h.Name], c.after[h.Name] // of one that is not there, nothing
@@ -54,10 +54,10 @@ func (c *comparison) affect(h Holder, will []rbac.Grant) {
 	} else if !h.Active {
 		return
 	}
-	known := c.groups[key]
+	known := c.populations[key]
 	if known == nil {
 		known = &p
-		c.groups[key] = known
+		c.populations[key] = known
 	}
 	known.count++
 	known.who = first(known.who, h.String())
@@ -69,14 +69,13 @@ func roles(grants []rbac.Grant) string {
 	for _, g := range grants {
 		names = append(names, g.Role+"@"+g.Organization)
 	}
-	slices.Sort(names)
-	return strings.Join(names, " ")
+	return strings.Join(sorted(names), " ")
 }
 
 // effects returns who gains and loses what, those of one fate together.
 func (c *comparison) effects() []Effect {
 	fates := map[string]*Effect{}
-	for _, p := range c.groups {
+	for _, p := range c.populations {
 		e := c.effect(p)
 		if len(e.Gains)+len(e.Loses) == 0 {
 			continue

@@ -13,6 +13,7 @@ import (
 
 // grants is who has which role, as the file has it.
 type grants struct {
+	Groups  map[string][]grant `json:"groups,omitempty" yaml:"groups,omitempty"`
 	Users   map[string][]grant `json:"users,omitempty" yaml:"users,omitempty"`
 	Clients map[string][]grant `json:"clients,omitempty" yaml:"clients,omitempty"`
 }
@@ -37,18 +38,23 @@ func (g grant) MarshalYAML() (any, error) {
 
 func readGrants(section item) map[Subject][]rbac.Grant {
 	all := map[Subject][]rbac.Grant{}
-	f := section.fields("users", "clients")
-	for kind, of := range map[principal.Kind]item{principal.User: f["users"], principal.Service: f["clients"]} {
+	f := section.fields("groups", "users", "clients")
+	for kind, of := range map[principal.Kind]item{InGroup: f["groups"], principal.User: f["users"], principal.Service: f["clients"]} {
 		for _, e := range of.entries() {
 			if kind == principal.User {
-				if name, err := account.ParseUsername(e.key); err != nil || name != e.key {
-					e.wrong("is not a username: those are 1 to 64 of a-z, 0-9, '.', '_' and '-'")
-				}
+				e.username(e.key)
 			}
 			all[Subject{kind, e.key}] = readGrantsOf(e.item, kind)
 		}
 	}
 	return all
+}
+
+// username notes what is not the name of a user.
+func (i item) username(name string) {
+	if parsed, err := account.ParseUsername(name); err != nil || parsed != name {
+		i.wrong("is not a username: those are 1 to 64 of a-z, 0-9, '.', '_' and '-'")
+	}
 }
 
 func readGrantsOf(i item, kind principal.Kind) []rbac.Grant {
@@ -81,19 +87,12 @@ func same(a, b rbac.Grant) bool { return a.Role == b.Role && a.Organization == b
 func (g *grants) add(s Subject, list []rbac.Grant) {
 	var out []grant
 	for _, one := range list {
-		w := grant{Role: one.Role, Organization: one.Organization, Reason: one.Reason}
-		if !one.Until.IsZero() {
-			w.Until = one.Until.UTC().Format(time.RFC3339Nano)
-		}
-		out = append(out, w)
+		out = append(out, grant{Role: one.Role, Organization: one.Organization, Until: moment(one.Until), Reason: one.Reason})
 	}
 	slices.SortFunc(out, func(a, b grant) int {
 		return slices.Compare([]string{a.Role, a.Organization}, []string{b.Role, b.Organization})
 	})
-	into := &g.Users
-	if s.Kind == principal.Service {
-		into = &g.Clients
-	}
+	into := map[principal.Kind]*map[string][]grant{InGroup: &g.Groups, principal.User: &g.Users, principal.Service: &g.Clients}[s.Kind]
 	if *into == nil {
 		*into = map[string][]grant{}
 	}
@@ -108,12 +107,15 @@ func (c *comparison) compareGrants(h Holder) []rbac.Grant {
 	if _, stays := c.after[h.Name]; isClient(h.Subject) && !stays {
 		return nil // its grants go with it
 	}
+	if h.Kind == InGroup && !c.groups[h.Name] {
+		return nil
+	}
 	if c.doc.Grants == nil {
 		return c.kept(has)
 	}
 	var will []rbac.Grant
 	for _, g := range wanted {
-		g.Principal = h.ID
+		g = c.of(h, g)
 		i := slices.IndexFunc(has, func(o rbac.Grant) bool { return same(o, g) })
 		if i >= 0 && has[i].Until.Equal(g.Until) && has[i].Reason == g.Reason {
 			will = append(will, has[i])
@@ -150,8 +152,16 @@ func (c *comparison) kept(list []rbac.Grant) []rbac.Grant {
 
 // take takes a grant away.
 func (c *comparison) take(h Holder, g rbac.Grant) {
+	c.plan.grants = append(c.plan.grants, rbac.GrantChange{Grant: c.of(h, g), Taken: true})
+}
+
+// of returns a grant as one of somebody.
+func (c *comparison) of(h Holder, g rbac.Grant) rbac.Grant {
 	g.Kind, g.Principal = h.Kind, h.ID
-	c.plan.grants = append(c.plan.grants, rbac.GrantChange{Grant: g, Taken: true})
+	if h.Kind == InGroup {
+		g.Kind, g.Group = "", h.Name
+	}
+	return g
 }
 
 // grant notes a change of a role that somebody has.
@@ -166,30 +176,16 @@ func (c *comparison) checkGrants(users map[Subject]Holder) {
 		for i, g := range c.doc.Grants[s] {
 			c.knownRole(g.Role, path+"["+itoa(i)+"]")
 		}
-		_, user := users[s]
-		_, there := c.after[s.Name]
-		switch {
-		case isClient(s) && !there:
-			c.unknown(path, "client", s.Name, func() []string { return byName(c.after) })
-		case !isClient(s) && !user:
-			c.mistake(path, "there is no user %q; make the account first", s.Name)
-		}
+		c.knownSubject(s, users, path)
 	}
 }
 
 func section(s Subject) string {
-	if s.Kind == principal.Service {
-		return "grants/clients/" + s.Name
-	}
-	return "grants/users/" + s.Name
+	return "grants/" + map[principal.Kind]string{InGroup: "groups/", principal.User: "users/", principal.Service: "clients/"}[s.Kind] + s.Name
 }
 
 func grantDetails(before, after rbac.Grant) (list []Detail) {
-	if before.Role == after.Role {
-		list = append(list, Detail{Field: "role", From: before.Role, To: after.Role})
-	} else {
-		list = text(list, "role", before.Role, after.Role)
-	}
+	list = the("role", before.Role, after.Role)
 	list = text(list, "organization", before.Organization, after.Organization)
 	list = text(list, "until", moment(before.Until), moment(after.Until))
 	return text(list, "reason", before.Reason, after.Reason)

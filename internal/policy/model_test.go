@@ -2,6 +2,7 @@ package policy_test
 
 import (
 	"bytes"
+	"flag"
 	"fmt"
 	"maps"
 	"slices"
@@ -23,6 +24,7 @@ var (
 	people      = []string{"ana", "ben", "cleo", "dora"}
 	roleNames   = []string{"r0", "r1", "r2", "r3", "r4"}
 	clientNames = []string{"c0", "c1"}
+	groupNames  = []string{"g0", "g1"}
 	permissions = []string{"a", "b", "c", "read", "orders:read", "orders:write"}
 )
 
@@ -91,7 +93,10 @@ func (s *site) plan(t *rapid.T, text []byte, prune bool) (*policy.Plan, error) {
 func draw(t *rapid.T) []byte {
 	var b strings.Builder
 	some := func(what string, of []string) string {
-		return "[" + strings.Join(rapid.SliceOfNDistinct(rapid.SampledFrom(of), 0, 3, rapid.ID[string]).Draw(t, what), ", ") + "]"
+		if len(of) == 0 {
+			return "[]"
+		}
+		return "[" + strings.Join(rapid.SliceOfNDistinct(rapid.SampledFrom(of), 0, min(3, len(of)), rapid.ID[string]).Draw(t, what), ", ") + "]"
 	}
 	b.WriteString("version: 1\nroles:\n")
 	var roles []string
@@ -99,6 +104,14 @@ func draw(t *rapid.T) []byte {
 		if rapid.Bool().Draw(t, name) {
 			fmt.Fprintf(&b, "  %s: {permissions: %s, inherits: %s}\n", name, some("permissions", permissions), some("inherits", append(slices.Clone(roles), "viewer", "editor")))
 			roles = append(roles, roleNames[i])
+		}
+	}
+	b.WriteString("groups:\n")
+	var groups []string
+	for _, name := range groupNames {
+		if rapid.Bool().Draw(t, name) {
+			fmt.Fprintf(&b, "  %s: {description: %s}\n", name, rapid.SampledFrom([]string{"x", "y"}).Draw(t, "description"))
+			groups = append(groups, name)
 		}
 	}
 	b.WriteString("clients:\n")
@@ -128,12 +141,24 @@ func draw(t *rapid.T) []byte {
 	grants(people)
 	b.WriteString("  clients:\n")
 	grants(clients)
+	b.WriteString("  groups:\n")
+	grants(groups)
+	b.WriteString("members:\n")
+	for _, name := range groups {
+		fmt.Fprintf(&b, "  %s: {users: %s, clients: %s}\n", name, some("users", people), some("clients", clients))
+	}
 	return []byte(b.String())
 }
 
 // What a plan says of who gains and loses is what comes of it; then there is nothing
 // left to change; and what is exported makes the same of an empty server.
 func TestPlanTellsWhatApplyDoes(t *testing.T) {
+	if f := flag.Lookup("rapid.checks"); f.Value.String() == f.DefValue { // each is a handful of transactions
+		if err := f.Value.Set("20"); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = f.Value.Set(f.DefValue) })
+	}
 	one, other := newSite(t), newSite(t)
 	gained, lost := 0, 0
 	rapid.Check(t, func(t *rapid.T) {

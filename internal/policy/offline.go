@@ -12,10 +12,11 @@ import (
 )
 
 // Offline answers cases by a file alone: with the built-in roles, and those users
-// whom the file's grants name.
+// whom the file gives roles or brings into groups.
 type Offline struct {
 	doc *Document
 	all *rbac.Snapshot
+	has map[Subject][]rbac.Grant // also through groups
 	now time.Time
 }
 
@@ -26,12 +27,27 @@ func NewOffline(doc *Document, now time.Time) (*Offline, error) {
 	if err != nil {
 		return nil, err
 	}
-	everybody := map[Subject]Holder{}
-	for subject := range doc.Grants {
-		everybody[subject] = Holder{}
+	users := map[Subject]Holder{}
+	for _, s := range doc.users() {
+		users[s] = Holder{}
 	}
-	c.checkGrants(everybody)
-	return &Offline{doc, c.next, now}, c.wrong()
+	c.checkGrants(users)
+	c.checkMembers(users)
+	o := &Offline{doc, c.next, map[Subject][]rbac.Grant{}, now}
+	for s := range users {
+		o.has[s] = nil
+	}
+	of := map[string][]rbac.Grant{}
+	for s, list := range doc.Grants {
+		o.has[s] = slices.Clone(list)
+		if s.Kind == InGroup {
+			of[s.Name] = list
+		}
+	}
+	for s, places := range doc.Members {
+		o.has[s] = append(o.has[s], through(places, of)...)
+	}
+	return o, c.wrong()
 }
 
 // Kinds says what a name is in the file.
@@ -47,7 +63,10 @@ func (o *Offline) Kinds(_ context.Context, name string) (found []string, err err
 func (o *Offline) there(kind, name string) bool {
 	switch kind {
 	case "user":
-		_, ok := o.doc.Grants[Subject{principal.User, name}]
+		_, ok := o.has[Subject{principal.User, name}]
+		return ok
+	case "group":
+		_, ok := o.doc.Groups[name]
 		return ok
 	case "client":
 		_, ok := o.doc.Clients[name]
@@ -82,14 +101,27 @@ func (o *Offline) answer(c Case) Answer {
 		if registered.Status != client.Active {
 			return Answer{Reason: "The client is disabled."}
 		}
-		has := o.doc.Grants[Subject{principal.Service, c.Name}]
+		has := o.has[Subject{principal.Service, c.Name}]
 		d := o.all.Check("client:"+c.Name, has, append([]string{}, registered.Scopes...), c.Permission, c.Organization, o.now)
 		if d.NarrowedBy != "" {
 			d.Reason = "client:" + c.Name + " has a role that allows it, but is not registered for this scope."
 		}
 		return answer(d)
+	case "group":
+		return OfGrants(o.all, c, o.has[Subject{InGroup, c.Name}], o.now)
 	}
-	return answer(o.all.Check("user:"+c.Name, o.doc.Grants[Subject{principal.User, c.Name}], nil, c.Permission, c.Organization, o.now))
+	return OfGrants(o.all, c, o.has[Subject{principal.User, c.Name}], o.now)
+}
+
+// OfGrants answers what the subject of a case may do who has grants and nothing else.
+func OfGrants(s *rbac.Snapshot, c Case, has []rbac.Grant, now time.Time) Answer {
+	if c.Kind == "group" { // which has it itself, through no group
+		has = slices.Clone(has)
+		for i := range has {
+			has[i].Group = ""
+		}
+	}
+	return answer(s.Check(c.Kind+":"+c.Name, has, nil, c.Permission, c.Organization, now))
 }
 
 // OfRole answers what somebody may do who has a role and nothing else.

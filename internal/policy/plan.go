@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/doorward/doorward/internal/client"
-	"github.com/doorward/doorward/internal/principal"
 	"github.com/doorward/doorward/internal/rbac"
 	"github.com/doorward/doorward/internal/strictyaml"
 )
@@ -27,8 +26,8 @@ const (
 // Change is what becomes of one thing.
 type Change struct {
 	Do      Do       `json:"do"`
-	Kind    string   `json:"kind"` // role, client or grant
-	Name    string   `json:"name"` // of a grant: whose it is, like "user:ana"
+	Kind    string   `json:"kind"` // role, group, client, grant or member
+	Name    string   `json:"name"` // of a grant or a member: whose it is, like "user:ana"
 	Details []Detail `json:"details"`
 }
 
@@ -65,8 +64,10 @@ type Plan struct {
 	Left    []Left   `json:"left_alone"`
 
 	roles   []rbac.RoleChange
+	groups  []rbac.GroupChange
 	clients []client.Change
 	grants  []rbac.GrantChange
+	members []rbac.MemberChange
 }
 
 // Empty reports whether there is nothing to change.
@@ -92,8 +93,10 @@ type comparison struct {
 
 	before, next   *rbac.Snapshot
 	present, after map[string]client.Client // as they are and will be
+	groups         map[string]bool          // that there will be
+	had, have      map[string][]rbac.Grant  // by groups, now and then
 	plan           *Plan
-	groups         map[string]*population
+	populations    map[string]*population
 	mistakes       mistakes
 }
 
@@ -106,34 +109,37 @@ func newComparison(doc *Document, state State, prune bool, now time.Time) (*comp
 	}
 	c := &comparison{
 		doc: doc, state: state, prune: prune, now: now, before: before,
-		present: map[string]client.Client{}, after: map[string]client.Client{},
-		plan: &Plan{Changes: []Change{}, Effects: []Effect{}, Left: []Left{}}, groups: map[string]*population{},
+		present: map[string]client.Client{}, after: map[string]client.Client{}, groups: map[string]bool{}, had: map[string][]rbac.Grant{}, have: map[string][]rbac.Grant{},
+		plan: &Plan{Changes: []Change{}, Effects: []Effect{}, Left: []Left{}}, populations: map[string]*population{},
 	}
 	c.next = c.compareRoles()
+	c.compareGroups()
 	c.compareClients()
+	c.giveGroups()
 	return c, nil
 }
 
 // see compares what somebody has.
 func (c *comparison) see(h Holder) {
-	c.affect(h, c.compareGrants(h))
+	will := append(c.compareGrants(h), through(c.compareMembers(h), c.have)...)
+	c.affect(h, append(live(h.Grants, c.now), through(lives(h.Places, c.now), c.had)...), will)
 }
 
 // finish returns the plan once everybody was seen.
 func (c *comparison) finish() *Plan {
 	slices.SortStableFunc(c.plan.Changes, func(a, b Change) int {
-		return cmp.Or(cmp.Compare(slices.Index(order, a.Kind), slices.Index(order, b.Kind)), strings.Compare(a.Name, b.Name), strings.Compare(a.role(), b.role()))
+		return cmp.Or(cmp.Compare(slices.Index(order, a.Kind), slices.Index(order, b.Kind)), strings.Compare(a.Name, b.Name), strings.Compare(a.of(), b.of()))
 	})
 	c.plan.Effects = c.effects()
 	return c.plan
 }
 
 // order is that of the kinds of things in a plan.
-var order = []string{"role", "client", "grant"}
+var order = []string{"role", "group", "client", "grant", "member"}
 
-// role returns the role that a change of a grant is about.
-func (c Change) role() string {
-	if c.Kind != "grant" {
+// of returns what a change of a grant or a member is about: the role, the group.
+func (c Change) of() string {
+	if c.Kind != "grant" && c.Kind != "member" {
 		return ""
 	}
 	return cmp.Or(c.Details[0].To, c.Details[0].From)
@@ -188,6 +194,14 @@ func (c *comparison) unknown(path, kind, name string, known func() []string) {
 	c.mistake(path, "there is no %s %q", kind, name)
 }
 
+// the is the first detail of what has no name of its own: what it is about.
+func the(field, before, after string) []Detail {
+	if before == after {
+		return []Detail{{Field: field, From: before, To: after}}
+	}
+	return text(nil, field, before, after)
+}
+
 // text adds what becomes of a text.
 func text(list []Detail, field, before, after string) []Detail {
 	if before == after {
@@ -218,6 +232,3 @@ func less(a, b []string) []string {
 }
 
 func itoa(i int) string { return strconv.Itoa(i) }
-
-// isClient reports whether somebody is a client.
-func isClient(s Subject) bool { return s.Kind == principal.Service }

@@ -8,6 +8,7 @@
 package policy
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -21,28 +22,34 @@ import (
 
 // Subject is who can have a role, as people name him.
 type Subject struct {
-	Kind principal.Kind // User or Service
-	Name string         // a username, or a client's id
+	Kind principal.Kind // User, Service or InGroup
+	Name string         // a username, a client's id, or a group's name
 }
 
+// InGroup is the kind of a group: whoever is in it has what it has.
+const InGroup principal.Kind = "group"
+
 // String returns the subject as the cases and the HTTP API name it: "user:ana",
-// "client:billing".
+// "client:billing", "group:helpdesk".
 func (s Subject) String() string {
-	if s.Kind == principal.Service {
+	if isClient(s) {
 		return "client:" + s.Name
 	}
-	return "user:" + s.Name
+	return string(s.Kind) + ":" + s.Name
 }
 
 // Document is what a file says. A section that is not in it is nil; one that is
 // there and empty is not.
 type Document struct {
 	Roles   map[string]rbac.Role
+	Groups  map[string]rbac.Group
 	Clients map[string]client.Client
-	Grants  map[Subject][]rbac.Grant // with what a person may say: role, organization, until and reason
+	Grants  map[Subject][]rbac.Grant  // with what a person may say: role, organization, until and reason
+	Members map[Subject][]rbac.Member // with what a person may say: group, until and reason
 
-	file   string
-	places map[string]place // of what is in it, by its path, like "roles/support/inherits[0]"
+	file     string
+	places   map[string]place  // of what is in it, by its path, like "roles/support/inherits[0]"
+	memberAt map[string]string // the path of a place in a group, by its subject and the group
 }
 
 type place struct{ line, column int }
@@ -65,34 +72,34 @@ func (d *Document) at(path string) string {
 type State struct {
 	Version int64 // of the policy
 	Roles   []rbac.Role
+	Groups  []Group
 	Clients []client.Client
 }
 
-// Holder is somebody who has roles, or could.
+// Holder is somebody who has roles or is in groups, or could.
 type Holder struct {
 	Subject
 	ID     string
 	Active bool
-	Grants []rbac.Grant
+	Grants []rbac.Grant  // his own
+	Places []rbac.Member // in groups
 }
 
 // byName returns the keys of a section in their order.
 func byName[V any](section map[string]V) []string { return slices.Sorted(maps.Keys(section)) }
 
-// subjects returns those of a section in their order: users before clients.
+// subjects returns those of a section in their order: groups, users, clients.
 func subjects[V any](section map[Subject]V) []Subject {
 	return slices.SortedFunc(maps.Keys(section), compareSubjects)
 }
 
 func compareSubjects(a, b Subject) int {
-	if a.Kind != b.Kind {
-		if a.Kind == principal.User {
-			return -1
-		}
-		return 1
-	}
-	return strings.Compare(a.Name, b.Name)
+	kinds := []principal.Kind{InGroup, principal.User, principal.Service}
+	return cmp.Or(cmp.Compare(slices.Index(kinds, a.Kind), slices.Index(kinds, b.Kind)), strings.Compare(a.Name, b.Name))
 }
+
+// isClient reports whether somebody is a client.
+func isClient(s Subject) bool { return s.Kind == principal.Service }
 
 // live returns those grants that have not ended.
 func live(grants []rbac.Grant, now time.Time) []rbac.Grant {

@@ -26,7 +26,7 @@ const mostMistakes = 100
 // "policy.yaml:3:5". What depends on the server (is there such a role, such a
 // user) is for Compare to say.
 func Read(file string, data []byte) (*Document, error) {
-	r := &reader{doc: &Document{file: file, places: map[string]place{}}}
+	r := &reader{doc: &Document{file: file, places: map[string]place{}, memberAt: map[string]string{}}}
 	root, err := strictyaml.Parse(data, MostFile)
 	if m, wrong := errors.AsType[*strictyaml.Mistake](err); wrong {
 		where := file
@@ -47,7 +47,7 @@ func (r *reader) read(root item) {
 		root.wrong("is not a policy, which begins with version: %s", Format)
 		return
 	}
-	sections := root.fields("version", "roles", "clients", "grants")
+	sections := root.fields("version", "roles", "groups", "clients", "grants", "members")
 	v := sections["version"]
 	switch {
 	case v.n == nil:
@@ -58,11 +58,17 @@ func (r *reader) read(root item) {
 	if s := sections["roles"]; s.n != nil {
 		r.doc.Roles = readRoles(s)
 	}
+	if s := sections["groups"]; s.n != nil {
+		r.doc.Groups = readGroups(s)
+	}
 	if s := sections["clients"]; s.n != nil {
 		r.doc.Clients = readClients(s)
 	}
 	if s := sections["grants"]; s.n != nil {
 		r.doc.Grants = readGrants(s)
+	}
+	if s := sections["members"]; s.n != nil {
+		r.doc.Members = readMembers(s)
 	}
 }
 

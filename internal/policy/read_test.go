@@ -22,6 +22,10 @@ roles:
     permissions:
       - orders:read
   empty:
+groups:
+  desk:
+    description: Who answers
+  nobody: {}
 clients:
   billing:
     client_name: Billing
@@ -41,6 +45,16 @@ grants:
         reason: covers for Ana
   clients:
     billing: [support]
+  groups:
+    desk: [refunder]
+members:
+  desk:
+    users:
+      - ana
+      - name: ben
+        until: 2999-01-01T00:00:00Z
+        reason: covers for Ana
+    clients: [billing]
 `
 
 func TestRead(t *testing.T) {
@@ -48,7 +62,7 @@ func TestRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(d.Roles) != 3 || len(d.Clients) != 2 || len(d.Grants) != 3 || d.Roles["support"].Description != "Helps people" {
+	if len(d.Roles) != 3 || len(d.Clients) != 2 || len(d.Grants) != 4 || len(d.Groups) != 2 || len(d.Members) != 3 || d.Roles["support"].Description != "Helps people" {
 		t.Errorf("read %+v", d)
 	}
 	if c := d.Clients["plain"]; c.Name != "plain" || c.Status != "active" || c.Method != "client_secret_basic" || len(c.Grants) != 1 {
@@ -78,8 +92,8 @@ func TestReadMistakes(t *testing.T) {
 
 		{"unknown section", begin + "rolls: {}\n", "p.yaml:2:1: rolls: unknown; did you mean roles?"},
 		{"unknown section, far", begin + "banana: {}\n", "p.yaml:2:1: banana: unknown; there can be version, roles"},
-		{"unknown key", begin + "roles:\n  a:\n    permisions: [x]\n", "p.yaml:4:5: roles.a.permisions: unknown; did you mean permissions?"},
-		{"unknown key of a grant", begin + "grants:\n  users:\n    ana:\n    - role: a\n      untill: x\n", "p.yaml:6:7: grants.users.ana[0].untill: unknown; did you mean until?"},
+		{"unknown key", begin + "roles:\n  a:\n    permisssions: [x]\n", "p.yaml:4:5: roles.a.permisssions: unknown; did you mean permissions?"},
+		{"unknown key of a grant", begin + "grants:\n  users:\n    ana:\n    - role: a\n      untl: x\n", "p.yaml:6:7: grants.users.ana[0].untl: unknown; did you mean until?"},
 		{"twice", begin + "roles:\n  a: {}\n  b: {}\n  a: {}\n", "p.yaml:5:3: a: is here twice; it is on line 3 too"},
 		{"a section twice", begin + "roles: {}\nroles: {}\n", "p.yaml:3:1: roles: is here twice; it is on line 2 too"},
 		{"a field twice", begin + "roles: {a: {permissions: [], permissions: []}}\n", "is here twice"},
@@ -121,6 +135,13 @@ func TestReadMistakes(t *testing.T) {
 		{"no time", begin + "grants: {users: {ana: [{role: a, until: soon}]}}\n", "grants.users.ana[0].until: is a time, like"},
 		{"grants as a text", begin + "grants: {users: {ana: a}}\n", "grants.users.ana: is a list"},
 		{"a group", begin + "grants: {people: {}}\n", "grants.people: unknown"},
+
+		{"a bad group", begin + "groups: {Big One: {}}\n", "groups.Big One: a group's name is 1 to 64"},
+		{"a group with roles", begin + "groups: {a: {roles: [b]}}\n", "groups.a.roles: unknown; there can be description"},
+		{"a member twice", begin + "members: {a: {users: [ana, {name: ana}]}}\n", "members.a.users[1]: \"ana\" is there twice"},
+		{"a member with a bad name", begin + "members: {a: {users: [Ana]}}\n", "members.a.users[0]: is not a username"},
+		{"members as a list", begin + "members: {a: [ana]}\n", "members.a: is to have names below it"},
+		{"a group in a group", begin + "members: {a: {groups: [b]}}\n", "members.a.groups: unknown"},
 
 		{"an anchor", begin + "roles: &a {}\n", "p.yaml:2:1: roles: anchors and aliases are refused"},
 		{"an alias", begin + "roles: *a\n", "p.yaml:2: anchors and aliases are refused"},
@@ -193,12 +214,18 @@ func write(t *testing.T, d *Document) []byte {
 	for _, name := range byName(d.Roles) {
 		s.Roles = append(s.Roles, d.Roles[name])
 	}
+	for _, name := range byName(d.Groups) {
+		s.Groups = append(s.Groups, Group{Group: d.Groups[name]})
+	}
 	for _, id := range byName(d.Clients) {
 		s.Clients = append(s.Clients, d.Clients[id])
 	}
 	e := newExport(s, true)
 	for subject, list := range d.Grants {
-		e.file.Grants.add(subject, list)
+		e.add(subject, list, nil)
+	}
+	for subject, places := range d.Members {
+		e.add(subject, nil, places)
 	}
 	var b bytes.Buffer
 	if err := e.WriteYAML(&b); err != nil {

@@ -30,8 +30,10 @@ type Store interface {
 type Changes struct {
 	Basis   Basis
 	Roles   []rbac.RoleChange
+	Groups  []rbac.GroupChange
 	Clients []client.Change
 	Grants  []rbac.GrantChange
+	Members []rbac.MemberChange
 }
 
 // Service makes plans and applies them.
@@ -54,10 +56,11 @@ func (s *Service) Export(ctx context.Context, withGrants bool) (*Export, error) 
 	now := s.clock.Now()
 	err := s.store.PolicyState(ctx, func(state State) (func(Holder) error, error) {
 		e = newExport(state, withGrants)
+		for _, g := range state.Groups {
+			e.add(Subject{InGroup, g.Name}, live(g.Grants, now), nil)
+		}
 		return func(h Holder) error {
-			if list := live(h.Grants, now); withGrants && len(list) > 0 {
-				e.file.Grants.add(h.Subject, list)
-			}
+			e.add(h.Subject, live(h.Grants, now), lives(h.Places, now))
 			return nil
 		}, nil
 	})
@@ -81,6 +84,7 @@ func (s *Service) Plan(ctx context.Context, doc *Document, prune bool) (*Plan, e
 			return nil, err
 		}
 		c.checkGrants(users)
+		c.checkMembers(users)
 		for subject, h := range users {
 			unseen[subject] = h
 		}
@@ -107,13 +111,10 @@ func (s *Service) Plan(ctx context.Context, doc *Document, prune bool) (*Plan, e
 	return p, nil
 }
 
-// named returns the users whom the grants of a file name, as far as there are such.
+// named returns the users whom a file names, as far as there are such.
 func (s *Service) named(ctx context.Context, doc *Document) (map[Subject]Holder, error) {
 	users := map[Subject]Holder{}
-	for _, subject := range subjects(doc.Grants) {
-		if isClient(subject) {
-			continue
-		}
+	for _, subject := range doc.users() {
 		h, err := s.store.UserNamed(ctx, subject.Name)
 		switch {
 		case err == nil:
@@ -145,24 +146,52 @@ func (s *Service) Apply(ctx context.Context, by principal.Principal, p *Plan) er
 		}
 		changes.Clients = append(changes.Clients, made)
 	}
-	// What goes makes way for what comes in its place.
-	for _, taken := range []bool{true, false} {
-		for _, c := range p.grants {
-			switch {
-			case c.Taken != taken:
-				continue
-			case taken:
-				c = s.roles.Taking(by, c.Grant)
-			default:
-				var err error
-				if c, err = s.roles.Giving(by, c.Grant); err != nil {
-					return err
-				}
-			}
-			changes.Grants = append(changes.Grants, c)
+	for _, c := range p.groups {
+		made, err := s.group(by, c)
+		if err != nil {
+			return err
 		}
+		changes.Groups = append(changes.Groups, made)
+	}
+	for _, c := range p.grants {
+		made, err := s.grant(by, c)
+		if err != nil {
+			return err
+		}
+		changes.Grants = append(changes.Grants, made)
+	}
+	for _, c := range p.members {
+		made, err := s.member(by, c)
+		if err != nil {
+			return err
+		}
+		changes.Members = append(changes.Members, made)
 	}
 	return s.store.ApplyPolicy(ctx, by, changes)
+}
+
+func (s *Service) group(by principal.Principal, c rbac.GroupChange) (rbac.GroupChange, error) {
+	switch {
+	case c.After == nil:
+		return s.roles.DeletingGroup(by, c.Before.Name, c.Before.Version), nil
+	case c.Before == nil:
+		return s.roles.CreatingGroup(by, *c.After)
+	}
+	return s.roles.UpdatingGroup(by, *c.After)
+}
+
+func (s *Service) grant(by principal.Principal, c rbac.GrantChange) (rbac.GrantChange, error) {
+	if c.Taken {
+		return s.roles.Taking(by, c.Grant), nil
+	}
+	return s.roles.Giving(by, c.Grant)
+}
+
+func (s *Service) member(by principal.Principal, c rbac.MemberChange) (rbac.MemberChange, error) {
+	if c.Gone {
+		return s.roles.Leaving(by, c.Member), nil
+	}
+	return s.roles.Joining(by, c.Member)
 }
 
 func (s *Service) role(by principal.Principal, c rbac.RoleChange) (rbac.RoleChange, error) {

@@ -10,12 +10,15 @@ import (
 	"github.com/doorward/doorward/internal/rbac"
 )
 
-// file is a whole file. Its maps are written in the order of their keys.
+// file is a whole file. Its maps are written in the order of their keys. A section
+// of which nothing is to be said is not written; an empty one is.
 type file struct {
 	Version int                    `json:"version" yaml:"version"`
 	Roles   map[string]role        `json:"roles" yaml:"roles"`
+	Groups  map[string]team        `json:"groups" yaml:"groups"`
 	Clients map[string]application `json:"clients" yaml:"clients"`
 	Grants  *grants                `json:"grants,omitempty" yaml:"grants,omitempty"`
+	Members *map[string]*members   `json:"members,omitempty" yaml:"members,omitempty"`
 }
 
 // Export is what a server has, ready to be written as a file: without built-in
@@ -23,11 +26,22 @@ type file struct {
 type Export struct{ file file }
 
 func newExport(s State, withGrants bool) *Export {
-	e := &Export{file{Version: 1, Roles: writeRoles(s.Roles), Clients: writeClients(s.Clients)}}
+	e := &Export{file{Version: 1, Roles: writeRoles(s.Roles), Groups: writeGroups(s.Groups), Clients: writeClients(s.Clients)}}
 	if withGrants {
-		e.file.Grants = &grants{}
+		e.file.Grants, e.file.Members = &grants{}, &map[string]*members{}
 	}
 	return e
+}
+
+// add adds what somebody has, and where he is.
+func (e *Export) add(s Subject, has []rbac.Grant, places []rbac.Member) {
+	if e.file.Grants == nil {
+		return
+	}
+	if len(has) > 0 {
+		e.file.Grants.add(s, has)
+	}
+	addMembers(*e.file.Members, s, places)
 }
 
 // WriteYAML writes the file.

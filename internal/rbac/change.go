@@ -96,3 +96,68 @@ func (s *Service) Taking(by principal.Principal, g Grant) GrantChange {
 	}
 	return GrantChange{Grant: g, Taken: true, Event: audit.Now(by, s.clock.Now(), audit.GrantRevoked, g.target()).With("role", g.Role)}
 }
+
+// GroupChange is a group that comes (Before is nil), one that changes, or one that
+// goes (After is nil), with its event.
+type GroupChange struct {
+	Before, After *Group
+	Event         audit.Event
+}
+
+// CreatingGroup returns the change that makes a group. Faults: Invalid with the
+// field.
+func (s *Service) CreatingGroup(by principal.Principal, g Group) (GroupChange, error) {
+	if err := g.Validate(); err != nil {
+		return GroupChange{}, err
+	}
+	now := s.clock.Now()
+	g.CreatedAt, g.UpdatedAt, g.Version = now, now, 1
+	return GroupChange{After: &g, Event: audit.Now(by, now, audit.GroupCreated, OfGroup(g.Name))}, nil
+}
+
+// UpdatingGroup returns the change that gives a group another description. g.Version
+// is the version that the caller read, or 0 for any. Faults: Invalid with the field.
+func (s *Service) UpdatingGroup(by principal.Principal, g Group) (GroupChange, error) {
+	if err := g.Validate(); err != nil {
+		return GroupChange{}, err
+	}
+	g.UpdatedAt = s.clock.Now()
+	return GroupChange{Before: &Group{Name: g.Name, Version: g.Version}, After: &g, Event: audit.Now(by, g.UpdatedAt, audit.GroupUpdated, OfGroup(g.Name))}, nil
+}
+
+// DeletingGroup returns the change that deletes a group; version is as in
+// UpdatingGroup.
+func (s *Service) DeletingGroup(by principal.Principal, name string, version int64) GroupChange {
+	return GroupChange{Before: &Group{Name: name, Version: version}, Event: audit.Now(by, s.clock.Now(), audit.GroupDeleted, OfGroup(name))}
+}
+
+// MemberChange is a principal that is brought into a group, or taken out of it, with
+// its event.
+type MemberChange struct {
+	Member Member
+	Gone   bool
+	Event  audit.Event
+}
+
+// Joining returns the change that brings a principal into a group. Faults: Invalid
+// with the field.
+func (s *Service) Joining(by principal.Principal, m Member) (MemberChange, error) {
+	now := s.clock.Now()
+	if m.Kind != principal.Service {
+		m.Kind = principal.User
+	}
+	if err := checkEnd(m.Until, m.Reason, now); err != nil {
+		return MemberChange{}, err
+	}
+	m.By, m.At = by.String(), now
+	e := audit.Now(by, now, audit.MemberAdded, m.target()).With("group", m.Group)
+	if !m.Until.IsZero() {
+		e = e.With("until", m.Until.UTC().Format(audit.TimeFormat))
+	}
+	return MemberChange{Member: m, Event: e}, nil
+}
+
+// Leaving returns the change that takes a principal out of a group.
+func (s *Service) Leaving(by principal.Principal, m Member) MemberChange {
+	return MemberChange{Member: m, Gone: true, Event: audit.Now(by, s.clock.Now(), audit.MemberRemoved, m.target()).With("group", m.Group)}
+}

@@ -2,13 +2,11 @@ package store
 
 import (
 	"context"
-	"slices"
 
 	"github.com/doorward/doorward/internal/account"
 	"github.com/doorward/doorward/internal/client"
 	"github.com/doorward/doorward/internal/clock"
 	"github.com/doorward/doorward/internal/fault"
-	"github.com/doorward/doorward/internal/feed"
 	"github.com/doorward/doorward/internal/id"
 	"github.com/doorward/doorward/internal/policy"
 	"github.com/doorward/doorward/internal/principal"
@@ -36,6 +34,9 @@ func readPolicy(all reading, begin func(policy.State) (func(policy.Holder) error
 	if state.Roles, err = readRoles(all); err != nil {
 		return err
 	}
+	if state.Groups, err = readTeams(all); err != nil {
+		return err
+	}
 	err = all(func(r scanner) error {
 		c, err := readClient(r)
 		state.Clients = append(state.Clients, c.Client)
@@ -49,29 +50,64 @@ func readPolicy(all reading, begin func(policy.State) (func(policy.Holder) error
 		return err
 	}
 	for _, of := range []struct {
-		kind              principal.Kind
-		statement, active string
+		kind             principal.Kind
+		from, id, active string
 	}{
-		{principal.User, `SELECT users.username, users.status, ` + grantsOf + ` JOIN users ON users.id = grants.principal ORDER BY grants.principal, grants.id`, string(account.Active)},
-		{principal.Service, `SELECT clients.id, clients.status, ` + grantsOf + ` JOIN clients ON clients.id = grants.principal ORDER BY grants.principal, grants.id`, string(client.Active)},
+		{principal.User, `users.username, users.status, ` + heldColumns + ` FROM (` + held + `) AS held JOIN users`, `users.id`, string(account.Active)},
+		{principal.Service, `clients.id, clients.status, ` + heldColumns + ` FROM (` + held + `) AS held JOIN clients`, `clients.id`, string(client.Active)},
 	} {
-		if err := readHolders(all, of.kind, of.active, of.statement, see); err != nil {
+		statement := `SELECT ` + of.from + ` ON ` + of.id + ` = held.principal ORDER BY held.principal, held.place, held.id`
+		if err := readHolders(all, of.kind, of.active, statement, see); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-const grantsOf = `grants.id, grants.principal, grants.role, grants.organization, grants.until, grants.granted_by, grants.reason, grants.granted_at FROM grants`
+// readTeams returns the groups with what they have.
+func readTeams(all reading) ([]policy.Group, error) {
+	var list []policy.Group
+	err := all(func(r scanner) error {
+		g, err := readGroup(r)
+		list = append(list, policy.Group{Group: g})
+		return err
+	}, `SELECT `+groupColumns+` FROM groups ORDER BY name`)
+	if err != nil {
+		return nil, err
+	}
+	of := make(map[string]*policy.Group, len(list))
+	for i := range list {
+		of[list[i].Name] = &list[i]
+	}
+	err = all(func(r scanner) error {
+		var g rbac.Grant
+		var until, at int64
+		err := r.Scan(&g.ID, &g.Principal, &g.Role, &g.Organization, &until, &g.By, &g.Reason, &at)
+		g.Group, g.Until, g.At = rbac.GroupOf(g.Principal), clock.FromMicro(until), clock.FromMicro(at)
+		if team := of[g.Group]; team != nil {
+			team.Grants = append(team.Grants, g)
+		}
+		return err
+	}, `SELECT `+grantColumns+` FROM grants WHERE principal IN (SELECT 'group:' || name FROM groups) ORDER BY id`)
+	return list, err
+}
 
-// readHolders shows those who have roles: their grants stand together.
+// What principals hold: their own grants, and after them their places in groups.
+const (
+	heldColumns = `held.place, held.id, held.principal, held.role, held.organization, held.until, held.given_by, held.reason, held.given_at`
+	held        = `SELECT 0 AS place, id, principal, role, organization, until, granted_by AS given_by, reason, granted_at AS given_at FROM grants
+		UNION ALL SELECT 1 AS place, group_name AS id, principal, '' AS role, '' AS organization, until, added_by AS given_by, reason, added_at AS given_at FROM members`
+)
+
+// readHolders shows those who have roles or are in groups. What is of one of them
+// stands together.
 func readHolders(all reading, kind principal.Kind, active, statement string, see func(policy.Holder) error) error {
 	var h policy.Holder
 	err := all(func(r scanner) error {
 		g := rbac.Grant{Kind: kind}
 		var name, status string
-		var until, at int64
-		if err := r.Scan(&name, &status, &g.ID, &g.Principal, &g.Role, &g.Organization, &until, &g.By, &g.Reason, &at); err != nil {
+		var place, until, at int64
+		if err := r.Scan(&name, &status, &place, &g.ID, &g.Principal, &g.Role, &g.Organization, &until, &g.By, &g.Reason, &at); err != nil {
 			return err
 		}
 		g.Until, g.At = clock.FromMicro(until), clock.FromMicro(at)
@@ -83,7 +119,11 @@ func readHolders(all reading, kind principal.Kind, active, statement string, see
 			}
 			h = policy.Holder{Subject: policy.Subject{Kind: kind, Name: name}, ID: g.Principal, Active: status == active}
 		}
-		h.Grants = append(h.Grants, g)
+		if place == 1 {
+			h.Places = append(h.Places, rbac.Member{Group: g.ID, Kind: kind, Principal: g.Principal, Until: g.Until, By: g.By, Reason: g.Reason, At: g.At})
+		} else {
+			h.Grants = append(h.Grants, g)
+		}
 		return nil
 	}, statement)
 	if err != nil || h.ID == "" {
@@ -118,16 +158,23 @@ func (s *Store) ApplyPolicy(ctx context.Context, by principal.Principal, c polic
 					return err
 				}
 			}
-			if len(c.Clients)+len(c.Grants) == 0 {
+			if len(c.Groups)+len(c.Clients)+len(c.Grants)+len(c.Members) == 0 {
 				return nil
 			}
 			if err := t.nextPolicy(c); err != nil {
 				return err
 			}
-			if err := t.changeClients(by, c.Clients); err != nil {
-				return err
+			for _, step := range []func() error{
+				func() error { return t.changeGroups(by, c.Groups) },
+				func() error { return t.changeClients(by, c.Clients) },
+				func() error { return t.changeGrants(by, c.Grants) },
+				func() error { return t.changeMembers(by, c.Members) },
+			} {
+				if err := step(); err != nil {
+					return err
+				}
 			}
-			return t.changeGrants(by, c.Grants)
+			return nil
 		})
 	})
 }
@@ -163,18 +210,20 @@ func (t *tx) nextPolicy(c policy.Changes) error {
 	for _, g := range c.Grants {
 		holders = append(holders, g.Grant.Principal)
 	}
+	for _, m := range c.Members {
+		holders = append(holders, m.Member.Principal)
+	}
 	for _, one := range c.Clients {
 		if one.After == nil {
 			holders = append(holders, one.Before.ID)
 		}
 	}
-	slices.Sort(holders)
-	for _, holder := range slices.Compact(holders) {
-		if err := t.changed(feed.Grants, holder, 0); err != nil {
-			return err
+	for _, g := range c.Groups {
+		if g.After == nil {
+			holders = append(holders, rbac.OfGroup(g.Before.Name))
 		}
 	}
-	return nil
+	return t.dropHoldings(holders)
 }
 
 func (t *tx) changeClients(by principal.Principal, changes []client.Change) error {
@@ -208,6 +257,37 @@ func (t *tx) freeID(name string) error {
 		return err
 	}
 	return &fault.Error{Kind: fault.Conflict, Field: "client_id", Message: "it is the id of an account"}
+}
+
+func (t *tx) changeGroups(by principal.Principal, changes []rbac.GroupChange) error {
+	for _, c := range changes {
+		var err error
+		switch {
+		case c.After == nil:
+			err = t.deleteGroup(by, c.Before.Name, c.Before.Version, c.Event)
+		case c.Before != nil:
+			_, err = t.updateGroup(by, *c.After, c.Event)
+		default:
+			err = t.createGroup(by, *c.After, c.Event)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *tx) changeMembers(by principal.Principal, changes []rbac.MemberChange) error {
+	for _, c := range changes {
+		do := t.addMember
+		if c.Gone {
+			do = t.removeMember
+		}
+		if err := do(by, c.Member, c.Event); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (t *tx) changeGrants(by principal.Principal, changes []rbac.GrantChange) error {

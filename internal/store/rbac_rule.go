@@ -270,15 +270,8 @@ func (t *tx) asTheyAre(changes []rbac.RoleChange) ([]rbac.RoleChange, error) {
 func (t *tx) tellRoles(before *rbac.Snapshot, changes []rbac.RoleChange, holders []string) error {
 	// What was kept of the holders goes first: whoever follows the change of a
 	// role, which names the version, knows all of it. Hence their version of 0.
-	slices.Sort(holders)
-	for _, holder := range slices.Compact(holders) {
-		topic, key := feed.Grants, holder
-		if group := rbac.GroupOf(holder); group != "" {
-			topic, key = feed.Groups, group
-		}
-		if err := t.changed(topic, key, 0); err != nil {
-			return err
-		}
+	if err := t.dropHoldings(holders); err != nil {
+		return err
 	}
 	narrowed := map[string]bool{}
 	for _, c := range changes {
@@ -293,6 +286,21 @@ func (t *tx) tellRoles(before *rbac.Snapshot, changes []rbac.RoleChange, holders
 					return err
 				}
 			}
+		}
+	}
+	return nil
+}
+
+// dropHoldings has others forget what holders have, before any change that names a
+// version.
+func (t *tx) dropHoldings(holders []string) error {
+	for _, holder := range slices.Compact(slices.Sorted(slices.Values(holders))) {
+		topic, key := feed.Grants, holder
+		if group := rbac.GroupOf(holder); group != "" {
+			topic, key = feed.Groups, group
+		}
+		if err := t.changed(topic, key, 0); err != nil {
+			return err
 		}
 	}
 	return nil
