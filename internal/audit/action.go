@@ -45,6 +45,12 @@ const (
 	ResourceCreated      Action = "resource.created"
 	ResourceUpdated      Action = "resource.updated"
 	ResourceDeleted      Action = "resource.deleted"
+	APIKeyCreated        Action = "apikey.created"
+	APIKeyUpdated        Action = "apikey.updated"
+	APIKeyRotated        Action = "apikey.rotated"
+	APIKeyRevoked        Action = "apikey.revoked"
+	APIKeyLeaked         Action = "apikey.leaked"  // it was found where everybody reads it, and revoked
+	APIKeyRefused        Action = "apikey.refused" // what came in the place of one was none, or not now
 	SigningKeyCreated    Action = "signing-key.created"
 	SigningKeyRetired    Action = "signing-key.retired"
 	PepperCreated        Action = "pepper.created"
@@ -101,6 +107,12 @@ var vocabulary = map[Action]string{
 	ResourceCreated:      "authz_admin",
 	ResourceUpdated:      "authz_admin",
 	ResourceDeleted:      "authz_admin",
+	APIKeyCreated:        "authn_token_created",
+	APIKeyUpdated:        "authz_admin",
+	APIKeyRotated:        "authn_token_created",
+	APIKeyRevoked:        "authn_token_revoked",
+	APIKeyLeaked:         "authn_token_revoked",
+	APIKeyRefused:        "authn_login_fail",
 	SigningKeyCreated:    "authz_admin",
 	SigningKeyRetired:    "authz_admin",
 	PepperCreated:        "authz_admin",

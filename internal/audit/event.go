@@ -62,7 +62,7 @@ func Now(by principal.Principal, at time.Time, action Action, target string) Eve
 		from["user_agent"] = by.Origin.UserAgent
 	}
 	if len(from) > 0 {
-		e = e.About(by.ID, from)
+		e = e.About(by.Holder().ID, from)
 	}
 	return e
 }

@@ -35,6 +35,7 @@ type Config struct {
 	CORS           CORS
 	Tokens         Tokens
 	Signing        Signing
+	Keys           Keys
 	Passwords      Passwords
 	Lockout        Lockout
 	RateLimit      RateLimit
@@ -96,6 +97,13 @@ type Tokens struct {
 
 // Signing says how signing keys follow one another.
 type Signing struct{ PublishAhead time.Duration }
+
+// Keys says how long API keys live, and who may report that one is public.
+type Keys struct {
+	MaxLifetime    time.Duration
+	AllowUnlimited bool
+	LeakReporters  string // the path of a PEM file; empty: nobody
+}
 
 // Passwords says which passwords are accepted and how they are hashed.
 type Passwords struct {

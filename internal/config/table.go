@@ -165,6 +165,22 @@ var settings = []Setting{
 	},
 
 	{
+		Name: "keys.max_lifetime", Default: "8760h",
+		Help: "The longest that an API key may live. To last longer it is rotated: its secret is another one then.",
+		form: duration(func(c *Config) *time.Duration { return &c.Keys.MaxLifetime }, time.Minute, 10*365*day),
+	},
+	{
+		Name: "keys.allow_unlimited", Default: "false",
+		Help: "Whether API keys may be made that do not expire. One that nobody remembers works until somebody finds it.",
+		form: boolean(func(c *Config) *bool { return &c.Keys.AllowUnlimited }),
+	},
+	{
+		Name: "keys.leak_reporters", Unset: "none: there is no POST /api-keys/leaks", Example: "/etc/doorward/github.pem",
+		Help: "The public keys of whom the server believes that an API key was found in public, in PEM: those of GitHub's secret scanning. A reported key is revoked at once.",
+		form: file(func(c *Config) *string { return &c.Keys.LeakReporters }),
+	},
+
+	{
 		Name: "passwords.hash", Default: "bcrypt",
 		Help: "How passwords are hashed: bcrypt with cost 12, or argon2id with 19 MiB, two passes and one lane. After a change, a hash is made anew at its owner's next login.",
 		form: enum(func(c *Config) *string { return &c.Passwords.Hash }, "bcrypt", "argon2id"),

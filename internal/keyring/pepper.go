@@ -20,9 +20,10 @@ const (
 	Attempt          = "attempt"           // hides names that were typed and are nobody's
 	Form             = "form"              // ties forms to the browser that they were shown to
 	ClientSecret     = "client-secret"     // keeps the secrets of clients
+	APIKey           = "api-key"           // keeps API keys
 )
 
-var purposes = []string{RefreshSuccessor, Cursor, Once, Device, Attempt, Form, ClientSecret}
+var purposes = []string{RefreshSuccessor, Cursor, Once, Device, Attempt, Form, ClientSecret, APIKey}
 
 // Pepper is a random key for MACs, by purpose and version. A row that holds a
 // MAC holds the version that made it.

@@ -24,11 +24,14 @@ const (
 	AccountLocked   Kind = "account.locked"   // address, user_agent, until, count
 	DeviceLocked    Kind = "device.locked"    // the same, of one that was known
 	DeviceNew       Kind = "device.new"       // address, user_agent
+	KeyLeaked       Kind = "key.leaked"       // key
 	PasswordChanged Kind = "password.changed" // address, user_agent
 )
 
 // Kinds lists every kind.
-func Kinds() []Kind { return []Kind{AccountLocked, DeviceLocked, DeviceNew, PasswordChanged} }
+func Kinds() []Kind {
+	return []Kind{AccountLocked, DeviceLocked, DeviceNew, KeyLeaked, PasswordChanged}
+}
 
 // Letter is something that a person is to be told once the transaction that
 // makes it so is committed.
@@ -37,8 +40,9 @@ type Letter struct {
 	User string // the account's id
 	Kind Kind
 	// Data holds the facts, by name: "address" (an IP address), "user_agent" (as
-	// the browser sent it), "until" (RFC 3339) and "count" (decimal). A fact that
-	// is missing or cannot be read is left out of the text.
+	// the browser sent it), "until" (RFC 3339), "count" (decimal) and "key" (the
+	// public id of an API key). A fact that is missing or cannot be read is left
+	// out of the text.
 	Data map[string]string
 	At   time.Time // when it happened
 }
@@ -47,7 +51,7 @@ type Letter struct {
 // the facts that there are, and nothing else: what is not told is not kept.
 func New(user string, kind Kind, at time.Time, data map[string]string) Letter {
 	l := Letter{ID: id.New(at), User: user, Kind: kind, At: at}
-	for _, name := range []string{"address", "user_agent", "until", "count"} {
+	for _, name := range []string{"address", "user_agent", "until", "count", "key"} {
 		if value, ok := data[name]; ok {
 			if l.Data == nil {
 				l.Data = map[string]string{}

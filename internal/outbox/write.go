@@ -5,6 +5,7 @@ import (
 	"fmt"
 	htmltemplate "html/template"
 	"net/netip"
+	"regexp"
 	"strconv"
 	"strings"
 	"text/template"
@@ -33,6 +34,7 @@ type facts struct {
 	At   string
 	// What follows is empty if it is not known, or not for this address.
 	Username, Address, Browser, Until string
+	Key                               string
 	Count                             int
 }
 
@@ -91,6 +93,9 @@ func (s *Service) facts(l Letter, to Recipient) facts {
 	if n, err := strconv.Atoi(l.Data["count"]); err == nil && n > 0 && n < 1_000_000 {
 		f.Count = n
 	}
+	if keyID.MatchString(l.Data["key"]) {
+		f.Key = l.Data["key"]
+	}
 	if !to.Proved { // it may be a stranger's, and the name what he was to read
 		return f
 	}
@@ -103,6 +108,9 @@ func (s *Service) facts(l Letter, to Recipient) facts {
 	}
 	return f
 }
+
+// keyID is what the public id of an API key looks like.
+var keyID = regexp.MustCompile(`^[0-9A-Za-z]{16}$`)
 
 // when writes a time as people read it.
 func when(t time.Time) string { return t.UTC().Format("2 January 2006, 15:04 UTC") }

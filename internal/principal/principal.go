@@ -23,9 +23,11 @@ func Kinds() []Kind { return []Kind{Anonymous, User, Service, Key, CLI, System} 
 // Principal is whoever a request acts for. The zero value is nobody.
 type Principal struct {
 	Kind Kind
-	// ID is the account's id for a user, the operator's name for the command
-	// line, and empty for nobody.
+	// ID is the account's id for a user, the public id of an API key, the operator's
+	// name for the command line, and empty for nobody.
 	ID string
+	// Owner is whose an API key is; zero for all others.
+	Owner Owner
 	// Scopes is what the credential carries. It bounds what the principal's
 	// roles allow; a principal of kind CLI or System is not bounded.
 	Scopes []string
@@ -62,9 +64,47 @@ type Once struct {
 	Request string // over the body, to tell a retry from a reuse of the key
 }
 
+// Owner is an account or a client: what can have roles.
+type Owner struct {
+	Kind Kind // User or Service
+	ID   string
+}
+
+// String returns the owner as the audit log names what something is done to, like
+// "user:01h…" or "client:billing".
+func (o Owner) String() string {
+	if o.Kind == Service {
+		return "client:" + o.ID
+	}
+	return string(o.Kind) + ":" + o.ID
+}
+
+// Holder returns whose roles count for what p may do: those of the owner of an API
+// key, else p's own.
+func (p Principal) Holder() Owner {
+	if p.Kind == Key {
+		return p.Owner
+	}
+	return Owner{p.Kind, p.ID}
+}
+
 // Trusted reports whether p is bounded by no role: an operator at the machine,
 // or the server itself.
 func (p Principal) Trusted() bool { return p.Kind == CLI || p.Kind == System }
+
+// Credential returns what p came with, as it is counted, like "family:01h…" or
+// "key:3xK…"; empty for nothing.
+func (p Principal) Credential() string {
+	switch {
+	case p.Kind == Key:
+		return p.String()
+	case p.Family != "":
+		return "family:" + p.Family
+	case p.Session != "":
+		return "session:" + p.Session
+	}
+	return ""
+}
 
 // String returns the principal as the audit log names it, like "user:01h…".
 func (p Principal) String() string {

@@ -187,7 +187,7 @@ func (p *Policy) Allows(ctx context.Context, by principal.Principal, permission 
 	if by.Trusted() {
 		return true, nil
 	}
-	e, _, err := p.Of(ctx, by.ID)
+	e, _, err := p.Of(ctx, by.Holder().ID)
 	if err != nil {
 		return false, err
 	}

@@ -11,7 +11,7 @@ import (
 // The grant rule: nobody brings about a permission that he does not hold
 // himself, nor touches a principal, or a role, that holds more than he does.
 // Every way to hand out rights (a grant, a role, a client's scopes, an API key)
-// ends in one of the three functions below.
+// ends in MayGive, MayTouch or MayChangeRole; what a key has, its owner holds, too.
 
 // MayGive refuses, with a fault of kind Denied that names up to five of them,
 // to give permissions that the actor does not hold.
@@ -24,6 +24,15 @@ func MayGive(actor, given Set) error {
 		return fault.New(fault.Denied, "you cannot give every permission")
 	}
 	return fault.New(fault.Denied, "you cannot give what you do not hold yourself: %s", some(missing))
+}
+
+// MayCarry refuses, with a fault of kind Denied that names up to five of them, to let
+// an API key have permissions that its owner does not hold.
+func MayCarry(owner, carried Set) error {
+	if owner.Covers(carried) {
+		return nil
+	}
+	return fault.New(fault.Denied, "a key cannot have what its owner does not hold: %s", some(carried.Minus(owner).Permissions()))
 }
 
 // Lasting returns those of an actor's grants that live now and still will at
