@@ -105,22 +105,11 @@ func (s *Service) Revoke(ctx context.Context, by, of principal.Principal) error 
 // the event's actor is nobody. What names no client, which is zero then, is not
 // repeated: it may be a person's name, or a secret in the wrong place.
 func (s *Service) ClientRefused(ctx context.Context, by principal.Principal, named client.Client, why error) error {
-	ctx = context.WithoutCancel(ctx)
-	flood, err := s.limits.Strike(ctx, by.Origin.Network)
-	if err != nil {
-		return err
-	}
-	by.Kind, by.ID, by.Client = principal.Anonymous, "", ""
 	target := "client"
 	if named.ID != "" {
 		target = named.Target()
 	}
-	now := s.clock.Now()
-	events := []audit.Event{audit.Now(by, now, audit.ClientRefused, target).Because(audit.Failure, reasonOf(why))}
-	if flood {
-		events = append(events, floods(now))
-	}
-	return s.store.Tell(ctx, events)
+	return s.unproved(ctx, by, audit.ClientRefused, target, why)
 }
 
 // reasonOf returns what a fault says after its colon, for the log alone.

@@ -50,6 +50,7 @@ type Store interface {
 	// account's sessions and families; it returns a Stale fault if it is not.
 	ChangePassword(ctx context.Context, by principal.Principal, user, was, hash string, e audit.Event, letters ...outbox.Letter) error
 	ClientStore
+	APIKeyStore
 	// Tell writes events that have no other change, and letters about them.
 	Tell(ctx context.Context, events []audit.Event, letters ...outbox.Letter) error
 }

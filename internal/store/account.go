@@ -184,6 +184,9 @@ func (s *Store) DeleteUser(ctx context.Context, by principal.Principal, d accoun
 			if err := t.leave(d.ID); err != nil {
 				return err
 			}
+			if err := t.deleteKeys(`owner = ?`, d.ID); err != nil {
+				return err
+			}
 			if err := t.unpost(d.ID); err != nil {
 				return err
 			}

@@ -42,29 +42,46 @@ func (t *tx) lockPolicy() error {
 }
 
 // grantsOfActor returns the grants of whoever acts, who must be active, and the
-// scopes that he acts with: those of a client are bounded by its registration, too.
+// scopes that he acts with: those of a client are bounded by its registration, too,
+// and those of an API key by what the key is now.
 func (t *tx) grantsOfActor(by principal.Principal) (grants []rbac.Grant, scopes []string, err error) {
+	holder := by.Holder()
 	statement, active := `SELECT status, '[]' FROM users WHERE id = ?`, string(account.Active)
-	if by.Kind == principal.Service {
+	if holder.Kind == principal.Service {
 		statement, active = `SELECT status, scopes FROM clients WHERE id = ?`, string(client.Active)
 	}
 	var status, list string
-	if err := t.one(statement, by.ID).scan(&status, &list); err != nil && !errors.Is(err, sql.ErrNoRows) {
+	if err := t.one(statement, holder.ID).scan(&status, &list); err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return nil, nil, err
 	}
 	if status != active {
 		return nil, nil, fault.New(fault.Denied, "your account is not active any more")
 	}
 	scopes = by.Scopes
-	if by.Kind == principal.Service {
-		var registered []string
-		if err := json.Unmarshal([]byte(list), &registered); err != nil {
+	if holder.Kind == principal.Service {
+		if scopes, err = narrowed(scopes, list); err != nil {
 			return nil, nil, err
 		}
-		scopes = slices.DeleteFunc(slices.Clone(scopes), func(s string) bool { return !slices.Contains(registered, s) })
 	}
-	grants, err = readGrants(t.all, by.ID)
+	if by.Kind == principal.Key {
+		k, err := t.one(selectAPIKey, by.ID).apiKey()
+		switch {
+		case fault.KindOf(err) == fault.NotFound || err == nil && k.Key.Expired(t.now):
+			return nil, nil, fault.New(fault.Denied, "your API key is not good any more")
+		case err != nil:
+			return nil, nil, err
+		}
+		scopes = slices.DeleteFunc(slices.Clone(scopes), func(s string) bool { return !slices.Contains(k.Key.Scopes, s) })
+	}
+	grants, err = readGrants(t.all, holder.ID)
 	return grants, scopes, err
+}
+
+// narrowed returns those of some scopes that are in a list as it is kept.
+func narrowed(scopes []string, list string) ([]string, error) {
+	var registered []string
+	err := json.Unmarshal([]byte(list), &registered)
+	return slices.DeleteFunc(slices.Clone(scopes), func(s string) bool { return !slices.Contains(registered, s) }), err
 }
 
 // giver returns the permissions that by may give until a time; zero is for ever.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/doorward/doorward/internal/account"
+	"github.com/doorward/doorward/internal/apikey"
 	"github.com/doorward/doorward/internal/audit"
 	"github.com/doorward/doorward/internal/client"
 	"github.com/doorward/doorward/internal/clock"
@@ -35,6 +36,7 @@ type Services struct {
 	Accounts  *account.Service
 	Roles     *rbac.Service
 	Clients   *client.Service
+	APIKeys  *apikey.Service
 	Resources *resource.Service
 	Policy    *policy.Service
 	Keys      *keyring.Service
@@ -100,6 +102,7 @@ func NewServices(t testing.TB, s *store.Store, p Parts) *Services {
 		Store: s, Clock: p.Clock, Own: []string{"https://auth.example", "https://api.example"}, Key: v.Keys.Ensure, Permission: scope,
 	})
 	v.Policy = policy.NewService(s, p.Clock, v.Roles, v.Clients)
+	v.APIKeys = apikey.NewService(s, p.Clock, keyPeppers{v.Keys}, scope, apikey.Options{MaxLifetime: 365 * 24 * time.Hour})
 	v.Issuer = issue.NewService(issue.Parts{
 		Store: s, Clock: p.Clock, Policy: v.Roles.Policy, Accounts: v.Accounts, Keys: v.Keys, Hasher: hasher(), Resources: v.Resources,
 		Limits: limit.NewService(p.Counts, p.Clock, slog.New(slog.DiscardHandler), limit.Options{Failures: 100}),
@@ -122,6 +125,7 @@ func (v *Services) listen() {
 		v.Accounts.Apply(c)
 		v.Clients.Apply(c)
 		v.Resources.Apply(c)
+		v.APIKeys.Apply(c)
 		return errors.Join(v.Roles.Apply(ctx, c), v.Keys.Apply(ctx, c))
 	})
 	v.Store.Listen(v.Feed.Committed)
@@ -141,6 +145,19 @@ func (p clientPeppers) Newest() (client.Pepper, error) {
 func (p clientPeppers) Version(version int64) (client.Pepper, bool) {
 	k, err := p.keys.PepperVersion(keyring.ClientSecret, version)
 	return client.Pepper{Version: k.Version, Key: k.Key}, err == nil
+}
+
+// keyPeppers are what API keys are kept under.
+type keyPeppers struct{ keys *keyring.Service }
+
+func (p keyPeppers) Newest() (apikey.Pepper, error) {
+	k, err := p.keys.Pepper(keyring.APIKey)
+	return apikey.Pepper{Version: k.Version, Key: k.Key}, err
+}
+
+func (p keyPeppers) Version(version int64) (apikey.Pepper, bool) {
+	k, err := p.keys.PepperVersion(keyring.APIKey, version)
+	return apikey.Pepper{Version: k.Version, Key: k.Key}, err == nil
 }
 
 // Client registers a client that may ask for scopes, and gives it roles.

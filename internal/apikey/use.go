@@ -1,0 +1,133 @@
+package apikey
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Use is what became known of a key's use on one day. A write for each use would
+// make every request a write: uses are gathered in memory and written in batches.
+type Use struct {
+	Key   string
+	Day   time.Time // midnight UTC
+	Times int64
+	Last  time.Time // of those
+	From  string    // the address of the last one; may be empty
+}
+
+// How long a key is kept after it has expired, for its owner to see and to rotate, and
+// how long it is kept on which days keys were used.
+const (
+	Keep     = 90 * 24 * time.Hour
+	KeepUses = 400 * 24 * time.Hour
+)
+
+// uses gathers uses until they are written.
+type uses struct {
+	mu      sync.Mutex
+	waiting map[useKey]Use
+}
+
+type useKey struct {
+	key string
+	day time.Time
+}
+
+// most is how many wait in memory; what comes past it is not counted.
+const most = 50_000
+
+func (u *uses) add(key string, at time.Time, from string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.join(Use{key, at.UTC().Truncate(24 * time.Hour), 1, at, from})
+}
+
+func (u *uses) join(one Use) {
+	k := useKey{one.Key, one.Day}
+	had, ok := u.waiting[k]
+	if !ok && len(u.waiting) >= most {
+		return
+	}
+	one.Times += had.Times
+	if had.Last.After(one.Last) {
+		one.Last, one.From = had.Last, had.From
+	}
+	u.waiting[k] = one
+}
+
+// of returns what waits of a key.
+func (u *uses) of(key string) (list []Use) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for k, one := range u.waiting {
+		if k.key == key {
+			list = append(list, one)
+		}
+	}
+	return list
+}
+
+// flush hands what was gathered to keep, and gathers it again if keep fails.
+func (u *uses) flush(ctx context.Context, keep func(context.Context, []Use) error) error {
+	u.mu.Lock()
+	gathered := u.waiting
+	u.waiting = map[useKey]Use{}
+	u.mu.Unlock()
+	if len(gathered) == 0 {
+		return nil
+	}
+	list := make([]Use, 0, len(gathered))
+	for _, one := range gathered {
+		list = append(list, one)
+	}
+	// In one order, so that two servers that write do not wait for one another.
+	slices.SortFunc(list, func(a, b Use) int { return cmp.Or(cmp.Compare(a.Key, b.Key), a.Day.Compare(b.Day)) })
+	err := keep(ctx, list)
+	if err != nil {
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		for _, one := range list {
+			u.join(one)
+		}
+	}
+	return err
+}
+
+// Used notes that a key was used, from an address if that is known.
+func (s *Service) Used(key, from string) { s.uses.add(key, s.clock.Now(), from) }
+
+// Flush writes the uses that were noted.
+func (s *Service) Flush(ctx context.Context) error { return s.uses.flush(ctx, s.store.AddAPIKeyUses) }
+
+// Usage returns how often a key was used on each of the last so many days on which it
+// was, the newest first, with what this process has not written yet.
+func (s *Service) Usage(ctx context.Context, key string, days int) ([]Use, error) {
+	since := s.clock.Now().UTC().Truncate(24*time.Hour).AddDate(0, 0, 1-days)
+	list, err := s.store.APIKeyUsage(ctx, key, since)
+	if err != nil {
+		return nil, err
+	}
+	for _, one := range s.uses.of(key) {
+		i := slices.IndexFunc(list, func(u Use) bool { return u.Day.Equal(one.Day) })
+		if i < 0 {
+			list = append(list, one)
+		} else {
+			list[i].Times += one.Times
+		}
+	}
+	slices.SortFunc(list, func(a, b Use) int { return b.Day.Compare(a.Day) })
+	return list, nil
+}
+
+// seen returns a key with the last use that this process knows.
+func (s *Service) seen(k Key) Key {
+	for _, one := range s.uses.of(k.ID) {
+		if one.Last.After(k.UsedAt) {
+			k.UsedAt, k.UsedFrom = one.Last, one.From
+		}
+	}
+	return k
+}
