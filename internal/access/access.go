@@ -41,6 +41,7 @@ type Question struct {
 	Permission string
 	Resource   string   // where it is to be used, by what its tokens are for; empty for wherever
 	Scopes     []string // of the credential that asks about itself; nil for none
+	Key        bool     // that is an API key
 }
 
 // Decision is the answer.
@@ -63,6 +64,9 @@ const (
 	NoUser   = "There is no such user."
 	NoClient = "There is no such client."
 )
+
+// narrowedByScope is how package rbac says that the credential does not carry it.
+const narrowedByScope = "scope"
 
 // Decide answers a question as things are now, as this process knows them: at most a
 // second old. Who is not there, or not active, may do nothing. Faults: Invalid for a
@@ -91,13 +95,19 @@ func (s *Service) decide(ctx context.Context, q Question) (Decision, error) {
 	if !ok || name == "" || len(name) > 254 {
 		return d, noSubject()
 	}
+	var err error
 	switch kind {
 	case string(principal.User):
-		return s.ofUser(ctx, d, q, name)
+		d, err = s.ofUser(ctx, d, q, name)
 	case "client":
-		return s.ofClient(ctx, d, q, name)
+		d, err = s.ofClient(ctx, d, q, name)
+	default:
+		return d, noSubject()
 	}
-	return d, noSubject()
+	if q.Key && d.NarrowedBy == narrowedByScope {
+		d.NarrowedBy, d.Reason = NarrowedByKey, q.Subject+" has a role that allows it, but this API key does not carry it."
+	}
+	return d, err
 }
 
 func noSubject() error {

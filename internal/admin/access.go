@@ -34,7 +34,7 @@ type Explanation struct {
 	Decision
 	Path       []string `json:"path,omitempty" doc:"Where it is allowed: from the subject over its roles to the permission"`
 	Reason     string   `json:"reason,omitempty" doc:"Where it is not: why, in a sentence"`
-	NarrowedBy string   `json:"narrowed_by,omitempty" doc:"What takes away what the roles would allow: the scope of the credential, the client's scopes, or the resource"`
+	NarrowedBy string   `json:"narrowed_by,omitempty" doc:"What takes away what the roles would allow: the scope of the credential, the API key, or the client's scopes, or the resource"`
 	Missing    []string `json:"missing,omitempty" doc:"Roles any one of which would allow it"`
 }
 
@@ -133,7 +133,7 @@ func (a *API) decide(ctx context.Context, in *questions, route string) ([]Explan
 		if !d.Allowed {
 			outcome = audit.Denied
 		}
-		a.Count("family:"+by.Family, route, outcome)
+		a.Count(by.Credential(), route, outcome)
 		found = append(found, Explanation{Decision{d.Allowed, d.ID, d.Subject, d.Permission}, d.Path, d.Reason, d.NarrowedBy, d.Missing})
 	}
 	return found, nil
@@ -148,12 +148,9 @@ func (a *API) question(ctx context.Context, by principal.Principal, c Check) (ac
 	case c.Org != "":
 		return access.Question{}, fault.At("body.organization", "there are no organizations so far; leave it out")
 	}
-	own := "user:" + by.ID
-	if by.Kind == principal.Service {
-		own = "client:" + by.ID
-	}
+	own := by.Holder().String()
 	if c.Subject == "" || c.Subject == own {
-		return access.Question{Subject: own, Permission: c.Permission, Resource: c.Resource, Scopes: append([]string{}, by.Scopes...)}, nil
+		return access.Question{Subject: own, Permission: c.Permission, Resource: c.Resource, Scopes: append([]string{}, by.Scopes...), Key: by.Kind == principal.Key}, nil
 	}
 	if err := a.needs(ctx, by, "roles:read"); err != nil {
 		return access.Question{}, err

@@ -14,6 +14,7 @@ import (
 	"github.com/doorward/doorward/internal/account"
 	"github.com/doorward/doorward/internal/audit"
 	"github.com/doorward/doorward/internal/fault"
+	"github.com/doorward/doorward/internal/principal"
 	"github.com/doorward/doorward/internal/secret"
 	"github.com/doorward/doorward/internal/web"
 )
@@ -192,6 +193,9 @@ func (a *API) createUser(ctx context.Context, in *createUser) (*userMade, error)
 	d := account.Draft{Username: in.Body.Username, Email: in.Body.Email, Name: in.Body.Name, Attributes: json.RawMessage(in.Body.Attributes)}
 	if in.Body.Profile != nil {
 		d.Profile = *in.Body.Profile
+	}
+	if in.Body.Password != "" && by.Kind == principal.Key {
+		return nil, fault.New(fault.Denied, "an API key sets no passwords: make the account without one")
 	}
 	if in.Body.Password != "" {
 		d.Hash, err = a.Issuer.SetPassword(ctx, by.Origin.Network, secret.From(in.Body.Password), in.Body.Username, in.Body.Email, in.Body.Name)

@@ -20,6 +20,7 @@ import (
 
 	"github.com/doorward/doorward/internal/access"
 	"github.com/doorward/doorward/internal/account"
+	"github.com/doorward/doorward/internal/apikey"
 	"github.com/doorward/doorward/internal/audit"
 	"github.com/doorward/doorward/internal/client"
 	"github.com/doorward/doorward/internal/clock"
@@ -38,6 +39,7 @@ import (
 type Parts struct {
 	Accounts  *account.Service
 	Clients   *client.Service
+	APIKeys  *apikey.Service
 	Access    *access.Service
 	Roles     *rbac.Service
 	Resources *resource.Service
@@ -51,6 +53,11 @@ type Parts struct {
 	Cookies   web.Cookies
 	URL       string // of this server, for the document
 	Version   string
+	// Bearer returns who stands behind an API key that somebody showed. The fault is
+	// Unauthenticated whatever is wrong with it, and Limited for one that is used too
+	// often.
+	Bearer    func(ctx context.Context, shown access.Shown) (access.Bearer, error)
+	Reporters string // the file of who is believed that a key is public; empty: nobody
 	// Count adds to how often a credential did something.
 	Count func(credential, action string, o audit.Outcome)
 }
@@ -91,6 +98,7 @@ func New(p Parts) *API {
 	a.clients()
 	a.clientGrants()
 	a.resources()
+	a.apiKeys()
 	a.access()
 	a.sessions()
 	a.audit()
@@ -127,7 +135,8 @@ func schemes(url string) map[string]*huma.SecurityScheme {
 			Type: "apiKey", In: "cookie", Name: "__Host-doorward_access",
 			Description: "An access token in a browser's cookie, after a sign-in with mode=cookie. It is ignored beside a credential in a header, and for what another site makes the browser send.",
 		},
-		"bearer": {Type: "http", Scheme: "bearer", BearerFormat: "at+jwt", Description: "An access token (RFC 9068) in the header (RFC 6750, Section 2.1)."},
+		"bearer":  {Type: "http", Scheme: "bearer", BearerFormat: "at+jwt", Description: "An access token (RFC 9068) in the header (RFC 6750, Section 2.1), or an API key."},
+		"api_key": {Type: "apiKey", In: "header", Name: "X-API-Key", Description: "An API key. It may not make or change credentials, nor do what needs no permission of its own."},
 	}
 }
 

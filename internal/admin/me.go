@@ -53,21 +53,24 @@ func (a *API) me() {
 func person(ctx context.Context) (principal.Principal, error) {
 	by := web.By(ctx)
 	if by.Kind != principal.User {
-		return by, fault.New(fault.Denied, "this is for people who signed in")
+		return by, forPeople()
 	}
 	return by, nil
 }
 
+func forPeople() error { return fault.New(fault.Denied, "this is for people who signed in") }
+
 func (a *API) getMe(ctx context.Context, _ *struct{}) (*meOut, error) {
-	by, err := person(ctx)
+	by := web.By(ctx)
+	who := by.Holder() // an API key says whose it is
+	if who.Kind != principal.User {
+		return nil, forPeople()
+	}
+	u, err := a.Accounts.User(ctx, who.ID)
 	if err != nil {
 		return nil, err
 	}
-	u, err := a.Accounts.User(ctx, by.ID)
-	if err != nil {
-		return nil, err
-	}
-	held, _, err := a.Roles.Of(ctx, by.ID)
+	held, _, err := a.Roles.Of(ctx, who.ID)
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/doorward/doorward/internal/access"
+	"github.com/doorward/doorward/internal/apikey"
 	"github.com/doorward/doorward/internal/audit"
 	"github.com/doorward/doorward/internal/client"
 	"github.com/doorward/doorward/internal/fault"
@@ -37,10 +39,12 @@ type judged struct {
 	Audience []string `json:"aud,omitempty"`
 	Issuer   string   `json:"iss,omitempty"`
 	ID       string   `json:"jti,omitempty"`
+	KeyID    string   `json:"key_id,omitempty"` // of an API key; of no specification
 }
 
 // Introspect says whether an access token is good, and what it says, to the client
-// that it was issued to and to those APIs that it is for (RFC 7662).
+// that it was issued to and to those APIs that it is for (RFC 7662). It says the same of
+// an API key, to those APIs that it may be used at.
 func (p *Provider) Introspect(w http.ResponseWriter, r *http.Request) error {
 	params, given, err := form(w, r)
 	if err != nil {
@@ -54,15 +58,14 @@ func (p *Provider) Introspect(w http.ResponseWriter, r *http.Request) error {
 	if text == "" {
 		return &oauth.Error{Code: oauth.InvalidRequest, Description: "token is missing"}
 	}
-	t, good, err := p.Judge(r.Context(), text)
+	var answer judged
+	if apikey.Like(text) {
+		answer, err = p.judgeKey(r, c, text, params.Get("address"))
+	} else {
+		answer, err = p.judgeToken(r, c, text)
+	}
 	if err != nil {
 		return err
-	}
-	var answer judged
-	if good && mayKnow(c, t) {
-		if answer, err = p.describe(r, t); err != nil {
-			return err
-		}
 	}
 	outcome := audit.Failure
 	if answer.Active {
@@ -70,6 +73,40 @@ func (p *Provider) Introspect(w http.ResponseWriter, r *http.Request) error {
 	}
 	p.Count(c.Target(), "POST /oauth2/introspect", outcome)
 	return web.JSON(w, http.StatusOK, answer)
+}
+
+func (p *Provider) judgeToken(r *http.Request, c client.Client, text string) (judged, error) {
+	t, good, err := p.Judge(r.Context(), text)
+	if err != nil || !good || !mayKnow(c, t) {
+		return judged{}, err
+	}
+	return p.describe(r, t)
+}
+
+// judgeKey says what an API key is good for at the API that asks, where its holder came
+// from address. A client that is no API learns of none. One that is used too often is
+// neither active nor not: the fault is Limited.
+func (p *Provider) judgeKey(r *http.Request, c client.Client, text, address string) (judged, error) {
+	if len(c.Audiences) == 0 {
+		return judged{}, nil
+	}
+	b, err := p.Bearer(r.Context(), access.Shown{Text: text, By: web.By(r.Context()), Address: address, At: c.Audiences})
+	if fault.KindOf(err) == fault.Unauthenticated {
+		return judged{}, nil
+	} else if err != nil {
+		return judged{}, err
+	}
+	answer := judged{
+		Active: true, Scope: oauth.FormatScope(b.Scopes), Username: b.Username, Type: "api_key", Issued: b.SecretAt.Unix(), Begins: b.SecretAt.Unix(),
+		Subject: b.Owner.ID, Audience: b.At(c.Audiences), Issuer: p.issuer, KeyID: b.ID,
+	}
+	if b.Owner.Kind == principal.Service {
+		answer.Client = b.Owner.ID
+	}
+	if !b.ExpiresAt.IsZero() {
+		answer.Expires = b.ExpiresAt.Unix()
+	}
+	return answer, nil
 }
 
 // mayKnow reports whether a client may know what a token says.

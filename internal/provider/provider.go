@@ -9,7 +9,9 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/doorward/doorward/internal/access"
 	"github.com/doorward/doorward/internal/account"
+	"github.com/doorward/doorward/internal/apikey"
 	"github.com/doorward/doorward/internal/audit"
 	"github.com/doorward/doorward/internal/client"
 	"github.com/doorward/doorward/internal/issue"
@@ -51,6 +53,9 @@ type Parts struct {
 	// Judge returns what an access token says, if it is good now. The error says that
 	// this cannot be known.
 	Judge func(ctx context.Context, token string) (t Token, good bool, err error)
+	// Bearer returns who stands behind an API key. The fault is Unauthenticated whatever
+	// is wrong with it.
+	Bearer func(ctx context.Context, shown access.Shown) (access.Bearer, error)
 	// Count adds to how often a credential did something.
 	Count func(credential, action string, o audit.Outcome)
 }
@@ -75,6 +80,9 @@ type metadata struct {
 	TokenAuth         []oauth.AuthMethod `json:"token_endpoint_auth_methods_supported"`
 	IntrospectionAuth []oauth.AuthMethod `json:"introspection_endpoint_auth_methods_supported"`
 	RevocationAuth    []oauth.AuthMethod `json:"revocation_endpoint_auth_methods_supported"`
+	// What API keys look like, for scanners; of no specification.
+	KeyPrefix  string `json:"api_key_prefix"`
+	KeyPattern string `json:"api_key_pattern"`
 }
 
 // New returns the provider of an issuer.
@@ -85,6 +93,7 @@ func New(issuer string, p Parts) (*Provider, error) {
 		Introspection: issuer + "/oauth2/introspect", Revocation: issuer + "/oauth2/revoke",
 		ResponseTypes: []string{}, GrantTypes: []oauth.GrantType{oauth.ClientCredentials},
 		TokenAuth: secrets, IntrospectionAuth: secrets, RevocationAuth: append(secrets, oauth.NoAuth),
+		KeyPrefix: apikey.Prefix, KeyPattern: apikey.Pattern,
 	})
 	return &Provider{Parts: p, issuer: issuer, metadata: m}, err
 }

@@ -14,7 +14,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/doorward/doorward/internal/apikey"
 	"github.com/doorward/doorward/internal/audit"
+	"github.com/doorward/doorward/internal/issue"
 	"github.com/doorward/doorward/internal/server"
 	"github.com/doorward/doorward/internal/servertest"
 	"github.com/doorward/doorward/internal/store/storetest"
@@ -123,6 +125,8 @@ func causesOfOperators(t *testing.T, s *servertest.Site) []cause {
 	}
 	type m = map[string]any
 	path := "/users/" + gus.ID
+	var key held
+	keyed := s.User(t, "kim").ID
 	return []cause{
 		{audit.UserCreated, call(http.MethodPost, "/users", m{"username": "new"})},
 		{audit.UserUpdated, call(http.MethodPatch, path, m{"name": "Gus"})},
@@ -150,6 +154,28 @@ func causesOfOperators(t *testing.T, s *servertest.Site) []cause {
 		{audit.ClientEnabled, call(http.MethodPatch, "/clients/job", m{"status": "active"})},
 		{audit.ClientRefused, func() { registered{"job", "wrong"}.post(t, s, "/oauth2/token", "grant_type", "client_credentials") }},
 		{audit.ClientDeleted, call(http.MethodDelete, "/clients/job", nil)},
+		{audit.APIKeyCreated, func() { key = keyOf(t, s, by, keyed) }},
+		{audit.APIKeyUpdated, func() {
+			k, err := s.Core.APIKeys.Fresh(t.Context(), key.id)
+			if err == nil {
+				k.Name = "another"
+				_, err = s.Core.APIKeys.Update(t.Context(), by, k)
+			}
+			must(err)
+		}},
+		{audit.APIKeyRotated, func() {
+			_, _, err := s.Core.APIKeys.Rotate(t.Context(), by, key.id, apikey.Rotation{Overlap: time.Hour})
+			must(err)
+		}},
+		{audit.APIKeyRefused, func() { (held{"", sealedKey(key.id, strings.Repeat("0", 43))}).good(t, s) }},
+		{audit.APIKeyLeaked, func() {
+			k, err := s.Core.APIKeys.Named(t.Context(), key.text)
+			if err == nil {
+				err = s.Core.Issuer.KeyLeaked(t.Context(), by, issue.Leak{Key: k, Reporter: "test"})
+			}
+			must(err)
+		}},
+		{audit.APIKeyRevoked, func() { must(s.Core.APIKeys.Revoke(t.Context(), by, keyOf(t, s, by, keyed).id, 0)) }},
 		{audit.AuditRead, call(http.MethodGet, "/audit/events", nil)},
 		{audit.UserErased, func() { must(s.Core.Accounts.Delete(t.Context(), by, s.User(t, "hal").ID, 0, true)) }},
 		{audit.AuditErased, func() { must(s.Core.Store.Erase(t.Context(), by, gus.ID)) }},
@@ -210,6 +236,9 @@ func TestAttackAUD005LogTakesNothing(t *testing.T) {
 			{"an account", func() servertest.Answer { return s.Call(t, root, http.MethodPost, "/users", m{"username": "new"}) }, 201},
 			{"a client", func() servertest.Answer { return s.Call(t, root, http.MethodPost, "/clients", m{"client_id": "new"}) }, 201},
 			{"a client's token", func() servertest.Answer { return job.post(t, s, "/oauth2/token", "grant_type", "client_credentials") }, 200},
+			{"an API key", func() servertest.Answer {
+				return s.Call(t, root, http.MethodPost, "/api-keys", m{"name": "new", "scopes": []string{}, "expires_in": 60})
+			}, 201},
 			{"a reading of the log", func() servertest.Answer { return s.Call(t, root, http.MethodGet, "/audit/events", nil) }, 200},
 			{"a password", func() servertest.Answer {
 				return s.Call(t, own, http.MethodPost, "/users/me/password", m{"current_password": servertest.Password, "new_password": "another one of mine"})

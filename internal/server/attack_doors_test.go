@@ -100,6 +100,13 @@ var notWays = map[string]string{
 	"PATCH /resources/{id}":  "an access token",
 	"DELETE /resources/{id}": "an access token",
 
+	"POST /api-keys":             "an access token",
+	"PATCH /api-keys/{id}":       "an access token",
+	"DELETE /api-keys/{id}":      "an access token",
+	"POST /api-keys/{id}/rotate": "an access token",
+	"POST /api-keys/verify":      "API keys",
+	"POST /api-keys/leaks":       "a signature",
+
 	"POST /oauth2/token":      "a client's secret",
 	"POST /oauth2/introspect": "a client's secret",
 	"POST /oauth2/revoke":     "a client's secret",

@@ -181,6 +181,8 @@ func TestAttackPW006WithoutTheCurrentPassword(t *testing.T) {
 				t.Errorf("with %q: %d", credential, a.Status)
 			}
 		}
+		key := keyOf(t, s, servertest.Operator, ann.ID, "read")
+		refusedAs(t, "with an API key", s.Call(t, key.text, "POST", "/users/me/password", map[string]any{"current_password": servertest.Password, "new_password": "a password of evil"}), 403, "")
 		if n := number(t, database(t, s), "SELECT COUNT(*) FROM audit_events WHERE action = 'password.change-failed'"); n != 3 {
 			t.Errorf("%d wrong passwords were written down, want 3", n)
 		}

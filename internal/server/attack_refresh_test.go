@@ -236,7 +236,7 @@ func TestAttackRT006OtherTokens(t *testing.T) {
 		_, family, _ := strings.Cut(table(t, database(t, s), "token_families")[0], "[")
 		family, _, _ = strings.Cut(family, " ")
 		for name, token := range map[string]string{
-			"access token": tokens.Access, "user id": ann.ID, "family id": family, "API key": "dwk_" + strings.Repeat("a", 65), "password": servertest.Password,
+			"access token": tokens.Access, "user id": ann.ID, "family id": family, "no API key": "dwk_" + strings.Repeat("a", 65), "API key": keyOf(t, s, servertest.Operator, ann.ID, "read").text, "password": servertest.Password,
 			"prefix": "dwr_", "no prefix": strings.TrimPrefix(tokens.Refresh, "dwr_"), "other prefix": "dwk_" + strings.TrimPrefix(tokens.Refresh, "dwr_"),
 		} {
 			if a := s.Refresh(t, token); !deadGrant(a) {

@@ -85,6 +85,16 @@ func TestAttackAUD002Canaries(t *testing.T) {
 				keep(s.Send(t, "GET", "/users/me", "", "", "Authorization", authorization))
 			}
 			keep(s.Send(t, "GET", "/users/me", "", "", "X-API-Key", "dwk_"+secrets["api key"]))
+			keyMade(t, s, root, map[string]any{})
+			own, _ := keyMade(t, s, tokens.Access, map[string]any{"name": "hers"})
+			wrong := sealedKey(own.id, strings.Repeat("7", 43))
+			planted = append(planted, own.text, wrong)
+			for _, text := range []string{own.text, wrong, "dwk_" + secrets["api key"]} {
+				keep(s.Send(t, "GET", "/users/me", "", "", "Authorization", "Bearer "+text, "User-Agent", agent))
+				json(root, "POST", "/api-keys/verify", `{"key":"`+text+`"}`)
+				keep(s.Call(t, root, "GET", "/api-keys/"+text, nil))
+			}
+			json(root, "POST", "/api-keys", `{"name":"x","scopes":["`+secrets["scope"]+`*"],"expires_in":60}`)
 			made := clientOf(t, s)
 			planted = append(planted, made.secret, base64.StdEncoding.EncodeToString([]byte(made.id+":"+made.secret)))
 			for _, p := range proofs {

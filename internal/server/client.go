@@ -48,12 +48,15 @@ func (s *Server) judge(ctx context.Context, token string) (provider.Token, bool,
 	return provider.Token{Principal: holder(p), ID: p.ID, Audience: p.Audience, Issued: p.Issued, Expires: p.Expires}, true, nil
 }
 
-// holder returns whom a token is about. A client that acts for itself is its own
+// holder returns whom a token is about, or an API key. A client that acts for itself is its own
 // subject (RFC 9068, Section 2.2); no account has the id of a client.
 func holder(p *guard.Principal) principal.Principal {
 	kind := principal.User
 	if p.Subject == p.ClientID {
 		kind = principal.Service
+	}
+	if p.KeyID != "" {
+		return principal.Principal{Kind: principal.Key, ID: p.KeyID, Owner: principal.Owner{Kind: kind, ID: p.Subject}, Client: p.ClientID, Scopes: p.Scopes}
 	}
 	return principal.Principal{Kind: kind, ID: p.Subject, Client: p.ClientID, Family: p.Family, Session: p.Session, Scopes: p.Scopes}
 }

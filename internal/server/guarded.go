@@ -33,6 +33,11 @@ func (s *Server) protect(r route, next http.Handler) http.Handler {
 		known := web.Of(req.Context())
 		identify(known, guard.PrincipalFrom(req.Context()))
 		known.By.Needs = permission
+		if known.By.Kind == principal.Key && !r.forKeys() {
+			known.Cause = s.forbid(req.Context(), "an API key is not for this: it makes and changes no credentials, and does what a permission of its own allows")
+			r.fail(w, req, known.Cause)
+			return
+		}
 		if permission != "" {
 			allowed, err := s.Roles.Allows(req.Context(), known.By, permission)
 			if err == nil && !allowed {
@@ -45,7 +50,7 @@ func (s *Server) protect(r route, next http.Handler) http.Handler {
 			}
 		}
 		if read {
-			s.counter.Add(s.Clock.Now(), "family:"+known.By.Family, r.pattern, audit.Success)
+			s.counter.Add(s.Clock.Now(), known.By.Credential(), r.pattern, audit.Success)
 		}
 		next.ServeHTTP(w, req)
 	}))
@@ -101,7 +106,12 @@ func identify(known *web.Request, p *guard.Principal) {
 
 // deny is the refusal of a request whose principal lacks a permission.
 func (s *Server) deny(ctx context.Context, permission string) *web.Problem {
-	p := web.NewProblem(http.StatusForbidden, "this needs the permission "+permission)
+	return s.forbid(ctx, "this needs the permission "+permission)
+}
+
+// forbid is a refusal that is found in the log by its decision.
+func (s *Server) forbid(ctx context.Context, why string) *web.Problem {
+	p := web.NewProblem(http.StatusForbidden, why)
 	p.DecisionID = id.New(s.Clock.Now())
 	web.Note(ctx, slog.String("decision", p.DecisionID))
 	return p
@@ -137,6 +147,9 @@ func (k *Core) Fresh() error {
 func (s *Server) revoked(_ context.Context, p *guard.Principal) error {
 	if s.Fresh() != nil {
 		return guard.ErrUnavailable
+	}
+	if p.KeyID != "" { // it was looked up for this request
+		return nil
 	}
 	if s.Revoked.Has(grant.Access{Family: p.Family, Account: p.Subject, Client: p.ClientID, Roles: p.Roles, Audience: p.Audience, Policy: p.PolicyVersion}) {
 		return &issue.Dead{Family: p.Family}

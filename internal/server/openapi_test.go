@@ -20,6 +20,7 @@ import (
 var unwritten = []string{
 	"GET /{$}", "GET /favicon.ico", "GET /healthz", "GET /readyz", "GET /openapi.json", "GET /oauth2/jwks",
 	"GET /.well-known/oauth-authorization-server", "GET /.well-known/oauth-protected-resource",
+	"POST /api-keys/leaks", // described by those who send it
 	"GET /signin", "POST /signin", "GET /account", "POST /account/signout", "POST /account/forget", "POST /account/sessions/{id}/end", "POST /account/sessions/end", "POST /account/password",
 }
 
@@ -492,6 +493,38 @@ func converseAboutResources(call func(pattern, path string, body any, headers ..
 	call("DELETE /resources/{id}", "/resources/orders", nil)
 }
 
+// converseAboutKeys is converse for API keys.
+func converseAboutKeys(t *testing.T, call func(pattern, path string, body any, headers ...string) servertest.Answer) {
+	t.Helper()
+	type m = map[string]any
+	var made, again struct{ ID, Key string }
+	full := m{"name": "report", "scopes": []string{"read"}, "expires_in": 60, "networks": []string{"127.0.0.1"}, "resources": []string{"https://a.example"}, "rate_limit": 10}
+	call("POST /api-keys", "/api-keys", full, "Idempotency-Key", "key").JSON(t, &made)
+	call("POST /api-keys", "/api-keys", full, "Idempotency-Key", "key").JSON(t, &again)
+	if made.ID == "" || made.Key == "" || again.ID != made.ID || again.Key != "" {
+		t.Errorf("made %+v, and again %+v", made, again)
+	}
+	path := "/api-keys/" + made.ID
+	call("POST /api-keys", "/api-keys", m{"name": "report", "scopes": []string{"read"}})
+	call("POST /api-keys", "/api-keys", m{"name": "report", "scopes": []string{"nobody:has"}, "expires_in": 60})
+	call("POST /api-keys", "/api-keys", m{"name": "report", "scopes": []string{}, "expires_in": 60, "owner": "client:nosuch"})
+	call("GET /api-keys", "/api-keys?limit=1&all=true", nil)
+	call("GET /api-keys", "/api-keys?after=x", nil)
+	call("PATCH /api-keys/{id}", path, m{"name": "nightly", "networks": nil, "resources": nil, "rate_limit": nil})
+	call("PATCH /api-keys/{id}", path, m{"scopes": []string{"a b"}})
+	call("PATCH /api-keys/{id}", path, m{}, "If-Match", `"v99"`)
+	call("POST /api-keys/verify", "/api-keys/verify", m{"key": made.Key, "permission": "read", "address": "127.0.0.1", "resource": "https://a.example"})
+	call("POST /api-keys/verify", "/api-keys/verify", m{"key": made.Key, "address": "here"})
+	call("GET /api-keys/{id}", path, nil)
+	call("GET /api-keys/{id}", "/api-keys/nosuch", nil)
+	call("POST /api-keys/{id}/rotate", path+"/rotate", m{"overlap": 60, "expires_in": 120})
+	call("POST /api-keys/{id}/rotate", path+"/rotate", m{"overlap": -1})
+	call("POST /api-keys/{id}/rotate", "/api-keys/nosuch/rotate", m{})
+	call("DELETE /api-keys/{id}", path, nil, "If-Match", `"v99"`)
+	call("DELETE /api-keys/{id}", path, nil)
+	call("DELETE /api-keys/{id}", path, nil)
+}
+
 // converse makes a call of each operation that succeeds, and some that do not.
 func converse(t *testing.T, s *servertest.Site, check func(string, servertest.Answer) servertest.Answer) {
 	t.Helper()
@@ -516,6 +549,7 @@ func converse(t *testing.T, s *servertest.Site, check func(string, servertest.An
 	check("POST /auth/refresh", s.Send(t, "POST", "/auth/refresh", "application/json", strings.Repeat(" ", 17<<10)))
 	tokens = pair(t, check("POST /auth/refresh", s.Refresh(t, tokens.Refresh)))
 
+	converseAboutKeys(t, call)
 	call("GET /users/me", "/users/me", nil)
 	call("GET /sessions", "/sessions", nil)
 	call("GET /sessions", "/sessions?limit=1", nil)

@@ -59,13 +59,8 @@ func refusal(cause error) audit.Outcome {
 // that nobody fills the counts with credentials that he makes up.
 func credential(known *web.Request) string {
 	dead, ok := errors.AsType[*issue.Dead](known.Cause)
-	switch {
-	case known.By.Family != "":
-		return "family:" + known.By.Family
-	case ok:
+	if ok && known.By.Family == "" {
 		return "family:" + dead.Family
-	case known.By.Session != "":
-		return "session:" + known.By.Session
 	}
-	return ""
+	return known.By.Credential()
 }

@@ -62,6 +62,8 @@ func (s *Server) routes(p surfaces) []route {
 		{"POST /oauth2/token", anybody, signin.Fail, f(p.provider.Token, signin.Fail)},
 		{"POST /oauth2/introspect", anybody, signin.Fail, f(p.provider.Introspect, signin.Fail)},
 		{"POST /oauth2/revoke", anybody, signin.Fail, f(p.provider.Revoke, signin.Fail)},
+		{"POST /api-keys/leaks", anybody, problem, f(p.admin.ReportLeaks, problem)}, // who signs proves himself
+
 		{"GET /oauth2/jwks", anybody, signin.Fail, f(p.provider.JWKS, signin.Fail)},
 		{"GET /.well-known/oauth-authorization-server", anybody, problem, f(p.provider.Metadata, problem)},
 		{"GET /.well-known/oauth-protected-resource", anybody, problem, s.guard.Metadata()},
@@ -137,11 +139,39 @@ func managed(api http.Handler) []route {
 		{"PATCH /resources/{id}", "resources:write", problem, api},
 		{"DELETE /resources/{id}", "resources:write", problem, api},
 
+		{"GET /api-keys", token, problem, api},              // another's: keys:read
+		{"POST /api-keys", token, problem, api},             // another's: keys:write
+		{"GET /api-keys/{id}", token, problem, api},         // another's: keys:read
+		{"PATCH /api-keys/{id}", token, problem, api},       // another's: keys:write
+		{"DELETE /api-keys/{id}", token, problem, api},      // another's: keys:write
+		{"POST /api-keys/{id}/rotate", token, problem, api}, // another's: keys:write
+		{"POST /api-keys/verify", token, problem, api},
+
 		{"GET /audit/events", "audit:read", problem, api},
 		{"GET /audit/counts", "audit:read", problem, api},
 		{"GET /audit/checkpoint", "audit:read", problem, api},
 		{"GET /audit/proof", "audit:read", problem, api},
 	}
+}
+
+// What an API key may call. It makes no keys, sessions or other credentials and changes
+// none, so that nothing outlives it and nobody makes more of it than it is; and it does
+// nothing for which its owner needs no permission, but what stands here: such rights are
+// the person's, and no scope of a key carries them.
+var (
+	forKeys = []string{
+		"GET /users/me", "GET /api-keys", "GET /api-keys/{id}", "POST /api-keys/verify", "POST /access/check", "POST /access/explain",
+	}
+	notForKeys = []string{"POST /clients", "POST /clients/{id}/rotate-secret"}
+)
+
+// forKeys reports whether an API key may call a route that asks for a credential, if it
+// carries the route's permission.
+func (r route) forKeys() bool {
+	if r.who.permission() == "" {
+		return slices.Contains(forKeys, r.pattern)
+	}
+	return !slices.Contains(notForKeys, r.pattern)
 }
 
 // pages are the routes that people open in a browser.

@@ -17,6 +17,7 @@ var open = []string{
 	"GET /{$}", "GET /favicon.ico", "GET /healthz", "GET /readyz", "GET /openapi.json",
 	"POST /auth/login", "POST /auth/refresh", "POST /auth/logout", "GET /signin", "POST /signin",
 	"POST /oauth2/token", "POST /oauth2/introspect", "POST /oauth2/revoke", // clients prove themselves by other means than a token
+	"POST /api-keys/leaks", // who reports signs
 	"GET /oauth2/jwks", "GET /.well-known/oauth-authorization-server", "GET /.well-known/oauth-protected-resource",
 }
 
@@ -191,6 +192,28 @@ func (c *call) resource() string {
 	return "/resources/" + c.unique()
 }
 
+// key is one of the caller's, or one of somebody who may do more, or none.
+func (c *call) key() string {
+	owner := c.who.id
+	switch {
+	case c.target == "absent" || c.target == "own" && owner == "":
+		return "/api-keys/0123456789abcdef"
+	case c.target == "other":
+		owner = c.s.User(c.t, "keyed"+strconv.Itoa(c.n), "viewer").ID
+	}
+	return "/api-keys/" + keyOf(c.t, c.s, servertest.Operator, owner).id
+}
+
+// keyCells let everybody do something to his own keys, and administrators to others'.
+func keyCells(status int) map[string]cells {
+	w := signedIn(status)
+	for who := range w {
+		w[who] = cells{status, 404, 404}
+	}
+	w["admin"] = cells{status, status, 404}
+	return w
+}
+
 // keepers are the cells of a change that clients:write is enough for.
 func keepers(status int) map[string]cells {
 	return map[string]cells{"keeper": {status, 403, 404}, "admin": {status, status, 404}}
@@ -363,6 +386,23 @@ var matrix = map[string]row{
 	"GET /resources/{id}":    {wants: admins(200, 200, 404), path: (*call).resource},
 	"PATCH /resources/{id}":  {wants: admins(200, 200, 404), path: (*call).resource, body: func(*call) any { return map[string]any{"name": "Mine"} }},
 	"DELETE /resources/{id}": {wants: admins(204, 204, 404), path: (*call).resource},
+
+	"GET /api-keys": {wants: map[string]cells{
+		"none": {200, 403, 403}, "viewer": {200, 403, 403}, "editor": {200, 403, 403}, "delegate": {200, 403, 403}, "keeper": {200, 403, 403}, "admin": {200, 200, 200},
+	}, path: func(c *call) string { return "/api-keys?owner=user:" + c.id }},
+	"POST /api-keys": {wants: map[string]cells{
+		"none": {201, 403, 403}, "viewer": {201, 403, 403}, "editor": {201, 403, 403}, "delegate": {201, 403, 403}, "keeper": {201, 403, 403}, "admin": {201, 201, 404},
+	}, body: func(c *call) any {
+		return map[string]any{"name": "mine", "scopes": []string{}, "expires_in": 60, "owner": "user:" + c.id}
+	}},
+	"GET /api-keys/{id}":    {wants: keyCells(200), path: (*call).key},
+	"PATCH /api-keys/{id}":  {wants: keyCells(200), path: (*call).key, body: func(*call) any { return map[string]any{"name": "another"} }},
+	"DELETE /api-keys/{id}": {wants: keyCells(204), path: (*call).key},
+	"POST /api-keys/{id}/rotate": {
+		wants: keyCells(200), path: func(c *call) string { return c.key() + "/rotate" }, body: func(*call) any { return map[string]any{} },
+	},
+	"POST /api-keys/verify": {wants: signedIn(200), body: func(*call) any { return map[string]any{"key": "dwk_x"} }},
+	"POST /api-keys/leaks":  {wants: everybody(404)},
 
 	"POST /access/check":   {wants: askers(), body: (*call).question},
 	"POST /access/explain": {wants: askers(), body: (*call).question},

@@ -134,7 +134,7 @@ func (s *Server) Run(ctx context.Context, listeners []net.Listener) error {
 	jobs.Wait()
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
-	err = errors.Join(err, s.counter.Flush(last, s.Store.AddCounts),
+	err = errors.Join(err, s.counter.Flush(last, s.Store.AddCounts), s.APIKeys.Flush(last),
 		s.Store.Record(last, audit.Now(by, s.Clock.Now(), audit.ServerStopped, "server")), tree.finish(last))
 	ships.Finish(last)
 	return err
@@ -153,7 +153,7 @@ func (s *Server) keepHouse(ctx context.Context) {
 			return
 		case <-count.C:
 			s.connections.giveBack()
-			err = s.counter.Flush(ctx, s.Store.AddCounts)
+			err = errors.Join(s.counter.Flush(ctx, s.Store.AddCounts), s.APIKeys.Flush(ctx))
 		case <-purge.C:
 			err = s.Keys.Retry(ctx)
 			for more := true; more && err == nil; {

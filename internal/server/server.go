@@ -16,6 +16,7 @@ import (
 	"github.com/doorward/doorward/internal/access"
 	"github.com/doorward/doorward/internal/account"
 	"github.com/doorward/doorward/internal/admin"
+	"github.com/doorward/doorward/internal/apikey"
 	"github.com/doorward/doorward/internal/audit"
 	"github.com/doorward/doorward/internal/client"
 	"github.com/doorward/doorward/internal/clock"
@@ -50,6 +51,7 @@ type Core struct {
 	Keys      *keyring.Service
 	Accounts  *account.Service
 	Clients   *client.Service
+	APIKeys  *apikey.Service
 	Access    *access.Service
 	Roles     *rbac.Service
 	Resources *resource.Service
@@ -156,6 +158,8 @@ func open(ctx context.Context, c config.Config, log *slog.Logger, tweaks []func(
 		return nil, errors.Join(err, s.Close())
 	}
 	k.Accounts = account.NewService(s, now)
+	k.Clients = client.NewService(s, now, clientPeppers{k.Keys}, isPermission)
+	k.APIKeys = apikey.NewService(s, now, keyPeppers{k.Keys}, isPermission, apikey.Options{MaxLifetime: c.Keys.MaxLifetime, AllowUnlimited: c.Keys.AllowUnlimited})
 	k.Clients = client.NewService(s, now, clientPeppers{k.Keys}, permission)
 	k.Roles = rbac.NewService(s, now)
 	k.Resources = resource.NewService(resource.Parts{
@@ -216,6 +220,7 @@ func (k *Core) listen() {
 	k.Feed.Listen(sure(k.Accounts.Apply))
 	k.Feed.Listen(sure(k.Clients.Apply))
 	k.Feed.Listen(sure(k.Resources.Apply)) // before the roles, which say up to where all is known
+	k.Feed.Listen(sure(k.APIKeys.Apply))
 	k.Feed.Listen(k.Roles.Apply)
 	k.Feed.Listen(func(ctx context.Context, c feed.Change) error {
 		err := k.Keys.Apply(ctx, c)
@@ -292,11 +297,12 @@ func New(k *Core, version string) (*Server, error) {
 	}
 	// Which APIs there are, judge asks afterwards.
 	if s.judging, err = s.newGuard(guard.AudienceFunc(func(string) bool { return true })); err != nil {
+		guard.Revocation(s.revoked), guard.APIKeys(s.apiKey), guard.Now(k.Clock.Now), guard.Leeway(Leeway), guard.Errors(s.refused),
 		return nil, err
 	}
 	count := func(credential, action string, o audit.Outcome) { s.counter.Add(k.Clock.Now(), credential, action, o) }
 	p, err := provider.New(issuer(k.Config), provider.Parts{
-		Keys: k.Keys, Clients: k.Clients, Issuer: k.Issuer, Accounts: k.Accounts, Judge: s.judge,
+		Keys: k.Keys, Clients: k.Clients, Issuer: k.Issuer, Accounts: k.Accounts, Judge: s.judge, Bearer: s.bearerOf,
 		Count: count,
 	})
 	if err != nil {
@@ -308,9 +314,12 @@ func New(k *Core, version string) (*Server, error) {
 		scheme = "https"
 	}
 	s.cookies = web.Cookies{Secure: https}
+	if err := reporters(k.Config); err != nil {
+		return nil, err
+	}
 	api := admin.New(admin.Parts{
-		Accounts: k.Accounts, Clients: k.Clients, Access: k.Access, Count: count, Roles: k.Roles, Resources: k.Resources, Issuer: k.Issuer, Sessions: k.Sessions, Limits: k.Limits,
-		Keys: k.Keys, Audit: k.Audit, Tree: k.Store, Clock: k.Clock, Cookies: s.cookies, URL: issuer(k.Config), Version: version,
+		Accounts: k.Accounts, Clients: k.Clients, APIKeys: k.APIKeys, Access: k.Access, Resources: k.Resources, IssuerBearer: s.bearerOf, Reporters: k.Config.Keys.LeakReporters,
+		Count: count, Roles: k.Roles, Issuer: k.Issuer, Sessions: k.Sessions, Limits: k.Limits, Keys: k.Keys, Audit: k.Audit, Tree: k.Store, Clock: k.Clock, Cookies: s.cookies, URL: issuer(k.Config), Version: version,
 	})
 	if s.origins, err = web.NewCrossOrigin(scheme, k.Config.CORS.Origins); err != nil {
 		return nil, err
