@@ -41,7 +41,7 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata", RequireUniqueNames: true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "mode": mode, "port": port, "ready": ready, "login": login, "answers": answers, "capture": capture,
+			"exits": exits, "mode": mode, "port": port, "ready": ready, "login": login, "answers": answers, "capture": capture, "keep": keep,
 			"signature": signature, "forged": forged, "first-line": firstLine,
 			"terminate": terminate,
 		},
@@ -161,6 +161,13 @@ func capture(ts *testscript.TestScript, _ bool, args []string) {
 		}
 	}
 	ts.Setenv(args[0], fmt.Sprint(v))
+}
+
+// keep FILE FIELD writes a field of the JSON on stdout into a file, as a line.
+func keep(ts *testscript.TestScript, _ bool, args []string) {
+	var v map[string]any
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile("stdout")), &v))
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(fmt.Sprintln(v[args[1]])), 0o600))
 }
 
 // signature NAME TOKEN-FILE sets a variable to the last part of a token.
