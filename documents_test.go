@@ -174,8 +174,9 @@ func elsewhere(path string) bool {
 	return false
 }
 
-// unserved are paths that documents speak of because they are not there yet.
-var unserved = []string{"/metrics"}
+// unserved are paths that documents speak of because they are not there yet, or not
+// without a setting.
+var unserved = []string{"/metrics", "/api-keys/leaks"}
 
 // serves holds that the server answers to a path that a document names: with
 // anything but "there is nothing here" or "not for this method".

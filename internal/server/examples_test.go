@@ -204,6 +204,7 @@ var changing = []struct {
 	{regexp.MustCompile(`^dwr_\w+$`), func(n int) string { return fmt.Sprintf("dwr_1xample0fA1xample0fA1xample0fA1xample%d", n) }},
 	{regexp.MustCompile(`^dws_\w+$`), func(n int) string { return fmt.Sprintf("dws_1xample0fA1xample0fA1xample0fA1xample%d", n) }},
 	{regexp.MustCompile(`^dwk_\w+$`), func(n int) string { return fmt.Sprintf("dwk_1xample0fA1xample_1xample0fA1xample0fA%d", n) }},
+	{regexp.MustCompile(`^[0-9A-Za-z]{16}$`), func(n int) string { return fmt.Sprintf("1xample0fA1xamp%d", n%10) }},
 	{regexp.MustCompile(`^[0-9a-f]{64}$`), func(n int) string { return fmt.Sprintf("%064x", n) }},
 	{regexp.MustCompile(`^[A-Z0-9]{26}$`), func(n int) string { return fmt.Sprintf("JTI2EXAMPLE2EXAMPLE2EXAM%02d", n) }},
 	{regexp.MustCompile(`^[\w.-]+\.[\w-]{22}$`), func(n int) string { return fmt.Sprintf("cursor-%d.ZXhhbXBsZS1leGFtcGxlLg", n) }},
