@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -77,7 +78,7 @@ func describe(c policy.Change) []string {
 		case c.Do == policy.Delete:
 			lines = append(lines, "    "+d.Field+": "+d.From)
 		default:
-			lines = append(lines, "    "+d.Field+": "+or(d.From, "none")+" → "+or(d.To, "none"))
+			lines = append(lines, "    "+d.Field+": "+cmp.Or(d.From, "none")+" → "+cmp.Or(d.To, "none"))
 		}
 	}
 	return lines
@@ -143,11 +144,4 @@ func plural(word string, n int) string {
 		return word
 	}
 	return word + "s"
-}
-
-func or(text, other string) string {
-	if text == "" {
-		return other
-	}
-	return text
 }

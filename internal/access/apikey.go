@@ -49,7 +49,7 @@ func (s *Service) Bearer(ctx context.Context, k apikey.Key) (Bearer, error) {
 	b := Bearer{Key: k, Scopes: k.Scopes}
 	switch k.Owner.Kind {
 	case principal.User:
-		u, err := s.accounts.User(ctx, k.Owner.ID)
+		u, err := s.Accounts.User(ctx, k.Owner.ID)
 		if fault.KindOf(err) == fault.NotFound || err == nil && u.Status != account.Active {
 			return b, apikey.Refused("its owner is not active")
 		} else if err != nil {
@@ -57,7 +57,7 @@ func (s *Service) Bearer(ctx context.Context, k apikey.Key) (Bearer, error) {
 		}
 		b.Username = u.Username
 	case principal.Service:
-		c, err := s.clients.Known(ctx, k.Owner.ID)
+		c, err := s.Clients.Known(ctx, k.Owner.ID)
 		if fault.KindOf(err) == fault.NotFound || err == nil && c.Status != client.Active {
 			return b, apikey.Refused("its owner is not active")
 		} else if err != nil {
@@ -67,7 +67,7 @@ func (s *Service) Bearer(ctx context.Context, k apikey.Key) (Bearer, error) {
 	default:
 		return b, apikey.Refused("it has no owner")
 	}
-	held, _, err := s.policy.Of(ctx, k.Owner.ID)
+	held, _, err := s.Policy.Of(ctx, k.Owner.ID)
 	if err != nil {
 		return b, err
 	}

@@ -39,7 +39,7 @@ import (
 type Parts struct {
 	Accounts  *account.Service
 	Clients   *client.Service
-	APIKeys  *apikey.Service
+	APIKeys   *apikey.Service
 	Access    *access.Service
 	Roles     *rbac.Service
 	Resources *resource.Service

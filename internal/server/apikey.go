@@ -15,7 +15,6 @@ import (
 	"github.com/doorward/doorward/internal/keyring"
 	"github.com/doorward/doorward/internal/limit"
 	"github.com/doorward/doorward/internal/principal"
-	"github.com/doorward/doorward/internal/rbac"
 	"github.com/doorward/doorward/internal/web"
 )
 
@@ -42,12 +41,6 @@ func reporters(c config.Config) error {
 		return fmt.Errorf("%s: %w", c.Place("keys.leak_reporters"), err)
 	}
 	return nil
-}
-
-// isPermission returns an error for what is no permission.
-func isPermission(scope string) error {
-	_, err := rbac.ParsePermission(scope)
-	return err
 }
 
 // Bearer returns who stands behind an API key that somebody shows, and counts the use.

@@ -51,7 +51,7 @@ type Core struct {
 	Keys      *keyring.Service
 	Accounts  *account.Service
 	Clients   *client.Service
-	APIKeys  *apikey.Service
+	APIKeys   *apikey.Service
 	Access    *access.Service
 	Roles     *rbac.Service
 	Resources *resource.Service
@@ -158,9 +158,8 @@ func open(ctx context.Context, c config.Config, log *slog.Logger, tweaks []func(
 		return nil, errors.Join(err, s.Close())
 	}
 	k.Accounts = account.NewService(s, now)
-	k.Clients = client.NewService(s, now, clientPeppers{k.Keys}, isPermission)
-	k.APIKeys = apikey.NewService(s, now, keyPeppers{k.Keys}, isPermission, apikey.Options{MaxLifetime: c.Keys.MaxLifetime, AllowUnlimited: c.Keys.AllowUnlimited})
 	k.Clients = client.NewService(s, now, clientPeppers{k.Keys}, permission)
+	k.APIKeys = apikey.NewService(s, now, keyPeppers{k.Keys}, permission, apikey.Options{MaxLifetime: c.Keys.MaxLifetime, AllowUnlimited: c.Keys.AllowUnlimited})
 	k.Roles = rbac.NewService(s, now)
 	k.Resources = resource.NewService(resource.Parts{
 		Store: s, Clock: now, Own: []string{issuer(c), audience(c)}, Key: k.Keys.Ensure, Permission: permission,
@@ -292,12 +291,11 @@ type Server struct {
 func New(k *Core, version string) (*Server, error) {
 	s := &Server{Core: k, counter: audit.NewCounter()}
 	var err error
-	if s.guard, err = s.newGuard(guard.Errors(s.refused), guard.Resource(issuer(k.Config)), guard.Realm("doorward")); err != nil {
+	if s.guard, err = s.newGuard(guard.APIKeys(s.apiKey), guard.Errors(s.refused), guard.Resource(issuer(k.Config)), guard.Realm("doorward")); err != nil {
 		return nil, err
 	}
 	// Which APIs there are, judge asks afterwards.
 	if s.judging, err = s.newGuard(guard.AudienceFunc(func(string) bool { return true })); err != nil {
-		guard.Revocation(s.revoked), guard.APIKeys(s.apiKey), guard.Now(k.Clock.Now), guard.Leeway(Leeway), guard.Errors(s.refused),
 		return nil, err
 	}
 	count := func(credential, action string, o audit.Outcome) { s.counter.Add(k.Clock.Now(), credential, action, o) }
@@ -318,7 +316,7 @@ func New(k *Core, version string) (*Server, error) {
 		return nil, err
 	}
 	api := admin.New(admin.Parts{
-		Accounts: k.Accounts, Clients: k.Clients, APIKeys: k.APIKeys, Access: k.Access, Resources: k.Resources, IssuerBearer: s.bearerOf, Reporters: k.Config.Keys.LeakReporters,
+		Accounts: k.Accounts, Clients: k.Clients, APIKeys: k.APIKeys, Access: k.Access, Resources: k.Resources, Bearer: s.bearerOf, Reporters: k.Config.Keys.LeakReporters,
 		Count: count, Roles: k.Roles, Issuer: k.Issuer, Sessions: k.Sessions, Limits: k.Limits, Keys: k.Keys, Audit: k.Audit, Tree: k.Store, Clock: k.Clock, Cookies: s.cookies, URL: issuer(k.Config), Version: version,
 	})
 	if s.origins, err = web.NewCrossOrigin(scheme, k.Config.CORS.Origins); err != nil {

@@ -212,7 +212,6 @@ func (s *Store) RotateClientSecret(ctx context.Context, by principal.Principal, 
 func (s *Store) DeleteClient(ctx context.Context, by principal.Principal, id string, version int64, e audit.Event) error {
 	return s.write(ctx, func(t *tx) error { return t.deleteClient(by, id, version, e) })
 }
-		if err := t.deleteKeys(`owner = ?`, id); err != nil {
 
 func (t *tx) deleteClient(by principal.Principal, id string, version int64, e audit.Event) error {
 	before, err := t.uponClient(by, id, version)
@@ -226,6 +225,9 @@ func (t *tx) deleteClient(by principal.Principal, id string, version int64, e au
 		return err
 	}
 	if err := t.leave(id); err != nil {
+		return err
+	}
+	if err := t.deleteKeys(`owner = ?`, id); err != nil {
 		return err
 	}
 	if err := t.changedClient(id, before.Version+1, true); err != nil {

@@ -36,7 +36,7 @@ type Services struct {
 	Accounts  *account.Service
 	Roles     *rbac.Service
 	Clients   *client.Service
-	APIKeys  *apikey.Service
+	APIKeys   *apikey.Service
 	Resources *resource.Service
 	Policy    *policy.Service
 	Keys      *keyring.Service
