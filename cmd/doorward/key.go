@@ -79,12 +79,12 @@ func (p *program) printAPIKey(k *server.Core, made apikey.Key, fresh secret.Text
 	return nil
 }
 
-// or returns what a pointer holds, or another text where there is none.
-func or(text *string, none string) string {
-	if text == nil {
-		return none
+// orNever returns a time as JSON has it, or never where there is none.
+func orNever(at *string) string {
+	if at == nil {
+		return "never"
 	}
-	return *text
+	return *at
 }
 
 func keyTable(v admin.APIKey) table {
@@ -102,7 +102,7 @@ func keyTable(v admin.APIKey) table {
 	if v.RateLimit > 0 {
 		t.row("used at most", strconv.Itoa(v.RateLimit)+" times a minute")
 	}
-	t.row("expires", or(v.ExpiresAt, "never"))
+	t.row("expires", orNever(v.ExpiresAt))
 	if v.Expired {
 		t.row("status", "expired")
 	}
@@ -110,7 +110,7 @@ func keyTable(v admin.APIKey) table {
 	if v.PreviousUntil != "" {
 		t.row("the one before until", v.PreviousUntil)
 	}
-	t.row("last used", strings.TrimSpace(or(v.UsedAt, "never")+" "+v.UsedFrom))
+	t.row("last used", strings.TrimSpace(orNever(v.UsedAt)+" "+v.UsedFrom))
 	return t
 }
 
@@ -140,7 +140,7 @@ doorward key list --owner ana -o json`,
 						after = one.ID
 						v := admin.ShowAPIKey(one, k.Clock.Now())
 						list.Items = append(list.Items, v)
-						t.row(v.ID, v.Name, v.Owner, or(v.ExpiresAt, "never"), or(v.UsedAt, "never"), strings.Join(v.Scopes, " "))
+						t.row(v.ID, v.Name, v.Owner, orNever(v.ExpiresAt), orNever(v.UsedAt), strings.Join(v.Scopes, " "))
 					}
 					if len(found) < 200 {
 						return p.print(list, t)

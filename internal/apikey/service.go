@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"strconv"
 	"time"
 
 	"github.com/doorward/doorward/internal/audit"
@@ -75,7 +76,7 @@ type Service struct {
 // permission.
 func NewService(store Store, c clock.Clock, p Peppers, scope func(string) error, o Options) *Service {
 	return &Service{
-		store: store, clock: c, peppers: p, scope: scope, options: o, uses: uses{waiting: map[useKey]Use{}},
+		store: store, clock: c, peppers: p, scope: scope, options: o, uses: uses{waiting: map[string][]Use{}},
 		kept: memo.New[Credential](50_000), absent: memo.New[struct{}](10_000),
 	}
 }
@@ -159,6 +160,9 @@ func (s *Service) secret(id string) (Secret, Kept, error) {
 
 // changed returns the event of a change with what came and what went.
 func (k Key) changed(e audit.Event, before Key) audit.Event {
+	if k.Rate != before.Rate {
+		e = e.With("rate_limit", strconv.Itoa(k.Rate))
+	}
 	return e.WithChange("scopes", before.Scopes, k.Scopes).WithChange("resources", before.Resources, k.Resources).
 		WithChange("networks", FormatNetworks(before.Networks), FormatNetworks(k.Networks))
 }

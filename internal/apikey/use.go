@@ -28,15 +28,10 @@ const (
 // uses gathers uses until they are written.
 type uses struct {
 	mu      sync.Mutex
-	waiting map[useKey]Use
+	waiting map[string][]Use // by key, one for each day
 }
 
-type useKey struct {
-	key string
-	day time.Time
-}
-
-// most is how many wait in memory; what comes past it is not counted.
+// most is of how many keys uses wait in memory; those of more are not counted.
 const most = 50_000
 
 func (u *uses) add(key string, at time.Time, from string) {
@@ -46,42 +41,40 @@ func (u *uses) add(key string, at time.Time, from string) {
 }
 
 func (u *uses) join(one Use) {
-	k := useKey{one.Key, one.Day}
-	had, ok := u.waiting[k]
+	list, ok := u.waiting[one.Key]
 	if !ok && len(u.waiting) >= most {
 		return
 	}
-	one.Times += had.Times
-	if had.Last.After(one.Last) {
-		one.Last, one.From = had.Last, had.From
+	i := slices.IndexFunc(list, func(had Use) bool { return had.Day.Equal(one.Day) })
+	if i < 0 {
+		u.waiting[one.Key] = append(list, one)
+		return
 	}
-	u.waiting[k] = one
+	list[i].Times += one.Times
+	if !list[i].Last.After(one.Last) {
+		list[i].Last, list[i].From = one.Last, one.From
+	}
 }
 
 // of returns what waits of a key.
-func (u *uses) of(key string) (list []Use) {
+func (u *uses) of(key string) []Use {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	for k, one := range u.waiting {
-		if k.key == key {
-			list = append(list, one)
-		}
-	}
-	return list
+	return slices.Clone(u.waiting[key])
 }
 
 // flush hands what was gathered to keep, and gathers it again if keep fails.
 func (u *uses) flush(ctx context.Context, keep func(context.Context, []Use) error) error {
 	u.mu.Lock()
 	gathered := u.waiting
-	u.waiting = map[useKey]Use{}
+	u.waiting = map[string][]Use{}
 	u.mu.Unlock()
 	if len(gathered) == 0 {
 		return nil
 	}
-	list := make([]Use, 0, len(gathered))
-	for _, one := range gathered {
-		list = append(list, one)
+	var list []Use
+	for _, days := range gathered {
+		list = append(list, days...)
 	}
 	// In one order, so that two servers that write do not wait for one another.
 	slices.SortFunc(list, func(a, b Use) int { return cmp.Or(cmp.Compare(a.Key, b.Key), a.Day.Compare(b.Day)) })

@@ -18,6 +18,12 @@ type APIKeyStore interface {
 	LeakAPIKey(ctx context.Context, id string, e audit.Event, letters ...outbox.Letter) error
 }
 
+// ProgramStore is what is kept of those who are no persons.
+type ProgramStore interface {
+	ClientStore
+	APIKeyStore
+}
+
 // KeyRefused counts and records that an API key was refused, as ClientRefused does for
 // clients. It returns a fault of kind Limited where too much failed from there already.
 // What names no key, which is zero then, is not repeated.

@@ -49,8 +49,7 @@ type Store interface {
 	// ChangePassword writes a hash if the present one is still was, and ends the
 	// account's sessions and families; it returns a Stale fault if it is not.
 	ChangePassword(ctx context.Context, by principal.Principal, user, was, hash string, e audit.Event, letters ...outbox.Letter) error
-	ClientStore
-	APIKeyStore
+	ProgramStore
 	// Tell writes events that have no other change, and letters about them.
 	Tell(ctx context.Context, events []audit.Event, letters ...outbox.Letter) error
 }
