@@ -1,40 +1,27 @@
 package rbac
 
 import (
-	"fmt"
 	"testing"
 	"time"
+
+	"github.com/doorward/doorward/bench/decide"
 )
 
-// The size of the target: 10,000 users, 1,000 roles, 10,000 permissions. Each
-// role holds ten of its own and inherits the two roles that stand at half and
-// at a third of its number, so that the longest chain has ten.
-const benchUsers, benchRoles, benchPermissions = 10_000, 1_000, 10_000
+const benchUsers, benchPermissions = 10_000, decide.Permissions
 
 func benchPolicy() []Role {
-	all := make([]Role, benchRoles)
-	for i := range all {
-		all[i].Name = fmt.Sprintf("role-%04d", i)
-		for j := range benchPermissions / benchRoles {
-			all[i].Permissions = append(all[i].Permissions, benchPermission(i*10+j))
-		}
-		if i > 3 {
-			all[i].Inherits = []string{all[i/2].Name, all[i/3].Name}
-		}
+	var all []Role
+	for _, r := range decide.Policy() {
+		all = append(all, Role{Name: r.Name, Permissions: r.Permissions, Inherits: r.Inherits})
 	}
 	return all
 }
 
-func benchPermission(i int) string {
-	return fmt.Sprintf("resource-%03d:action-%02d", i%benchPermissions/100, i%100)
-}
+func benchPermission(i int) string { return decide.Permission(i) }
 
 func benchGrants(user int) []Grant {
-	return []Grant{
-		{Role: fmt.Sprintf("role-%04d", user%benchRoles)},
-		{Role: fmt.Sprintf("role-%04d", user*7%benchRoles), Until: noon.Add(time.Hour)},
-		{Role: fmt.Sprintf("role-%04d", user*13%benchRoles)},
-	}
+	roles := decide.RolesOf(user)
+	return []Grant{{Role: roles[0]}, {Role: roles[1], Until: noon.Add(time.Hour)}, {Role: roles[2]}}
 }
 
 var sink bool
