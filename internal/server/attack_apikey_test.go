@@ -186,6 +186,7 @@ func TestAttackKEY004MintsNothing(t *testing.T) {
 		"POST /users/{id}/roles", "DELETE /users/{id}/roles/{role}", "PATCH /clients/{id}", "DELETE /clients/{id}", "POST /clients/{id}/roles", "DELETE /clients/{id}/roles/{role}",
 		"POST /groups", "PATCH /groups/{name}", "DELETE /groups/{name}", "POST /groups/{name}/members", "DELETE /groups/{name}/members/{id}",
 		"POST /groups/{name}/roles", "DELETE /groups/{name}/roles/{role}",
+		"POST /resources", "PATCH /resources/{id}", "DELETE /resources/{id}",
 		"GET /users/me", "GET /api-keys", "GET /api-keys/{id}", "POST /api-keys/verify", "POST /access/check", "POST /access/explain",
 	}
 	for _, line := range s.Server.SiteMap() {
