@@ -2,41 +2,60 @@
 // subject use that permission, and why?
 //
 // It brings together what an account or a client is (is there one, is it active),
-// what roles it has, and what narrows them: a client's scopes, and those of the
-// credential that asks about itself.
+// what roles it has, what conditions say of the request, and what narrows all of
+// that: a client's scopes, and those of the credential that asks about itself. It
+// keeps decisions for a while, so that they can be looked up.
 package access
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/doorward/doorward/internal/account"
 	"github.com/doorward/doorward/internal/client"
 	"github.com/doorward/doorward/internal/clock"
+	"github.com/doorward/doorward/internal/condition"
 	"github.com/doorward/doorward/internal/fault"
 	"github.com/doorward/doorward/internal/id"
 	"github.com/doorward/doorward/internal/principal"
 	"github.com/doorward/doorward/internal/rbac"
 )
 
+// Parts are what decisions are made of.
+type Parts struct {
+	Accounts   *account.Service
+	Clients    *client.Service
+	Policy     *rbac.Policy
+	Conditions *condition.Service
+	Store      Store
+	Clock      clock.Clock
+}
+
 // Service decides.
 type Service struct {
-	accounts *account.Service
-	clients  *client.Service
-	policy   *rbac.Policy
-	clock    clock.Clock
+	Parts
+	Log *Log
 }
 
 // NewService returns a service over what it brings together.
-func NewService(a *account.Service, c *client.Service, p *rbac.Policy, now clock.Clock) *Service {
-	return &Service{a, c, p, now}
-}
+func NewService(p Parts) *Service { return &Service{Parts: p, Log: newLog()} }
 
 // Question asks whether a subject may use a permission.
 type Question struct {
 	Subject    string // "user:" and an id or a username, or "client:" and an id
 	Permission string
 	Scopes     []string // of the credential that asks about itself; nil for none
+	// About is what conditions are told beside that.
+	About
+}
+
+// About is what a question tells of the matter at hand.
+type About struct {
+	Object  condition.Object
+	Subject condition.Properties // of who acts, beside what this server knows of him
+	Action  condition.Properties
+	Context condition.Properties
 }
 
 // Decision is the answer.
@@ -44,78 +63,165 @@ type Decision struct {
 	rbac.Decision
 	ID      string // names it in the log
 	Subject string // with its id
+	Object  condition.Object
+	// Conditions are the policies that decided where the roles did not, and those that
+	// could not be evaluated.
+	Conditions []condition.Match
+
+	shown string // the subject as Path and Reason call it
 }
 
-// NarrowedByClient is what a decision was narrowed by where the roles would allow, and
-// the client is not registered for the scope.
+// NarrowedByClient is what a decision was narrowed by where roles or conditions would
+// allow, and the client is not registered for the scope.
 const NarrowedByClient = "client"
 
 // Decide answers a question as things are now, as this process knows them: at most a
 // second old. Who is not there, or not active, may do nothing. Faults: Invalid for a
 // subject that is none.
 func (s *Service) Decide(ctx context.Context, q Question) (Decision, error) {
-	d := Decision{ID: id.New(s.clock.Now()), Subject: q.Subject}
-	d.Permission = q.Permission
-	kind, name, ok := strings.Cut(q.Subject, ":")
-	if !ok || name == "" || len(name) > 254 {
-		return d, noSubject()
+	h, reason, err := s.holder(ctx, q.Subject)
+	if err != nil {
+		return Decision{}, err
 	}
-	switch kind {
-	case string(principal.User):
-		return s.ofUser(ctx, d, q, name)
-	case "client":
-		return s.ofClient(ctx, d, q, name)
+	return s.about(ctx, h, reason, q)
+}
+
+// DecideUser is Decide for an account that was read already.
+func (s *Service) DecideUser(ctx context.Context, u account.User, q Question) (Decision, error) {
+	h, reason := holderOfUser(u)
+	return s.about(ctx, h, reason, q)
+}
+
+// holder is an account or a client that may do something.
+type holder struct {
+	id, target string
+	name       string        // as a path begins with it
+	user       *account.User // nil for a client
+	scopes     []string      // that a client is registered for; nil for an account
+}
+
+func holderOfUser(u account.User) (h holder, reason string) {
+	if u.Status != account.Active {
+		reason = "The account is disabled."
 	}
-	return d, noSubject()
+	return holder{id: u.ID, target: u.Target(), name: "user:" + u.Username, user: &u}, reason
+}
+
+func holderOfClient(c client.Client) (h holder, reason string) {
+	if c.Status != client.Active {
+		reason = "The client is disabled."
+	}
+	return holder{id: c.ID, target: c.Target(), name: c.Target(), scopes: append([]string{}, c.Scopes...)}, reason
 }
 
 func noSubject() error {
 	return fault.At("subject", "it is user: and an id or a username, or client: and an id")
 }
 
-func (s *Service) ofUser(ctx context.Context, d Decision, q Question, name string) (Decision, error) {
-	find := s.accounts.ByLogin
+// holder returns whom a subject names, or why he may do nothing.
+func (s *Service) holder(ctx context.Context, subject string) (h holder, reason string, err error) {
+	kind, name, ok := strings.Cut(subject, ":")
+	if !ok || name == "" || len(name) > 254 {
+		return h, "", noSubject()
+	}
+	switch kind {
+	case string(principal.User):
+		return s.user(ctx, name)
+	case "client":
+		return s.client(ctx, name)
+	}
+	return h, "", noSubject()
+}
+
+func (s *Service) user(ctx context.Context, name string) (h holder, reason string, err error) {
+	find := s.Accounts.ByLogin
 	if id.Valid(name) {
-		find = s.accounts.User
+		find = s.Accounts.User
 	}
 	u, err := find(ctx, name)
 	switch {
 	case fault.KindOf(err) == fault.NotFound:
-		d.Reason = "There is no such user."
-		return d, nil
+		return h, "There is no such user.", nil
 	case err != nil:
-		return d, err
+		return h, "", err
 	}
-	d.Subject = u.Target()
-	if u.Status != account.Active {
-		d.Reason = "The account is disabled."
-		return d, nil
-	}
-	d.Decision, err = s.policy.Explain(ctx, "user:"+u.Username, u.ID, q.Scopes, q.Permission)
-	return d, err
+	h, reason = holderOfUser(u)
+	return h, reason, nil
 }
 
-func (s *Service) ofClient(ctx context.Context, d Decision, q Question, name string) (Decision, error) {
-	c, err := s.clients.Fresh(ctx, name)
+func (s *Service) client(ctx context.Context, name string) (h holder, reason string, err error) {
+	c, err := s.Clients.Fresh(ctx, name)
 	switch {
 	case fault.KindOf(err) == fault.NotFound:
-		d.Reason = "There is no such client."
-		return d, nil
+		return h, "There is no such client.", nil
 	case err != nil:
+		return h, "", err
+	}
+	h, reason = holderOfClient(c)
+	return h, reason, nil
+}
+
+// settle decides for a holder: by his roles, then by the conditions, and then by what
+// narrows both.
+func (s *Service) settle(ctx context.Context, d Decision, h holder, q Question) (_ Decision, err error) {
+	if d.Decision, err = s.Policy.Explain(ctx, h.name, h.id, nil, q.Permission); err != nil {
 		return d, err
 	}
-	if c.Status != client.Active {
-		d.Reason = "The client is disabled."
+	if err := s.weigh(ctx, &d, h, q); err != nil {
+		return d, err
+	}
+	if d.Allowed && h.scopes != nil && !slices.Contains(h.scopes, d.Permission) {
+		d.Decision = rbac.Decision{
+			Permission: d.Permission, NarrowedBy: NarrowedByClient,
+			Reason: h.name + " could do this, but is not registered for this scope.",
+		}
+	}
+	d.Decision = d.Narrow(h.name, q.Scopes)
+	return d, nil
+}
+
+// DecideClient is Decide for a client that was read already.
+func (s *Service) DecideClient(ctx context.Context, c client.Client, q Question) (Decision, error) {
+	h, reason := holderOfClient(c)
+	return s.about(ctx, h, reason, q)
+}
+
+// about decides for a holder, or says why he may do nothing.
+func (s *Service) about(ctx context.Context, h holder, reason string, q Question) (Decision, error) {
+	d := Decision{ID: id.New(s.Clock.Now()), Subject: q.Subject, Object: q.Object}
+	d.Permission = q.Permission
+	if h.id != "" {
+		d.Subject, d.shown = h.target, h.name
+	}
+	if reason != "" {
+		d.Reason = reason
 		return d, nil
 	}
-	d.Decision, err = s.policy.Explain(ctx, c.Target(), c.ID, append([]string{}, c.Scopes...), q.Permission)
-	if d.NarrowedBy != "" {
-		d.NarrowedBy = NarrowedByClient
-		d.Reason = c.Target() + " has a role that allows it, but is not registered for this scope."
-		return d, err
+	return s.settle(ctx, d, h, q)
+}
+
+// Stranger is the decision about a subject that is of no kind that this server knows.
+func (s *Service) Stranger(q Question, why string) Decision {
+	d := Decision{ID: id.New(s.Clock.Now()), Subject: q.Subject, Object: q.Object}
+	d.Permission, d.Reason = q.Permission, why
+	return d
+}
+
+// Which returns those of some permissions that a question's subject may use.
+func (s *Service) Which(ctx context.Context, q Question, permissions []string) ([]string, error) {
+	h, reason, err := s.holder(ctx, q.Subject)
+	if err != nil || reason != "" {
+		return nil, err
 	}
-	if d.Allowed && q.Scopes != nil {
-		d.Decision, err = s.policy.Explain(ctx, c.Target(), c.ID, q.Scopes, q.Permission)
+	var allowed []string
+	for _, q.Permission = range permissions {
+		d, err := s.about(ctx, h, "", q)
+		if err != nil {
+			return nil, err
+		}
+		if d.Allowed {
+			allowed = append(allowed, q.Permission)
+		}
 	}
-	return d, err
+	return allowed, nil
 }

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"bytes"
 	"encoding/json"
 	"maps"
 	"net/http"
@@ -9,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/doorward/doorward/internal/condition"
 )
 
 // Document returns the OpenAPI document. needs says which permission the site
@@ -128,6 +131,17 @@ type jsonObject json.RawMessage
 // takes it away.
 func (jsonObject) Schema(huma.Registry) *huma.Schema {
 	return &huma.Schema{Type: huma.TypeObject, Nullable: true, AdditionalProperties: true}
+}
+
+// properties returns what the object holds.
+func (o jsonObject) properties() (p condition.Properties, err error) {
+	if len(o) == 0 {
+		return nil, nil
+	}
+	d := json.NewDecoder(bytes.NewReader(o))
+	d.UseNumber()
+	err = d.Decode(&p)
+	return p, err
 }
 
 // MarshalJSON returns the object.

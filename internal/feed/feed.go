@@ -29,6 +29,7 @@ const (
 	Groups      Topic = "groups"       // what a group holds changed; key: its name; version as of Grants
 	Account     Topic = "account"      // key: an account's id; version: the account's
 	Client      Topic = "client"       // key: a client's id; version: the client's
+	Condition   Topic = "condition"    // key: a condition's name; version: the condition's
 	FamilyEnded Topic = "family-ended" // key: a token family's id
 	Keys        Topic = "keys"         // the keyring changed; key: the key's id
 	Gap         Topic = "gap"          // changes may have been missed: nothing kept is sure

@@ -46,9 +46,6 @@ func (s *Snapshot) Check(subject string, grants []Grant, scopes []string, permis
 	case path == nil:
 		d.Missing = s.names(func(n *node) bool { return n.closure.has(bit) })
 		d.Reason = s.lacking(subject, grants, organization, bit, d.Missing)
-	case scopes != nil && !slices.Contains(scopes, permission):
-		d.NarrowedBy = "scope"
-		d.Reason = fmt.Sprintf("%s may use %q, but the scope of this credential does not carry it.", subject, permission)
 	default:
 		d.Allowed = true
 		d.Path = append(d.Path, subject)
@@ -60,7 +57,18 @@ func (s *Snapshot) Check(subject string, grants []Grant, scopes []string, permis
 		}
 		d.Path = append(d.Path, permission)
 	}
-	return d
+	return d.Narrow(subject, scopes)
+}
+
+// Narrow returns d as a credential with scopes leaves it; nil does not narrow.
+func (d Decision) Narrow(subject string, scopes []string) Decision {
+	if !d.Allowed || scopes == nil || slices.Contains(scopes, d.Permission) {
+		return d
+	}
+	return Decision{
+		Permission: d.Permission, NarrowedBy: "scope",
+		Reason: fmt.Sprintf("%s may use %q, but the scope of this credential does not carry it.", subject, d.Permission),
+	}
 }
 
 // ways returns the shortest path from the grants that count to a permission, and

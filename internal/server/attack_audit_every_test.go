@@ -147,6 +147,9 @@ func causesOfOperators(t *testing.T, s *servertest.Site) []cause {
 		{audit.ClientEnabled, call(http.MethodPatch, "/clients/job", m{"status": "active"})},
 		{audit.ClientRefused, func() { registered{"job", "wrong"}.post(t, s, "/oauth2/token", "grant_type", "client_credentials") }},
 		{audit.ClientDeleted, call(http.MethodDelete, "/clients/job", nil)},
+		{audit.ConditionCreated, call(http.MethodPost, "/conditions", m{"name": "rule", "policy": harmless})},
+		{audit.ConditionUpdated, call(http.MethodPut, "/conditions/rule", m{"policy": harmless})},
+		{audit.ConditionDeleted, call(http.MethodDelete, "/conditions/rule", nil)},
 		{audit.AuditRead, call(http.MethodGet, "/audit/events", nil)},
 		{audit.UserErased, func() { must(s.Core.Accounts.Delete(t.Context(), by, s.User(t, "hal").ID, 0, true)) }},
 		{audit.AuditErased, func() { must(s.Core.Store.Erase(t.Context(), by, gus.ID)) }},
@@ -206,6 +209,9 @@ func TestAttackAUD005LogTakesNothing(t *testing.T) {
 			}, 201},
 			{"an account", func() servertest.Answer { return s.Call(t, root, http.MethodPost, "/users", m{"username": "new"}) }, 201},
 			{"a client", func() servertest.Answer { return s.Call(t, root, http.MethodPost, "/clients", m{"client_id": "new"}) }, 201},
+			{"a condition", func() servertest.Answer {
+				return s.Call(t, root, http.MethodPost, "/conditions", m{"name": "rule", "policy": harmless})
+			}, 201},
 			{"a client's token", func() servertest.Answer { return job.post(t, s, "/oauth2/token", "grant_type", "client_credentials") }, 200},
 			{"a reading of the log", func() servertest.Answer { return s.Call(t, root, http.MethodGet, "/audit/events", nil) }, 200},
 			{"a password", func() servertest.Answer {

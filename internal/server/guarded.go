@@ -12,7 +12,6 @@ import (
 	"github.com/doorward/doorward/internal/admin"
 	"github.com/doorward/doorward/internal/audit"
 	"github.com/doorward/doorward/internal/fault"
-	"github.com/doorward/doorward/internal/id"
 	"github.com/doorward/doorward/internal/issue"
 	"github.com/doorward/doorward/internal/principal"
 	"github.com/doorward/doorward/internal/web"
@@ -101,7 +100,10 @@ func identify(known *web.Request, p *guard.Principal) {
 // deny is the refusal of a request whose principal lacks a permission.
 func (s *Server) deny(ctx context.Context, permission string) *web.Problem {
 	p := web.NewProblem(http.StatusForbidden, "this needs the permission "+permission)
-	p.DecisionID = id.New(s.Clock.Now())
+	known := web.Of(ctx)
+	d := s.Access.Denied(ctx, known.By, permission, "")
+	s.Access.Keep(known.By, known.Route, d)
+	p.DecisionID = d.ID
 	web.Note(ctx, slog.String("decision", p.DecisionID))
 	return p
 }
