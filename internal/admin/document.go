@@ -28,6 +28,7 @@ func (a *API) Document(needs func(operation string) (permission string, token bo
 	}
 	a.describeSignIn()
 	a.describeOAuth()
+	a.describeAuthZEN()
 	for path, item := range doc.Paths {
 		for method, op := range operations(item) {
 			if op == nil {

@@ -32,7 +32,7 @@ type Match struct {
 // Verdict is what all conditions together say of a request.
 type Verdict struct {
 	Forbidden bool
-	Permitted bool // by some policy; Forbidden counts more
+	Permitted bool // by some policy, and not forbidden
 	// Matches are the policies that decided: those that forbid, else those that permit.
 	Matches []Match
 	// Errors are policies that permit and could not be evaluated, so that they did not.
@@ -184,9 +184,8 @@ func (s *Set) Evaluate(r Request) Verdict {
 			v.Errors = append(v.Errors, m)
 		}
 	}
-	v.Permitted = len(permits) > 0
 	if !v.Forbidden {
-		v.Matches = permits
+		v.Permitted, v.Matches = len(permits) > 0, permits
 	}
 	return v
 }
