@@ -64,6 +64,11 @@ type Policy struct {
 	Error  string `json:"error,omitempty" doc:"Why it could not be evaluated. It then permits nothing, and forbids if it is one that forbids"`
 }
 
+// ShowWhy returns how a decision came about, as the API shows it.
+func ShowWhy(d access.Decision) Why {
+	return Why{d.Path, d.Reason, d.NarrowedBy, d.Missing, showPolicies(d.Conditions)}
+}
+
 func showPolicies(list []condition.Match) (shown []Policy) {
 	for _, m := range list {
 		shown = append(shown, Policy{m.Condition, string(m.Effect), m.Policy, m.Error})
@@ -160,7 +165,7 @@ func (a *API) decide(ctx context.Context, in *questions) ([]Explanation, error) 
 		}
 		a.decided(ctx, d)
 		found = append(found, Explanation{
-			Decision{d.Allowed, d.ID, d.Subject, d.Permission}, Why{d.Path, d.Reason, d.NarrowedBy, d.Missing, showPolicies(d.Conditions)},
+			Decision{d.Allowed, d.ID, d.Subject, d.Permission}, ShowWhy(d),
 		})
 	}
 	return found, nil
