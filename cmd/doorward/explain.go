@@ -116,7 +116,7 @@ func whyTable(allowed bool, why admin.Why) table {
 
 func (p *program) roleDecision() *cobra.Command {
 	return p.command("decision", "Look up a decision", `A refusal of the management API names its decision by an id, and so do the answers
-of /access. It can be looked up for 7 days.`, "doorward role decision 06h2ek0nbgv8v1lvh0mc8f5j5g",
+about access. It can be looked up for 7 days.`, "doorward role decision 06h2ek0nbgv8v1lvh0mc8f5j5g",
 		[]string{"ID"}, func(c *cobra.Command, args []string) error {
 			return p.with(c.Context(), func(k *server.Core) error {
 				found, err := k.Access.Lookup(c.Context(), args[0])

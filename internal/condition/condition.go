@@ -8,6 +8,7 @@
 package condition
 
 import (
+	"fmt"
 	"regexp"
 	"strconv"
 	"strings"
@@ -124,6 +125,8 @@ func tooDeep(text string) bool {
 
 var position = regexp.MustCompile(`(?s)^(?:parser error: )?(?:parse error at )?<input>:(\d+):(\d+):? ?(.*)$`)
 
+var expected = regexp.MustCompile(`: exact got (.*) want (.*)$`)
+
 // where says what is wrong with a policy, with the line and the column first.
 func where(err error) string {
 	m := position.FindStringSubmatch(err.Error())
@@ -136,6 +139,9 @@ func where(err error) string {
 		}
 		return r
 	}, m[3])
+	if t := expected.FindStringSubmatch(message); t != nil {
+		message = fmt.Sprintf("%q stands where %q must", t[1], t[2])
+	}
 	if len(message) > 200 {
 		message = strings.ToValidUTF8(message[:200], "") + "…"
 	}

@@ -34,7 +34,7 @@ func TestCheck(t *testing.T) {
 		"a NUL":                 {Condition{Name: "a", Policy: all + "\x00"}, "policy", "UTF-8"},
 		"bytes":                 {Condition{Name: "a", Policy: all + "// \xff"}, "policy", "UTF-8"},
 		"too deep":              {Condition{Name: "a", Policy: nested(deepest)}, "policy", "deep"},
-		"a comma is missing":    {Condition{Name: "a", Policy: "permit (principal action, resource);"}, "policy", "line 1, column 25:"},
+		"a comma is missing":    {Condition{Name: "a", Policy: "permit (principal action, resource);"}, "policy", "line 1, column 25: \"action\" stands where \",\" must"},
 		"on the second line":    {Condition{Name: "a", Policy: "permit (principal, action, resource)\nwhen { nothing(1) };"}, "policy", "line 2, column 16: \"1\": `nothing` is not a function"},
 		"a text without an end": {Condition{Name: "a", Policy: `permit (principal, action, resource) when { principal.x == "a };`}, "policy", "line 1, column 60: literal not terminated"},
 		"a template":            {Condition{Name: "a", Policy: `permit (principal == ?principal, action, resource);`}, "policy", "line 1, column 23:"},
