@@ -42,7 +42,7 @@ func TestParseEvaluation(t *testing.T) {
 		strings.Replace(whole, "read", strings.Repeat("a", longestType+1), 1):      "body.action.name",
 	} {
 		_, err := ParseEvaluation([]byte(body))
-		if f, ok := err.(*fault.Error); !ok || f.Kind != fault.Invalid || f.Field != place { //nolint:errorlint // it is one
+		if f, ok := err.(*fault.Error); !ok || f.Kind != fault.Invalid || f.Field != place {
 			t.Errorf("%.80s: %v, want a fault at %s", body, err, place)
 		}
 	}
@@ -72,13 +72,13 @@ func TestParseEvaluations(t *testing.T) {
 	} {
 		all, err := ParseEvaluations([]byte(body))
 		var got []string
-		if f, ok := err.(*fault.Error); ok { //nolint:errorlint // as above
+		if f, ok := err.(*fault.Error); ok {
 			got = append(got, f.Field)
 		} else if all.Single != nil {
 			got = append(got, "one")
 		}
 		for _, i := range all.Items {
-			if f, ok := i.Err.(*fault.Error); ok { //nolint:errorlint // as above
+			if f, ok := i.Err.(*fault.Error); ok {
 				got = append(got, f.Field)
 				continue
 			}
@@ -107,7 +107,7 @@ func TestParseSearch(t *testing.T) {
 	} {
 		for body, place := range bodies {
 			_, err := ParseSearch([]byte(body), sought)
-			if f, ok := err.(*fault.Error); (place == "") != (err == nil) || ok && f.Field != place { //nolint:errorlint // as above
+			if f, ok := err.(*fault.Error); (place == "") != (err == nil) || ok && f.Field != place {
 				t.Errorf("%s for %s: %v, want a fault at %q", body, sought, err, place)
 			}
 		}
@@ -118,7 +118,7 @@ func TestParseSearch(t *testing.T) {
 	} {
 		s, err := ParseSearch([]byte(whole[:len(whole)-1]+`,"page":`+page+`}`), Actions)
 		got := fmt.Sprint(s.Limit, " ", s.Token)
-		if f, ok := err.(*fault.Error); ok { //nolint:errorlint // as above
+		if f, ok := err.(*fault.Error); ok {
 			got = f.Field
 		}
 		if got != want {
@@ -136,7 +136,7 @@ func FuzzParse(f *testing.F) {
 			if err == nil {
 				return true
 			}
-			if f, ok := err.(*fault.Error); !ok || f.Kind != fault.Invalid || !strings.HasPrefix(f.Field, "body") || f.Message == "" { //nolint:errorlint // as above
+			if f, ok := err.(*fault.Error); !ok || f.Kind != fault.Invalid || !strings.HasPrefix(f.Field, "body") || f.Message == "" {
 				t.Errorf("%q: %v", body, err)
 			}
 			return false

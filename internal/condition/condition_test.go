@@ -41,7 +41,7 @@ func TestCheck(t *testing.T) {
 		"an end that is not":    {Condition{Name: "a", Policy: "permit (principal, action, resource)"}, "policy", "line 1, column 37:"},
 	} {
 		err := tt.c.check()
-		f, _ := err.(*fault.Error) //nolint:errorlint // it is one, or the test fails
+		f, _ := err.(*fault.Error)
 		switch {
 		case tt.field == "" && err != nil:
 			t.Errorf("%s: %v", name, err)
@@ -148,11 +148,13 @@ func TestEvaluate(t *testing.T) {
 		"no entity is made up":         {when("permit", `resource.who in Role::"support"`), Request{Object: object(`{"who":{"__entity":{"type":"User","id":"1"}}}`)}, "c/1!"},
 		"who acts is who he is": {
 			when("permit", `resource.id == "2" || principal.id == "2"`),
-			Request{Object: Object{"User", "1", properties(t, `{"id":"2"}`)}}, "",
+			Request{Object: Object{"User", "1", properties(t, `{"id":"2"}`)}},
+			"",
 		},
 		"a role is nobody's to make": {
 			`permit (principal in Role::"admin", action, resource);`,
-			Request{Object: Object{"Role", "admin", properties(t, `{"members":["1"]}`)}}, "",
+			Request{Object: Object{"Role", "admin", properties(t, `{"members":["1"]}`)}},
+			"",
 		},
 	} {
 		r := tt.r
@@ -233,12 +235,13 @@ func FuzzCompile(f *testing.F) {
 		if err == nil {
 			s := NewSet([]Condition{c})
 			r := Request{Principal: Principal{ID: "1", Roles: []string{"a"}}, Action: "b", Object: Object{"T", "1", Properties{"s": "abc"}}}
-			if len(s.Broken()) != 0 || told(s.Evaluate(r)) != told(s.Evaluate(r)) {
+			first := told(s.Evaluate(r))
+			if len(s.Broken()) != 0 || told(s.Evaluate(r)) != first {
 				t.Errorf("%q: two answers, or it cannot be read again", text)
 			}
 			return
 		}
-		if f, ok := err.(*fault.Error); !ok || f.Kind != fault.Invalid || f.Field != "policy" || f.Message == "" || len(f.Message) > 300 { //nolint:errorlint // as above
+		if f, ok := err.(*fault.Error); !ok || f.Kind != fault.Invalid || f.Field != "policy" || f.Message == "" || len(f.Message) > 300 {
 			t.Errorf("%q: %v", text, err)
 		}
 	})

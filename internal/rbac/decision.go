@@ -42,21 +42,20 @@ func (s *Snapshot) Check(subject string, grants []Grant, scopes []string, permis
 		return d
 	}
 	through, path := s.ways(grants, organization, now, bit)
-	switch {
-	case path == nil:
+	if path == nil {
 		d.Missing = s.names(func(n *node) bool { return n.closure.has(bit) })
 		d.Reason = s.lacking(subject, grants, organization, bit, d.Missing)
-	default:
-		d.Allowed = true
-		d.Path = append(d.Path, subject)
-		if through != "" {
-			d.Path = append(d.Path, OfGroup(through))
-		}
-		for _, i := range path {
-			d.Path = append(d.Path, "role:"+s.nodes[i].role.Name)
-		}
-		d.Path = append(d.Path, permission)
+		return d
 	}
+	d.Allowed = true
+	d.Path = append(d.Path, subject)
+	if through != "" {
+		d.Path = append(d.Path, OfGroup(through))
+	}
+	for _, i := range path {
+		d.Path = append(d.Path, "role:"+s.nodes[i].role.Name)
+	}
+	d.Path = append(d.Path, permission)
 	return d.Narrow(subject, scopes)
 }
 

@@ -185,8 +185,12 @@ func TestConditionsDecide(t *testing.T) {
 			}
 		}
 		for _, bad := range []m{
-			{"permission": "a:b", "object": m{"type": "x"}}, {"permission": "a:b", "object": m{"type": "", "id": "1"}}, {"permission": "a:b", "object": "x"},
-			{"permission": "a:b", "context": 7}, {"permission": "a:b", "action_properties": []int{}}, {"permission": "a:b", "subject_properties": m{}},
+			{"permission": "a:b", "object": m{"type": "x"}},
+			{"permission": "a:b", "object": m{"type": "", "id": "1"}},
+			{"permission": "a:b", "object": "x"},
+			{"permission": "a:b", "context": 7},
+			{"permission": "a:b", "action_properties": []int{}},
+			{"permission": "a:b", "subject_properties": m{}},
 			{"checks": []m{{"permission": "a:b"}}, "context": m{}},
 		} {
 			if a := s.Call(t, root, "POST", "/access/check", bad); a.Status != http.StatusBadRequest {

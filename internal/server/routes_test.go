@@ -297,7 +297,7 @@ var matrix = map[string]row{
 	"GET /.well-known/oauth-authorization-server": {wants: everybody(200)},
 	"GET /.well-known/oauth-protected-resource":   {wants: everybody(200)},
 
-	"GET /.well-known/authzen-configuration":     {wants: everybody(200)},
+	"GET /.well-known/authzen-configuration": {wants: everybody(200)},
 
 	"GET /users/me":   {wants: signedIn(200)},
 	"PATCH /users/me": {wants: signedIn(200), body: func(*call) any { return map[string]any{"name": "Somebody"} }},
