@@ -25,10 +25,11 @@ const module = "github.com/doorward/doorward/"
 const plan = `
 	ground    internal/clock internal/fault internal/id internal/jose internal/memo internal/principal internal/secret
 	ground    internal/strictjson
+	documents internal/strictyaml
 	words     internal/audit internal/authzen internal/config internal/feed internal/oauth internal/web
 	domain    internal/account internal/apikey internal/client internal/condition internal/factor internal/grant internal/keyring
 	domain    internal/limit internal/org internal/outbox internal/rbac internal/resource internal/session
-	issue     internal/access internal/issue
+	issue     internal/access internal/issue internal/policy
 	surfaces  internal/admin internal/console internal/counter internal/mail internal/provider internal/signin internal/sink internal/store
 	server    internal/server
 	command   cmd/doorward

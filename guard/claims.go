@@ -11,7 +11,6 @@ import (
 type claims struct {
 	Principal
 	issuer    string
-	audience  []string
 	expires   int64 // -1 if there is none
 	notBefore int64
 	bound     bool
@@ -32,7 +31,7 @@ func parseClaims(payload string) (*claims, error) {
 		return nil, fmt.Errorf("%w: sub", ErrClaims)
 	case c.ClientID == "":
 		return nil, fmt.Errorf("%w: client_id", ErrClaims)
-	case len(c.audience) == 0:
+	case len(c.Audience) == 0:
 		return nil, fmt.Errorf("%w: aud", ErrClaims)
 	}
 	c.Expires = time.Unix(c.expires, 0)
@@ -44,7 +43,7 @@ func (c *claims) read(s *scanner, name string) {
 	case "iss":
 		c.issuer = s.str()
 	case "aud":
-		c.audience = s.oneOrMore()
+		c.Audience = s.oneOrMore()
 	case "exp":
 		c.expires = s.date()
 	case "nbf":
@@ -59,6 +58,12 @@ func (c *claims) read(s *scanner, name string) {
 		c.ClientID = s.str()
 	case "scope":
 		c.Scopes = scopes(s.str())
+	case "org": // other issuers mean other things by it
+		if s.space(); s.peek() == '"' {
+			c.Organization = s.str()
+		} else {
+			s.skip()
+		}
 	case "roles":
 		c.Roles = s.strs()
 	case "jti":
@@ -98,7 +103,7 @@ func (g *Guard) checkClaims(c *claims, now time.Time) error {
 	switch {
 	case c.issuer != g.issuer:
 		return ErrIssuer
-	case !slices.ContainsFunc(c.audience, func(a string) bool { return slices.Contains(g.audiences, a) }):
+	case !slices.ContainsFunc(c.Audience, g.isNamed):
 		return ErrAudience
 	case g.expired(&c.Principal, now):
 		return ErrExpired
@@ -110,6 +115,11 @@ func (g *Guard) checkClaims(c *claims, now time.Time) error {
 		return ErrBound
 	}
 	return nil
+}
+
+// isNamed reports whether this API goes by a name.
+func (g *Guard) isNamed(audience string) bool {
+	return slices.Contains(g.audiences, audience) || g.named != nil && g.named(audience)
 }
 
 // expired reports whether the end of p has come (RFC 7519, Section 4.1.4).

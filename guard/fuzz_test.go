@@ -59,7 +59,7 @@ func FuzzClaims(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if c.Subject == "" || c.ClientID == "" || len(c.audience) == 0 || c.expires < 0 || c.expires > 1<<40 {
+		if c.Subject == "" || c.ClientID == "" || len(c.Audience) == 0 || c.expires < 0 || c.expires > 1<<40 {
 			t.Fatalf("%+v lacks what is mandatory", c)
 		}
 		for _, s := range c.Scopes {

@@ -31,6 +31,7 @@ import (
 type Guard struct {
 	issuer     string
 	audiences  []string
+	named      func(string) bool
 	algorithms []string
 	leeway     time.Duration
 	realm      string
@@ -64,6 +65,7 @@ func New(issuer string, options ...Option) (*Guard, error) {
 	g := &Guard{
 		issuer:     issuer,
 		audiences:  s.audiences,
+		named:      s.named,
 		algorithms: s.algorithms,
 		leeway:     s.leeway,
 		realm:      s.realm,

@@ -203,7 +203,7 @@ func TestVerify(t *testing.T) {
 				}
 				p.payload = ""
 				want := Principal{
-					Subject: "u1", ClientID: "app", Scopes: []string{"orders:read", "read"}, Roles: []string{"editor", "viewer"},
+					Subject: "u1", ClientID: "app", Scopes: []string{"orders:read", "read"}, Roles: []string{"editor", "viewer"}, Audience: []string{"https://api.example"},
 					ID: "t1", Family: "f1", Session: "s1", PolicyVersion: 7, AuthTime: now.Add(-600 * time.Second),
 					ACR: "aal2", AMR: []string{"pwd", "otp"}, Issued: now.Add(-60 * time.Second), Expires: now.Add(840 * time.Second),
 				}
@@ -232,10 +232,10 @@ func TestPrincipalIsTheRequestsOwn(t *testing.T) {
 	token := es().token(nil)
 	for range 3 {
 		p, err := g.Verify(t.Context(), token)
-		if err != nil || p.Subject != "u1" || p.Has("admin") || p.Roles[0] != "editor" || p.AMR[0] != "pwd" {
+		if err != nil || p.Subject != "u1" || p.Has("admin") || p.Roles[0] != "editor" || p.AMR[0] != "pwd" || p.Audience[0] != "https://api.example" {
 			t.Fatalf("Verify = %+v, %v", p, err)
 		}
-		p.Subject, p.Scopes[0], p.Roles[0], p.AMR[0] = "root", "admin", "admin", "x"
+		p.Subject, p.Scopes[0], p.Roles[0], p.AMR[0], p.Audience[0] = "root", "admin", "admin", "x", "y"
 		_ = append(p.Scopes, "admin", "admin")
 		if p.Roles[0] != "admin" || p.Roles[1] != "viewer" {
 			t.Errorf("adding a scope changed the roles to %q", p.Roles)
@@ -249,8 +249,11 @@ func TestClaim(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if text, ok := p.Claim("org"); !ok || string(text) != `{"id":"o1"}` {
-		t.Errorf("Claim(org) = %s, %v", text, ok)
+	if text, ok := p.Claim("org"); !ok || string(text) != `{"id":"o1"}` || p.Organization != "" {
+		t.Errorf("Claim(org) = %s, %v; the organization is %q", text, ok, p.Organization)
+	}
+	if p, err := g.Verify(t.Context(), es().token(map[string]any{"org": "o1"})); err != nil || p.Organization != "o1" {
+		t.Errorf("the organization is %+v, %v", p, err)
 	}
 	if text, ok := p.Claim("Org"); ok || text != nil {
 		t.Errorf("Claim(Org) = %s, %v", text, ok)
@@ -324,5 +327,20 @@ func TestStandardLibraryOnly(t *testing.T) {
 	}
 	if got := strings.TrimSpace(string(out)); got != "github.com/doorward/doorward/guard" {
 		t.Errorf("guard needs more than the standard library:\n%s", got)
+	}
+}
+
+// An API that asks a function goes by the names that it says yes to, and by no other.
+func TestAudienceFunc(t *testing.T) {
+	g := newGuard(t, AudienceFunc(func(name string) bool { return name == "https://second.example" }))
+	for audience, want := range map[string]error{
+		"https://api.example": nil, "https://second.example": nil, "https://third.example": ErrAudience,
+	} {
+		if _, err := g.Verify(t.Context(), es().token(map[string]any{"aud": audience})); !errors.Is(err, want) {
+			t.Errorf("%s: %v, want %v", audience, err, want)
+		}
+	}
+	if _, err := New("https://auth.example", Audience("https://api.example"), AudienceFunc(nil)); err == nil {
+		t.Error("AudienceFunc(nil) is taken")
 	}
 }

@@ -102,7 +102,7 @@ func (i *introspector) holder(key string, said *introspection, now time.Time) (*
 		return nil, fmt.Errorf("%w: key_id", ErrClaims)
 	case said.hasIssuer && said.issuer != i.issuer:
 		return nil, ErrIssuer
-	case said.audience != nil && !slices.ContainsFunc(said.audience, meant):
+	case said.Audience != nil && !slices.ContainsFunc(said.Audience, meant):
 		return nil, ErrAudience
 	case !now.Before(said.Expires):
 		return nil, ErrExpired

@@ -18,6 +18,7 @@ type Option func(*settings)
 
 type settings struct {
 	audiences    []string
+	named        func(string) bool
 	algorithms   []string
 	leeway       time.Duration
 	realm        string
@@ -73,6 +74,17 @@ func defaults() settings {
 // tokens meant for others lets each of those others in here (RFC 9068, Section 4).
 func Audience(names ...string) Option {
 	return func(s *settings) { s.audiences = append(s.audiences, names...) }
+}
+
+// AudienceFunc asks f about names in "aud" that are not an Audience: for an API that
+// answers to names which come and go, like one for each of its customers. It is asked
+// once for each token that is not in the cache. Whatever f says yes to, this API
+// takes: a token that was meant for another one, too.
+func AudienceFunc(f func(name string) bool) Option {
+	return func(s *settings) {
+		s.must(f != nil, "AudienceFunc")
+		s.named = f
+	}
 }
 
 // Keys takes the issuer's keys from this process instead of the network.

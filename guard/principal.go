@@ -14,6 +14,8 @@ type Principal struct {
 	ClientID      string    // "client_id": the application that asked for the token
 	Scopes        []string  // "scope": the permissions, in the token's order
 	Roles         []string  // "roles"
+	Audience      []string  // "aud": the APIs that the token is for
+	Organization  string    // "org": the organization that the permissions hold within; empty for none
 	ID            string    // "jti": this token; may be empty
 	KeyID         string    // the public id of the API key; empty for a token
 	Family        string    // "fam": the public handle of the token family; may be empty
@@ -49,11 +51,11 @@ func (p *Principal) Claim(name string) (json.RawMessage, bool) {
 }
 
 // clone returns a copy that shares nothing which can be changed: what a handler
-// does to its Principal must not reach the cache. The three lists are copied in
+// does to its Principal must not reach the cache. The four lists are copied in
 // one piece.
 func (p *Principal) clone() *Principal {
 	c := *p
-	all := make([]string, 0, len(p.Scopes)+len(p.Roles)+len(p.AMR))
+	all := make([]string, 0, len(p.Scopes)+len(p.Roles)+len(p.Audience)+len(p.AMR))
 	piece := func(s []string) []string {
 		if s == nil {
 			return nil
@@ -62,7 +64,7 @@ func (p *Principal) clone() *Principal {
 		all = append(all, s...)
 		return all[start:len(all):len(all)]
 	}
-	c.Scopes, c.Roles, c.AMR = piece(p.Scopes), piece(p.Roles), piece(p.AMR)
+	c.Scopes, c.Roles, c.Audience, c.AMR = piece(p.Scopes), piece(p.Roles), piece(p.Audience), piece(p.AMR)
 	return &c
 }
 

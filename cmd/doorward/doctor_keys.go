@@ -40,6 +40,9 @@ func (e *examination) signing(k *server.Core, now time.Time) {
 	wanted := e.c.Tokens.SigningAlg
 	var active, next *keyring.Key
 	for i := range keys {
+		if keys[i].Purpose != keyring.Access { // of APIs that chose an algorithm: they come and go with those
+			continue
+		}
 		if states[i] == keyring.Active && (active == nil || string(keys[i].Alg) == wanted) {
 			active = &keys[i]
 		}

@@ -34,8 +34,8 @@ func untilSignal() context.Context {
 	return ctx
 }
 
-// run is the program. It returns the exit code: 0, 1 if it failed, or 2 if it
-// was called wrongly.
+// run is the program. It returns the exit code: 0, 1 if it failed, 2 if it was
+// called wrongly, or 3 where a command says what that means.
 func run(ctx context.Context, args, env []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	p := &program{env: env, stdin: stdin, stdout: stdout, stderr: stderr, began: time.Now()}
 	return p.run(ctx, args)
@@ -72,11 +72,18 @@ func (p *program) run(ctx context.Context, args []string) int {
 	} else if !p.running {
 		return 2
 	}
+	if errors.Is(err, errChanges) {
+		return 3
+	}
 	return 1
 }
 
 // errShown is the error of a command whose output says already what is wrong.
 var errShown = errors.New("the output says it")
+
+// errChanges is the error of a command that found something to change, which is
+// what it was asked for.
+var errChanges = fmt.Errorf("there is something to change: %w", errShown)
 
 // complain tells what went wrong, each mistake on a line of its own.
 func (p *program) complain(err error) {
@@ -123,7 +130,7 @@ Every command reads the configuration: the file that --config or DOORWARD_CONFIG
 names, or else doorward.yaml in the working directory, or else what doorward dev
 keeps in .doorward there. Results go to stdout and words to stderr. The exit code
 is 0, or 1 if the command failed, or 2 if it was called wrongly.`,
-		p.dev(), p.initialize(), p.serve(), p.user(), p.role(), p.condition(), p.groups(), p.client(), p.signingKey(), p.token(), p.audit(), p.masterKey(),
+		p.dev(), p.initialize(), p.serve(), p.user(), p.role(), p.condition(), p.groups(), p.client(), p.resource(), p.policy(), p.signingKey(), p.token(), p.audit(), p.masterKey(),
 		p.migrate(), p.doctor(), p.completion(), p.version())
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.CompletionOptions.DisableDefaultCmd = true

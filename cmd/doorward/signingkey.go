@@ -6,7 +6,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/doorward/doorward/internal/jose"
 	"github.com/doorward/doorward/internal/keyring"
+	"github.com/doorward/doorward/internal/principal"
 	"github.com/doorward/doorward/internal/provider"
 	"github.com/doorward/doorward/internal/server"
 )
@@ -31,6 +33,7 @@ func (p *program) withKeys(ctx context.Context, do func(k *server.Core) error) e
 type keyView struct {
 	ID         string `json:"kid"`
 	Algorithm  string `json:"alg"`
+	For        string `json:"for"`
 	State      string `json:"state"`
 	CreatedAt  string `json:"created_at"`
 	ActiveFrom string `json:"active_from"`
@@ -38,7 +41,11 @@ type keyView struct {
 }
 
 func viewKey(k keyring.Key, s keyring.State) keyView {
-	return keyView{k.ID, string(k.Alg), string(s), stamp(k.CreatedAt), stamp(k.ActiveFrom), stamp(k.RetiredAt)}
+	use := "all"
+	if k.Purpose != keyring.Access {
+		use = "APIs with " + string(k.Alg)
+	}
+	return keyView{k.ID, string(k.Alg), use, string(s), stamp(k.CreatedAt), stamp(k.ActiveFrom), stamp(k.RetiredAt)}
 }
 
 func (p *program) keyList() *cobra.Command {
@@ -46,12 +53,12 @@ func (p *program) keyList() *cobra.Command {
 		nil, func(c *cobra.Command, _ []string) error {
 			return p.withKeys(c.Context(), func(k *server.Core) error {
 				list := page[keyView]{Items: []keyView{}}
-				t := table{head: []string{"KID", "ALG", "STATE", "CREATED", "SIGNS FROM", "WITHDRAWN"}}
+				t := table{head: []string{"KID", "ALG", "STATE", "CREATED", "SIGNS FROM", "WITHDRAWN", "FOR"}}
 				keys, states := k.Keys.Keys()
 				for i, key := range keys {
 					v := viewKey(key, states[i])
 					list.Items = append(list.Items, v)
-					t.row(v.ID, v.Algorithm, v.State, moment(key.CreatedAt, ""), moment(key.ActiveFrom, ""), moment(key.RetiredAt, ""))
+					t.row(v.ID, v.Algorithm, v.State, moment(key.CreatedAt, ""), moment(key.ActiveFrom, ""), moment(key.RetiredAt, ""), v.For)
 				}
 				return p.print(list, t)
 			})
@@ -61,13 +68,17 @@ func (p *program) keyList() *cobra.Command {
 func (p *program) keyRotate() *cobra.Command {
 	var ahead time.Duration
 	var now bool
+	var alg string
 	c := p.command("rotate", "Make a new signing key", `It is published for signing.publish_ahead before it signs, so that every API has
 it by then; the one before stays published until the last token that it signed
 has expired. Running servers take both up by themselves.
 
 With --now it signs at once: for a key that others may know, followed by
-signing-key retire. APIs that cached the keys meet the new one unprepared.`, `
+signing-key retire. APIs that cached the keys meet the new one unprepared.
+
+APIs that chose an algorithm for themselves have keys of their own: --alg.`, `
 doorward signing-key rotate
+doorward signing-key rotate --alg RS256
 doorward signing-key rotate --publish-ahead 10m`,
 		nil, func(c *cobra.Command, _ []string) error {
 			given := c.Flags().Changed("publish-ahead")
@@ -81,7 +92,7 @@ doorward signing-key rotate --publish-ahead 10m`,
 				if !now && !given {
 					ahead = k.Config.Signing.PublishAhead
 				}
-				made, err := k.Keys.Rotate(c.Context(), p.operator(), ahead)
+				made, err := rotateKey(c.Context(), k, p.operator(), alg, ahead)
 				if err != nil {
 					return err
 				}
@@ -93,7 +104,15 @@ doorward signing-key rotate --publish-ahead 10m`,
 		})
 	c.Flags().DurationVar(&ahead, "publish-ahead", 0, "publish it for this long before it signs (`DURATION`); signing.publish_ahead if not given")
 	c.Flags().BoolVar(&now, "now", false, "sign with it at once")
+	c.Flags().StringVar(&alg, "alg", "", "for the APIs that chose this algorithm (`ALG`), and not for all others")
 	return c
+}
+
+func rotateKey(ctx context.Context, k *server.Core, by principal.Principal, alg string, ahead time.Duration) (keyring.Key, error) {
+	if alg == "" {
+		return k.Keys.Rotate(ctx, by, ahead)
+	}
+	return k.Keys.RotateFor(ctx, by, jose.Algorithm(alg), ahead)
 }
 
 func (p *program) keyRetire() *cobra.Command {

@@ -17,6 +17,7 @@ import (
 	"github.com/doorward/doorward/guard"
 	"github.com/doorward/doorward/internal/fault"
 	"github.com/doorward/doorward/internal/feed"
+	"github.com/doorward/doorward/internal/grant"
 	"github.com/doorward/doorward/internal/secret"
 	"github.com/doorward/doorward/internal/server"
 )
@@ -44,7 +45,7 @@ Without --audience such a token may be for anybody.`, `
 echo "$TOKEN" | doorward token inspect
 doorward token inspect --file token.txt --issuer https://auth.example.com --audience https://api.example.com`,
 		nil, func(c *cobra.Command, _ []string) error {
-			text, err := p.readToken(c.Context(), in.file)
+			text, err := p.readToken(c, "--file", in.file)
 			if err != nil {
 				return err
 			}
@@ -63,12 +64,13 @@ doorward token inspect --file token.txt --issuer https://auth.example.com --audi
 	return c
 }
 
-func (p *program) readToken(ctx context.Context, file string) (string, error) {
+// readToken reads a token from a file, which a flag names, or else from stdin.
+func (p *program) readToken(c *cobra.Command, flag, file string) (string, error) {
 	var text secret.Text
 	f, isTerminal := p.terminal()
 	switch {
 	case strings.HasPrefix(file, "eyJ"): // which is how every JWT begins
-		return "", &usageError{"doorward token inspect", "--file takes the name of a file, not the token"}
+		return "", usage(c, "%s takes the name of a file, not the token", flag)
 	case file != "":
 		opened, err := os.Open(file)
 		if err != nil {
@@ -82,7 +84,7 @@ func (p *program) readToken(ctx context.Context, file string) (string, error) {
 		text = secret.From(string(b))
 	case isTerminal:
 		var err error
-		if text, err = p.typed(ctx, f, "Token: "); err != nil {
+		if text, err = p.typed(c.Context(), f, "Token: "); err != nil {
 			return "", err
 		}
 	default:
@@ -211,13 +213,15 @@ func judgeLocal(ctx context.Context, k *server.Core, in inspection, token string
 		return err
 	}
 	issuer, audience := k.Config.Issuer.String(), in.audience
+	registered := func(string) bool { return false }
 	if len(audience) == 0 {
 		audience = slices.Compact([]string{issuer, k.Config.Tokens.Audience})
+		registered = func(a string) bool { _, err := k.Resources.ByIdentifier(ctx, a); return err == nil }
 	}
-	g, err := guard.New(issuer, guard.Audience(audience...), guard.Leeway(server.Leeway), guard.Now(k.Clock.Now),
+	g, err := guard.New(issuer, guard.AudienceFunc(registered), guard.Audience(audience...), guard.Leeway(server.Leeway), guard.Now(k.Clock.Now),
 		guard.Keys(func() *guard.KeySet { return set }),
 		guard.Revocation(func(_ context.Context, p *guard.Principal) error {
-			if k.Revoked.Has(p.Family, p.Subject, p.ClientID, p.Roles, p.PolicyVersion) {
+			if k.Revoked.Has(grant.Access{Family: p.Family, Account: p.Subject, Client: p.ClientID, Roles: p.Roles, Audience: p.Audience, Policy: p.PolicyVersion}) {
 				return guard.ErrRevoked
 			}
 			return nil

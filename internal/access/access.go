@@ -3,8 +3,8 @@
 //
 // It brings together what an account or a client is (is there one, is it active),
 // what roles it has, what conditions say of the request, and what narrows all of
-// that: a client's scopes, and those of the credential that asks about itself. It
-// keeps decisions for a while, so that they can be looked up.
+// that: a client's scopes, those of the credential that asks about itself, and what the
+// API knows where it is to be used. It keeps decisions for a while, so that they can be looked up.
 package access
 
 import (
@@ -20,6 +20,7 @@ import (
 	"github.com/doorward/doorward/internal/id"
 	"github.com/doorward/doorward/internal/principal"
 	"github.com/doorward/doorward/internal/rbac"
+	"github.com/doorward/doorward/internal/resource"
 )
 
 // Parts are what decisions are made of.
@@ -27,6 +28,7 @@ type Parts struct {
 	Accounts   *account.Service
 	Clients    *client.Service
 	Policy     *rbac.Policy
+	Resources  *resource.Service
 	Conditions *condition.Service
 	Store      Store
 	Clock      clock.Clock
@@ -45,6 +47,7 @@ func NewService(p Parts) *Service { return &Service{Parts: p, Log: newLog()} }
 type Question struct {
 	Subject    string // "user:" and an id or a username, or "client:" and an id
 	Permission string
+	Resource   string   // where it is to be used, by what its tokens are for; empty for wherever
 	Scopes     []string // of the credential that asks about itself; nil for none
 	// About is what conditions are told beside that.
 	About
@@ -74,6 +77,16 @@ type Decision struct {
 // NarrowedByClient is what a decision was narrowed by where roles or conditions would
 // allow, and the client is not registered for the scope.
 const NarrowedByClient = "client"
+
+// NarrowedByResource is what a decision was narrowed by where the API does not know the
+// permission: no token for it carries it.
+const NarrowedByResource = "resource"
+
+// Why whoever is not there may do nothing.
+const (
+	NoUser   = "There is no such user."
+	NoClient = "There is no such client."
+)
 
 // Decide answers a question as things are now, as this process knows them: at most a
 // second old. Who is not there, or not active, may do nothing. Faults: Invalid for a
@@ -141,7 +154,7 @@ func (s *Service) user(ctx context.Context, name string) (h holder, reason strin
 	u, err := find(ctx, name)
 	switch {
 	case fault.KindOf(err) == fault.NotFound:
-		return h, "There is no such user.", nil
+		return h, NoUser, nil
 	case err != nil:
 		return h, "", err
 	}
@@ -153,7 +166,7 @@ func (s *Service) client(ctx context.Context, name string) (h holder, reason str
 	c, err := s.Clients.Fresh(ctx, name)
 	switch {
 	case fault.KindOf(err) == fault.NotFound:
-		return h, "There is no such client.", nil
+		return h, NoClient, nil
 	case err != nil:
 		return h, "", err
 	}
@@ -180,6 +193,25 @@ func (s *Service) settle(ctx context.Context, d Decision, h holder, q Question) 
 	return d, nil
 }
 
+// within holds a decision against the API where it is to be used, if one is named.
+func (s *Service) within(ctx context.Context, d Decision, q Question) (Decision, error) {
+	if q.Resource == "" || s.Resources.IsOwn(q.Resource) {
+		return d, nil
+	}
+	r, err := s.Resources.ByIdentifier(ctx, q.Resource)
+	switch {
+	case fault.KindOf(err) == fault.NotFound:
+		d.Decision, d.Conditions = rbac.Decision{Permission: q.Permission, Reason: "There is no such resource."}, nil
+	case err != nil:
+		return d, err
+	case !r.Registers(q.Permission):
+		d.Decision, d.Conditions = rbac.Decision{
+			Permission: q.Permission, NarrowedBy: NarrowedByResource, Reason: "The resource does not know this permission: no token for it carries it.",
+		}, nil
+	}
+	return d, nil
+}
+
 // DecideClient is Decide for a client that was read already.
 func (s *Service) DecideClient(ctx context.Context, c client.Client, q Question) (Decision, error) {
 	h, reason := holderOfClient(c)
@@ -195,9 +227,13 @@ func (s *Service) about(ctx context.Context, h holder, reason string, q Question
 	}
 	if reason != "" {
 		d.Reason = reason
-		return d, nil
+		return s.within(ctx, d, q)
 	}
-	return s.settle(ctx, d, h, q)
+	d, err := s.settle(ctx, d, h, q)
+	if err != nil {
+		return d, err
+	}
+	return s.within(ctx, d, q)
 }
 
 // Stranger is the decision about a subject that is of no kind that this server knows.

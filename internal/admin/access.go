@@ -18,7 +18,7 @@ import (
 type Check struct {
 	Subject    string `json:"subject,omitempty" maxLength:"300" doc:"user:ID, user:NAME or client:ID; who asks, if it is absent. About others one needs roles:read, and by their names users:read"`
 	Permission string `json:"permission,omitempty" maxLength:"300"`
-	Resource   string `json:"resource,omitempty" maxLength:"600" doc:"Not yet: decisions are about permissions alone"`
+	Resource   string `json:"resource,omitempty" maxLength:"600" doc:"The identifier of the API where it is to be used: what that does not know, nobody may use there"`
 	Org        string `json:"organization,omitempty" maxLength:"64" doc:"Not yet: there are no organizations"`
 
 	Object  *Object    `json:"object,omitempty" doc:"What is acted on: conditions are told of it"`
@@ -51,7 +51,7 @@ type Explanation struct {
 type Why struct {
 	Path       []string `json:"path,omitempty" doc:"Where roles allow it: from the subject over its roles to the permission"`
 	Reason     string   `json:"reason,omitempty" doc:"Where it is not allowed: why, in a sentence"`
-	NarrowedBy string   `json:"narrowed_by,omitempty" doc:"What takes away what would be allowed: the scope of the credential, or the client's scopes"`
+	NarrowedBy string   `json:"narrowed_by,omitempty" doc:"What takes away what would be allowed: the scope of the credential, the client's scopes, or the resource"`
 	Missing    []string `json:"missing,omitempty" doc:"Roles any one of which would allow it"`
 	Conditions []Policy `json:"conditions,omitempty" doc:"The policies that decided where roles did not, and those that could not be evaluated"`
 }
@@ -196,8 +196,6 @@ func (a *API) question(ctx context.Context, by principal.Principal, c Check) (ac
 	switch {
 	case c.Permission == "":
 		return access.Question{}, fault.At("body.permission", "it is missing")
-	case c.Resource != "":
-		return access.Question{}, fault.At("body.resource", "decisions are about permissions alone so far; leave it out")
 	case c.Org != "":
 		return access.Question{}, fault.At("body.organization", "there are no organizations so far; leave it out")
 	}
@@ -210,7 +208,7 @@ func (a *API) question(ctx context.Context, by principal.Principal, c Check) (ac
 		own = "client:" + by.ID
 	}
 	if c.Subject == "" || c.Subject == own {
-		return access.Question{Subject: own, Permission: c.Permission, Scopes: append([]string{}, by.Scopes...), About: about}, nil
+		return access.Question{Subject: own, Permission: c.Permission, Resource: c.Resource, Scopes: append([]string{}, by.Scopes...), About: about}, nil
 	}
 	if err := a.needs(ctx, by, "roles:read"); err != nil {
 		return access.Question{}, err
@@ -220,7 +218,7 @@ func (a *API) question(ctx context.Context, by principal.Principal, c Check) (ac
 			return access.Question{}, err
 		}
 	}
-	return access.Question{Subject: c.Subject, Permission: c.Permission, About: about}, nil
+	return access.Question{Subject: c.Subject, Permission: c.Permission, Resource: c.Resource, About: about}, nil
 }
 
 // about reads what conditions are told.

@@ -27,6 +27,7 @@ import (
 	"github.com/doorward/doorward/internal/keyring"
 	"github.com/doorward/doorward/internal/limit"
 	"github.com/doorward/doorward/internal/rbac"
+	"github.com/doorward/doorward/internal/resource"
 	"github.com/doorward/doorward/internal/session"
 	"github.com/doorward/doorward/internal/strictjson"
 	"github.com/doorward/doorward/internal/web"
@@ -34,20 +35,21 @@ import (
 
 // Parts are what the management API is made of.
 type Parts struct {
-	Accounts *account.Service
-	Clients  *client.Service
-	Access   *access.Service
-	Roles    *rbac.Service
-	Issuer   *issue.Service
-	Sessions *session.Service
-	Limits   *limit.Service
-	Keys     *keyring.Service
-	Audit    *audit.Reader
-	Tree     LogTree
-	Clock    clock.Clock
-	Cookies  web.Cookies
-	URL      string // of this server, for the document
-	Version  string
+	Accounts  *account.Service
+	Clients   *client.Service
+	Access    *access.Service
+	Roles     *rbac.Service
+	Resources *resource.Service
+	Issuer    *issue.Service
+	Sessions  *session.Service
+	Limits    *limit.Service
+	Keys      *keyring.Service
+	Audit     *audit.Reader
+	Tree      LogTree
+	Clock     clock.Clock
+	Cookies   web.Cookies
+	URL       string // of this server, for the document
+	Version   string
 	// Count adds to how often a credential did something.
 	Count func(credential, action string, o audit.Outcome)
 }
@@ -87,6 +89,7 @@ func New(p Parts) *API {
 	a.groups()
 	a.clients()
 	a.clientGrants()
+	a.resources()
 	a.access()
 	a.conditions()
 	a.sessions()

@@ -45,6 +45,9 @@ const (
 	ConditionCreated     Action = "condition.created"
 	ConditionUpdated     Action = "condition.updated"
 	ConditionDeleted     Action = "condition.deleted"
+	ResourceCreated      Action = "resource.created"
+	ResourceUpdated      Action = "resource.updated"
+	ResourceDeleted      Action = "resource.deleted"
 	SigningKeyCreated    Action = "signing-key.created"
 	SigningKeyRetired    Action = "signing-key.retired"
 	PepperCreated        Action = "pepper.created"
@@ -101,6 +104,9 @@ var vocabulary = map[Action]string{
 	ConditionCreated:     "privilege_permissions_changed",
 	ConditionUpdated:     "privilege_permissions_changed",
 	ConditionDeleted:     "privilege_permissions_changed",
+	ResourceCreated:      "authz_admin",
+	ResourceUpdated:      "authz_admin",
+	ResourceDeleted:      "authz_admin",
 	SigningKeyCreated:    "authz_admin",
 	SigningKeyRetired:    "authz_admin",
 	PepperCreated:        "authz_admin",

@@ -108,9 +108,12 @@ func parseID(s string) error {
 	return nil
 }
 
-// check returns a fault for what no client can be. permission says what a scope
-// must be.
-func (c *Client) check(permission func(string) error) error {
+// Check returns a fault for what no client can be, and puts its lists in order.
+// permission says what a scope must be.
+func (c *Client) Check(permission func(string) error) error {
+	if !known(c.ID) {
+		return parseID(c.ID)
+	}
 	if !utf8.ValidString(c.Name) || len(c.Name) > mostName || !printable(c.Name) {
 		return fault.At("client_name", "it is a line of at most %d bytes", mostName)
 	}

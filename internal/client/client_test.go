@@ -75,7 +75,7 @@ func TestCheck(t *testing.T) {
 	} {
 		c := valid()
 		tt.to(&c)
-		err := c.check(permission)
+		err := c.Check(permission)
 		f, _ := err.(*fault.Error)
 		if (err == nil) != (tt.field == "") || err != nil && (f == nil || f.Kind != fault.Invalid || f.Field != tt.field) {
 			t.Errorf("%s: %v, want a fault of %q", name, err, tt.field)
@@ -84,7 +84,7 @@ func TestCheck(t *testing.T) {
 	c := valid()
 	c.Scopes, c.Audiences = []string{"b", "a", "b"}, []string{"urn:b", "urn:a", "urn:b"}
 	c.Grants = append(c.Grants, c.Grants...)
-	if err := c.check(permission); err != nil || !slices.Equal(c.Scopes, []string{"a", "b"}) || !slices.Equal(c.Audiences, []string{"urn:a", "urn:b"}) || len(c.Grants) != 1 {
+	if err := c.Check(permission); err != nil || !slices.Equal(c.Scopes, []string{"a", "b"}) || !slices.Equal(c.Audiences, []string{"urn:a", "urn:b"}) || len(c.Grants) != 1 {
 		t.Errorf("%+v, %v", c, err)
 	}
 }

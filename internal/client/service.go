@@ -82,11 +82,7 @@ type Draft struct {
 // Faults: Invalid with the field, Conflict for an id that is taken, Denied by the
 // grant rule.
 func (s *Service) Create(ctx context.Context, by principal.Principal, d Draft) (Client, secret.Text, error) {
-	now := s.clock.Now()
-	c := Client{
-		ID: d.ID, Name: d.Name, Status: Active, Method: d.Method, Grants: d.Grants, Scopes: d.Scopes, Default: d.Default, Audiences: d.Audiences,
-		SecretAt: now, CreatedAt: now, UpdatedAt: now, Version: 1,
-	}
+	c := Client{ID: d.ID, Name: d.Name, Status: Active, Method: d.Method, Grants: d.Grants, Scopes: d.Scopes, Default: d.Default, Audiences: d.Audiences}
 	if c.Method == "" {
 		c.Method = oauth.Basic
 	}
@@ -94,21 +90,18 @@ func (s *Service) Create(ctx context.Context, by principal.Principal, d Draft) (
 		c.Grants = []oauth.GrantType{oauth.ClientCredentials}
 	}
 	if c.ID == "" {
-		c.ID = id.New(now)
+		c.ID = id.New(s.clock.Now())
 	} else if err := parseID(c.ID); err != nil {
 		return Client{}, secret.Text{}, err
 	}
 	if c.Name == "" {
 		c.Name = c.ID
 	}
-	if err := c.check(s.scope); err != nil {
-		return Client{}, secret.Text{}, err
-	}
-	fresh, kept, err := s.secret(c.ID)
+	made, fresh, err := s.Making(by, c)
 	if err != nil {
 		return Client{}, secret.Text{}, err
 	}
-	return c, fresh.Text(), s.store.CreateClient(ctx, by, c, kept, c.changed(audit.Now(by, now, audit.ClientCreated, c.Target()), Client{}))
+	return *made.After, fresh, s.store.CreateClient(ctx, by, *made.After, made.Kept, made.Event)
 }
 
 // secret makes a secret of a client.
@@ -162,19 +155,11 @@ func (s *Service) Update(ctx context.Context, by principal.Principal, c Client) 
 	if c.Version != before.Version { // the event tells of a change from before
 		return Client{}, fault.New(fault.Stale, "it was changed since you read it; read it again and repeat your change")
 	}
-	if err := c.check(s.scope); err != nil {
+	change, err := s.Changing(by, before, c)
+	if err != nil {
 		return Client{}, err
 	}
-	c.UpdatedAt = s.clock.Now()
-	action := audit.ClientUpdated
-	switch c.Status {
-	case before.Status:
-	case Disabled:
-		action = audit.ClientDisabled
-	default:
-		action = audit.ClientEnabled
-	}
-	return s.store.UpdateClient(ctx, by, c, c.changed(audit.Now(by, c.UpdatedAt, action, c.Target()), before))
+	return s.store.UpdateClient(ctx, by, *change.After, change.Event)
 }
 
 // The overlap of two secrets: what stands in where none is said, and the longest.

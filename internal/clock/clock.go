@@ -13,6 +13,9 @@ type Clock interface {
 	Now() time.Time
 }
 
+// Leeway is how far clocks may differ (RFC 7519, Section 4.1.4).
+const Leeway = 30 * time.Second
+
 // Func lets a function be a Clock, for tests that steer the time.
 type Func func() time.Time
 

@@ -1,22 +1,19 @@
 package config
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 
 	"github.com/doorward/doorward/internal/fault"
+	"github.com/doorward/doorward/internal/strictyaml"
 )
 
 const mostFile = 1 << 20
@@ -81,38 +78,11 @@ func (r *reader) at(line int, name string) string {
 
 // parse returns the mapping at the root, or nil if there is none.
 func (r *reader) parse(data []byte) *yaml.Node {
-	if len(data) > mostFile {
-		r.m.add("", r.at(0, ""), "is longer than 1 MiB")
-		return nil
+	root, err := strictyaml.Parse(data, mostFile)
+	if m, wrong := errors.AsType[*strictyaml.Mistake](err); wrong {
+		r.m.add("", r.at(m.Line, ""), "%s", m.Message)
 	}
-	if !utf8.Valid(data) {
-		bad := 0
-		for c, size := utf8.DecodeRune(data); c != utf8.RuneError || size != 1; c, size = utf8.DecodeRune(data[bad:]) {
-			bad += size
-		}
-		r.m.add("", r.at(1+bytes.Count(data[:bad], []byte("\n")), ""), "is not UTF-8")
-		return nil
-	}
-	documents := yaml.NewDecoder(bytes.NewReader(data))
-	var first, second yaml.Node
-	if err := decode(documents, &first); errors.Is(err, io.EOF) {
-		return nil
-	} else if err != nil {
-		r.syntax(data, err)
-		return nil
-	}
-	if err := decode(documents, &second); err == nil {
-		r.m.add("", r.at(second.Line, ""), "begins a second document; the configuration is one")
-		return nil
-	} else if !errors.Is(err, io.EOF) {
-		r.syntax(data, err)
-		return nil
-	}
-	if len(first.Content) == 0 {
-		return nil
-	}
-	root := first.Content[0]
-	if root.Kind == yaml.ScalarNode && root.Tag == "!!null" {
+	if root == nil {
 		return nil
 	}
 	if root.Kind != yaml.MappingNode {
@@ -121,42 +91,6 @@ func (r *reader) parse(data []byte) *yaml.Node {
 	}
 	return root
 }
-
-// decode reads one document. The library panics in states that it does not
-// expect, and users of it have met such; a file must not end the program so.
-func decode(d *yaml.Decoder, n *yaml.Node) (err error) {
-	defer func() {
-		if recover() != nil {
-			err = errors.New("yaml: is not YAML that can be read")
-		}
-	}()
-	return d.Decode(n)
-}
-
-var (
-	yamlLine   = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
-	yamlAnchor = regexp.MustCompile(`anchor '(.*)'`)
-)
-
-// syntax tells what the library found. Its words about anchors are not passed on:
-// a value that begins with * is an alias to it, and may be a password.
-func (r *reader) syntax(data []byte, err error) {
-	parts := yamlLine.FindStringSubmatch(err.Error())
-	if parts == nil {
-		r.m.add("", r.at(0, ""), "is not YAML")
-		return
-	}
-	line, _ := strconv.Atoi(parts[1]) // the pattern lets digits through alone
-	if anchor := yamlAnchor.FindStringSubmatch(parts[2]); anchor != nil {
-		if i := bytes.Index(data, []byte("*"+anchor[1])); i >= 0 {
-			line = 1 + bytes.Count(data[:i], []byte("\n"))
-		}
-		parts[2] = noAlias
-	}
-	r.m.add("", r.at(line, ""), "%s", parts[2])
-}
-
-const noAlias = "anchors and aliases are refused; put a value that begins with & or * in quotes"
 
 // settings reads the root: settings and sections.
 func (r *reader) settings(root *yaml.Node) {
@@ -224,15 +158,11 @@ func (r *reader) key(n *yaml.Node, section string) (string, bool) {
 
 // plain refuses what makes a file mean more than it shows.
 func (r *reader) plain(n *yaml.Node, name string) bool {
-	switch {
-	case n.Kind == yaml.AliasNode || n.Anchor != "":
-		r.m.add(name, r.at(n.Line, name), noAlias)
-	case n.Style&yaml.TaggedStyle != 0:
-		r.m.add(name, r.at(n.Line, name), "tags are refused; put a value that begins with ! in quotes")
-	default:
-		return true
+	wrong := strictyaml.Plain(n)
+	if wrong != "" {
+		r.m.add(name, r.at(n.Line, name), "%s", wrong)
 	}
-	return false
+	return wrong == ""
 }
 
 // value reads what a setting is given: text for one value, a sequence for a list.

@@ -118,13 +118,6 @@ func TestFileAliasBomb(t *testing.T) {
 	}
 }
 
-// The library has panicked on files before; a panic of it is a mistake in the file.
-func TestFilePanic(t *testing.T) {
-	if err := decode(nil, nil); err == nil {
-		t.Error("the panic of a decoder that is not there was lost")
-	}
-}
-
 // A file of nothing but mistakes is told in a hundred lines, and one for the rest.
 func TestFileOfMistakes(t *testing.T) {
 	var b bytes.Buffer

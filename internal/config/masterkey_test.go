@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/doorward/doorward/internal/secret"
+	"github.com/doorward/doorward/internal/strictyaml"
 )
 
 func TestMasterKeyLoad(t *testing.T) {
@@ -83,19 +84,8 @@ func TestNearest(t *testing.T) {
 		"toknes": "tokens", "acess_ttl": "tokens.access_ttl", "min_length": "passwords.min_length", "idle": "sessions.idle", "trusted-proxies": "trusted_proxies",
 		"x": "", "": "", "banana": "", strings.Repeat("tokens", 20): "",
 	} {
-		if got := nearest(word, known); got != want {
+		if got := strictyaml.Nearest(word, known); got != want {
 			t.Errorf("nearest to %q is %q; want %q", word, got, want)
-		}
-	}
-}
-
-func TestDistance(t *testing.T) {
-	for _, r := range []struct {
-		a, b string
-		want int
-	}{{"", "", 0}, {"", "abc", 3}, {"abc", "", 3}, {"abc", "abc", 0}, {"abc", "acb", 1}, {"abc", "abd", 1}, {"abc", "ab", 1}, {"abc", "xabc", 1}, {"abc", "cba", 2}, {"toknes", "tokens", 1}} {
-		if got := distance(r.a, r.b); got != r.want {
-			t.Errorf("from %q to %q: %d; want %d", r.a, r.b, got, r.want)
 		}
 	}
 }

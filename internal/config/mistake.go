@@ -8,6 +8,7 @@ import (
 	"unicode"
 
 	"github.com/doorward/doorward/internal/fault"
+	"github.com/doorward/doorward/internal/strictyaml"
 )
 
 // mistakes collects what is wrong. It keeps the first hundred: who has made more
@@ -44,7 +45,7 @@ func (m *mistakes) unknown(where, word string, known []string, spell func(string
 		m.more++
 		return
 	}
-	if near := nearest(word, known); near != "" {
+	if near := strictyaml.Nearest(word, known); near != "" {
 		m.add(word, where, "unknown; did you mean %s?", spell(near))
 		return
 	}
@@ -61,60 +62,6 @@ func (m *mistakes) all() []error {
 		return m.list
 	}
 	return append(m.list, errors.New("and "+strconv.Itoa(m.more)+" more"))
-}
-
-// nearest returns the known name that word was probably meant to be, or "". What
-// is almost right wins, then what is in another section, then what looks alike.
-func nearest(word string, known []string) string {
-	if len(word) < 2 || len(word) > 64 {
-		return ""
-	}
-	best, least := "", len(word)/4+2
-	key, ties := "", 0
-	for _, k := range known {
-		if d := distance(plainName(word), plainName(k)); d < least {
-			best, least = k, d
-		}
-		if distance(plainName(lastPart(word)), plainName(lastPart(k))) <= 1 {
-			key = k
-			ties++
-		}
-	}
-	if ties == 1 && least > 1 {
-		return key
-	}
-	return best
-}
-
-var separators = strings.NewReplacer(".", "_", "-", "_")
-
-func plainName(name string) string { return separators.Replace(strings.ToLower(name)) }
-
-func lastPart(name string) string { return name[strings.LastIndex(name, ".")+1:] }
-
-// distance counts the letters to insert, drop, change or swap with their
-// neighbour, to make b of a.
-func distance(a, b string) int {
-	var before, last []int
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		before, last, row = last, row, make([]int, len(b)+1)
-		row[0] = i + 1
-		for j := range len(b) {
-			change := 1
-			if a[i] == b[j] {
-				change = 0
-			}
-			row[j+1] = min(last[j+1]+1, row[j]+1, last[j]+change)
-			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
-				row[j+1] = min(row[j+1], before[j-1]+1)
-			}
-		}
-	}
-	return row[len(b)]
 }
 
 // quote shows a value that is no secret, cut to a length that fits a line.

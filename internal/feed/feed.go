@@ -30,9 +30,12 @@ const (
 	Account     Topic = "account"      // key: an account's id; version: the account's
 	Client      Topic = "client"       // key: a client's id; version: the client's
 	Condition   Topic = "condition"    // key: a condition's name; version: the condition's
-	FamilyEnded Topic = "family-ended" // key: a token family's id
-	Keys        Topic = "keys"         // the keyring changed; key: the key's id
-	Gap         Topic = "gap"          // changes may have been missed: nothing kept is sure
+	Resource    Topic = "resource"     // key: an API's identifier; version: the policy's
+	// An API knows permissions no more, or is gone; key and version as above.
+	ResourceNarrows Topic = "resource-narrows"
+	FamilyEnded     Topic = "family-ended" // key: a token family's id
+	Keys            Topic = "keys"         // the keyring changed; key: the key's id
+	Gap             Topic = "gap"          // changes may have been missed: nothing kept is sure
 )
 
 // Change is one thing that changed.
@@ -86,7 +89,7 @@ func (f *Feed) Listen(l Listener) { f.listeners = append(f.listeners, l) }
 // under, and it must not skip any.
 func (f *Feed) Committed(ctx context.Context, changes []Change) {
 	for _, c := range changes {
-		if c.Topic == Roles || c.Topic == Grants || c.Topic == GrantLost || c.Topic == Groups {
+		if c.Topic == Roles || c.Topic == Grants || c.Topic == GrantLost || c.Topic == Groups || c.Topic == Resource {
 			err := f.Poll(ctx)
 			if err == nil {
 				return

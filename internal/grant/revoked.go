@@ -1,6 +1,7 @@
 package grant
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -18,6 +19,7 @@ type Revoked struct {
 	families map[string]time.Time // ended; until when to remember
 	accounts map[string]narrowed  // lost a grant, or as a client something else
 	roles    map[string]narrowed  // lost permissions
+	apis     map[string]narrowed  // know permissions no more, by what tokens for them are for
 	swept    time.Time
 }
 
@@ -29,7 +31,7 @@ type narrowed struct {
 
 // NewRevoked returns an empty set.
 func NewRevoked() *Revoked {
-	return &Revoked{families: map[string]time.Time{}, accounts: map[string]narrowed{}, roles: map[string]narrowed{}}
+	return &Revoked{families: map[string]time.Time{}, accounts: map[string]narrowed{}, roles: map[string]narrowed{}, apis: map[string]narrowed{}}
 }
 
 // Apply adds what a change revokes.
@@ -45,6 +47,8 @@ func (r *Revoked) Apply(c feed.Change) {
 		r.accounts[c.Key] = r.accounts[c.Key].and(c.Version, until)
 	case feed.RoleNarrows:
 		r.roles[c.Key] = r.roles[c.Key].and(c.Version, until)
+	case feed.ResourceNarrows:
+		r.apis[c.Key] = r.apis[c.Key].and(c.Version, until)
 	default:
 		return
 	}
@@ -73,7 +77,7 @@ func (r *Revoked) sweep(now time.Time) {
 			delete(r.families, key)
 		}
 	}
-	for _, m := range []map[string]narrowed{r.accounts, r.roles} {
+	for _, m := range []map[string]narrowed{r.accounts, r.roles, r.apis} {
 		for key, n := range m {
 			if now.After(n.until) {
 				delete(m, key)
@@ -82,23 +86,30 @@ func (r *Revoked) sweep(now time.Time) {
 	}
 }
 
-// Has reports whether a token is revoked: one of a family, for an account or a
-// client, through a client, with effective roles, made under a version of the policy.
-func (r *Revoked) Has(family, account, client string, roles []string, policy int64) bool {
+// Access is what an access token says that it can be revoked by.
+type Access struct {
+	Family   string
+	Account  string // or client, if it acts for itself
+	Client   string
+	Roles    []string // effective
+	Audience []string
+	Policy   int64 // the version of the policy that it was made under
+}
+
+// Has reports whether a token is revoked.
+func (r *Revoked) Has(t Access) bool {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	if _, ended := r.families[family]; ended {
+	if _, ended := r.families[t.Family]; ended {
 		return true
 	}
-	if len(r.accounts) > 0 && (r.accounts[account].version > policy || r.accounts[client].version > policy) {
+	if len(r.accounts) > 0 && (r.accounts[t.Account].version > t.Policy || r.accounts[t.Client].version > t.Policy) {
 		return true
 	}
-	if len(r.roles) > 0 {
-		for _, role := range roles {
-			if r.roles[role].version > policy {
-				return true
-			}
-		}
-	}
-	return false
+	return since(r.roles, t.Roles, t.Policy) || since(r.apis, t.Audience, t.Policy)
+}
+
+// since reports whether one of some was narrowed after a version of the policy.
+func since(narrowed map[string]narrowed, some []string, policy int64) bool {
+	return len(narrowed) > 0 && slices.ContainsFunc(some, func(key string) bool { return narrowed[key].version > policy })
 }

@@ -22,6 +22,8 @@ func TestRevokedIsExact(t *testing.T) {
 	r.Apply(lost(feed.GrantLost, "ann", 5))
 	r.Apply(lost(feed.GrantLost, "ann", 4)) // told again, late
 	r.Apply(lost(feed.RoleNarrows, "editor", 7))
+	r.Apply(lost(feed.ResourceNarrows, "urn:api", 6))
+	r.Apply(lost(feed.Resource, "urn:other", 9))
 	r.Apply(lost(feed.Account, "bea", 9))
 	r.Apply(lost(feed.Grants, "bea", 9))
 	r.Apply(lost(feed.Roles, "viewer", 9))
@@ -30,23 +32,27 @@ func TestRevokedIsExact(t *testing.T) {
 		roles                   []string
 		policy                  int64
 		want                    bool
+		audience                string
 	}{
-		"an ended family":                   {"f", "bea", "", nil, 99, true},
-		"another family":                    {"g", "bea", "", nil, 0, false},
-		"made before the loss":              {"g", "ann", "", nil, 4, true},
-		"made after it":                     {"g", "ann", "", nil, 5, false},
-		"of somebody else":                  {"g", "bea", "", nil, 4, false},
-		"with a role from before":           {"g", "bea", "", []string{"viewer", "editor"}, 6, true},
-		"with the role as it is":            {"g", "bea", "", []string{"viewer", "editor"}, 7, false},
-		"without the role":                  {"g", "bea", "", []string{"viewer"}, 6, false},
-		"what was only given or written":    {"g", "bea", "", []string{"viewer"}, 1, false},
-		"a family that is called like ann":  {"ann", "bea", "", nil, 4, false},
-		"an account that is called as it f": {"g", "f", "", nil, 4, false},
-		"nothing at all":                    {"", "", "", nil, 0, false},
-		"through a client that lost much":   {"g", "bea", "ann", nil, 4, true},
-		"through it afterwards":             {"g", "bea", "ann", nil, 5, false},
+		"an ended family":                   {"f", "bea", "", nil, 99, true, ""},
+		"another family":                    {"g", "bea", "", nil, 0, false, ""},
+		"made before the loss":              {"g", "ann", "", nil, 4, true, ""},
+		"made after it":                     {"g", "ann", "", nil, 5, false, ""},
+		"of somebody else":                  {"g", "bea", "", nil, 4, false, ""},
+		"with a role from before":           {"g", "bea", "", []string{"viewer", "editor"}, 6, true, ""},
+		"with the role as it is":            {"g", "bea", "", []string{"viewer", "editor"}, 7, false, ""},
+		"without the role":                  {"g", "bea", "", []string{"viewer"}, 6, false, ""},
+		"what was only given or written":    {"g", "bea", "", []string{"viewer"}, 1, false, ""},
+		"a family that is called like ann":  {"ann", "bea", "", nil, 4, false, ""},
+		"an account that is called as it f": {"g", "f", "", nil, 4, false, ""},
+		"nothing at all":                    {"", "", "", nil, 0, false, ""},
+		"through a client that lost much":   {"g", "bea", "ann", nil, 4, true, ""},
+		"for an API before it narrowed":     {"g", "bea", "", nil, 5, true, "urn:api"},
+		"for it afterwards":                 {"g", "bea", "", nil, 6, false, "urn:api"},
+		"for another":                       {"g", "bea", "", nil, 5, false, "urn:other"},
+		"through it afterwards":             {"g", "bea", "ann", nil, 5, false, ""},
 	} {
-		if got := r.Has(c.family, c.account, c.client, c.roles, c.policy); got != c.want {
+		if got := r.Has(Access{Family: c.family, Account: c.account, Client: c.client, Roles: c.roles, Policy: c.policy, Audience: []string{c.audience}}); got != c.want {
 			t.Errorf("%s: %v", name, got)
 		}
 	}
@@ -63,16 +69,18 @@ func TestRevokedIsBounded(t *testing.T) {
 			}
 			r.Apply(lost(feed.GrantLost, fmt.Sprint("a", minute), int64(minute+1)))
 			r.Apply(lost(feed.RoleNarrows, fmt.Sprint("r", minute), int64(minute+1)))
+			r.Apply(lost(feed.ResourceNarrows, fmt.Sprint("api", minute), int64(minute+1)))
 			for back := range min(minute+1, 15) {
 				then := minute - back
-				if !r.Has(fmt.Sprint(then, "-", 7), "", "", nil, 0) || !r.Has("", fmt.Sprint("a", then), "", nil, 0) || !r.Has("", "", "", []string{fmt.Sprint("r", then)}, 0) {
+				if !r.Has(Access{Family: fmt.Sprint(then, "-", 7)}) || !r.Has(Access{Account: fmt.Sprint("a", then)}) || !r.Has(Access{Roles: []string{fmt.Sprint("r", then)}}) ||
+					!r.Has(Access{Audience: []string{fmt.Sprint("api", then)}}) {
 					t.Fatalf("in minute %d what was revoked in minute %d is forgotten", minute, then)
 				}
 			}
 			time.Sleep(time.Minute)
 		}
-		if len(r.families) > 20*18 || len(r.accounts) > 18 || len(r.roles) > 18 {
-			t.Errorf("after an hour it remembers %d, %d and %d", len(r.families), len(r.accounts), len(r.roles))
+		if len(r.families) > 20*18 || len(r.accounts) > 18 || len(r.roles) > 18 || len(r.apis) > 18 {
+			t.Errorf("after an hour it remembers %d, %d, %d and %d", len(r.families), len(r.accounts), len(r.roles), len(r.apis))
 		}
 	})
 }
@@ -86,7 +94,7 @@ func TestRevokedAtOnce(t *testing.T) {
 				key := fmt.Sprint(w, "-", i)
 				r.Apply(lost(feed.FamilyEnded, key, 0))
 				r.Apply(lost(feed.GrantLost, "ann", int64(i)))
-				if !r.Has(key, "", "", nil, 0) || i > 0 && !r.Has("", "ann", "", nil, int64(i-1)) {
+				if !r.Has(Access{Family: key}) || i > 0 && !r.Has(Access{Account: "ann", Policy: int64(i - 1)}) {
 					t.Errorf("%s is not revoked", key)
 				}
 			}

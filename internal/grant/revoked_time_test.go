@@ -15,7 +15,9 @@ var kinds = []feed.Change{
 	{Topic: feed.FamilyEnded, Key: "f"}, {Topic: feed.GrantLost, Key: "a", Version: 5}, {Topic: feed.RoleNarrows, Key: "r", Version: 5},
 }
 
-func revoked(r *grant.Revoked) bool { return r.Has("f", "a", "", []string{"q", "r"}, 4) }
+func revoked(r *grant.Revoked) bool {
+	return r.Has(grant.Access{Family: "f", Account: "a", Roles: []string{"q", "r"}, Policy: 4})
+}
 
 // spend lets time pass, with a revocation of something else every minute: at each
 // the set may forget what it needs no more.

@@ -10,7 +10,7 @@ import (
 
 	"github.com/doorward/doorward/internal/fault"
 	"github.com/doorward/doorward/internal/grant"
-	"github.com/doorward/doorward/internal/rbac"
+	"github.com/doorward/doorward/internal/jose"
 	"github.com/doorward/doorward/internal/secret"
 )
 
@@ -47,49 +47,48 @@ const (
 	largestKept = 4000
 )
 
-// lifetime returns how long a token of a family lives that carries what is held:
-// never longer than the family, or than the first grant that ends.
-func (s *Service) lifetime(f grant.Family, held rbac.Effective, now time.Time) time.Duration {
-	return max(min(s.lasts(held, now), f.ExpiresAt.Sub(now).Truncate(time.Second)), time.Second)
-}
-
-// lasts returns how long a token lives that carries what is held.
-func (s *Service) lasts(held rbac.Effective, now time.Time) time.Duration {
-	ttl := s.options.AccessTTL
-	if !held.ValidUntil.IsZero() {
-		ttl = min(ttl, held.ValidUntil.Sub(now).Truncate(time.Second))
-	}
-	return max(ttl, time.Second)
+// lifetime returns how long a token of a family lives: never longer than the family.
+func (s *Service) lifetime(f grant.Family, b basis, now time.Time) time.Duration {
+	return max(min(s.lasts(b, now), f.ExpiresAt.Sub(now).Truncate(time.Second)), time.Second)
 }
 
 // access signs an access token for a family.
-func (s *Service) access(f grant.Family, scope []string, held rbac.Effective, policy int64, now time.Time) (secret.Text, error) {
+func (s *Service) access(f grant.Family, scope []string, b basis, now time.Time) (secret.Text, error) {
 	most := largest
 	if f.Session != "" {
 		most = largestKept
 	}
-	return s.sign(claims{
-		Subject: f.User, Audience: f.Audience, Expires: now.Add(s.lifetime(f, held, now)).Unix(), IssuedAt: now.Unix(),
-		Client: f.Client, Scope: strings.Join(scope, " "), Roles: held.Roles(),
-		AuthTime: f.AuthTime.Unix(), ACR: onePassword, AMR: f.AMR, Session: cmp.Or(f.Session, f.ID), Family: f.ID, Policy: policy,
+	return s.sign(b, claims{
+		Subject: f.User, Expires: now.Add(s.lifetime(f, b, now)).Unix(), IssuedAt: now.Unix(),
+		Client: f.Client, Scope: strings.Join(scope, " "),
+		AuthTime: f.AuthTime.Unix(), ACR: onePassword, AMR: f.AMR, Session: cmp.Or(f.Session, f.ID), Family: f.ID,
 	}, most)
 }
 
-// sign returns an access token of at most so many bytes. It fills in what all have.
-func (s *Service) sign(c claims, most int) (secret.Text, error) {
+// sign returns an access token of at most so many bytes. It fills in what all have,
+// and what follows from the basis.
+func (s *Service) sign(b basis, c claims, most int) (secret.Text, error) {
 	view, err := s.keys.View()
 	if err != nil {
 		return secret.Text{}, err
 	}
-	if c.Roles == nil {
+	var alg jose.Algorithm
+	if b.api != nil {
+		alg = b.api.Alg
+	}
+	signer, err := view.SignerBy(alg)
+	if err != nil {
+		return secret.Text{}, err
+	}
+	if c.Roles = b.Roles(); c.Roles == nil {
 		c.Roles = []string{}
 	}
-	c.Issuer, c.Begins, c.ID = s.options.Issuer, c.IssuedAt, rand.Text()
+	c.Issuer, c.Audience, c.Policy, c.Begins, c.ID = s.options.Issuer, b.audience, b.policy, c.IssuedAt, rand.Text()
 	payload, err := json.Marshal(c)
 	if err != nil {
 		return secret.Text{}, err
 	}
-	token, err := view.Signer.Sign(payload)
+	token, err := signer.Sign(payload)
 	if err != nil {
 		return secret.Text{}, err
 	}

@@ -11,7 +11,6 @@ import (
 	"github.com/doorward/doorward/internal/id"
 	"github.com/doorward/doorward/internal/oauth"
 	"github.com/doorward/doorward/internal/principal"
-	"github.com/doorward/doorward/internal/rbac"
 )
 
 // ClientStore is what is kept of the tokens of clients that act for themselves.
@@ -39,7 +38,7 @@ func (s *Service) ClientToken(ctx context.Context, by principal.Principal, r Cli
 	if err := s.fresh(); err != nil {
 		return Tokens{}, err
 	}
-	audience, err := s.audience(r.Resource)
+	audience, err := s.audience(ctx, r.Resource)
 	if err != nil {
 		return Tokens{}, err
 	}
@@ -48,19 +47,18 @@ func (s *Service) ClientToken(ctx context.Context, by principal.Principal, r Cli
 	if len(c.Beyond(asked)) > 0 {
 		return Tokens{}, &oauth.Error{Code: oauth.InvalidScope, Description: "the client may not ask for one of these scopes"}
 	}
-	held, policy, err := s.policy.Of(ctx, c.ID)
+	b, err := s.basisOf(ctx, c.ID, audience)
 	if err != nil {
 		return Tokens{}, err
 	}
-	scope, err := holds(asked, held)
+	scope, err := holds(c, asked, b)
 	if err != nil {
 		return Tokens{}, err
 	}
 	now := s.clock.Now()
 	by.Kind, by.ID, by.Client, by.Family = principal.Service, c.ID, c.ID, id.New(now)
-	access, err := s.sign(claims{
-		Subject: c.ID, Audience: audience, Expires: now.Add(s.lasts(held, now)).Unix(), IssuedAt: now.Unix(),
-		Client: c.ID, Scope: strings.Join(scope, " "), Roles: held.Roles(), Family: by.Family, Policy: policy,
+	access, err := s.sign(b, claims{
+		Subject: c.ID, Expires: now.Add(s.lasts(b, now)).Unix(), IssuedAt: now.Unix(), Client: c.ID, Scope: strings.Join(scope, " "), Family: by.Family,
 	}, largest)
 	if err != nil {
 		return Tokens{}, err
@@ -72,15 +70,19 @@ func (s *Service) ClientToken(ctx context.Context, by principal.Principal, r Cli
 	case err != nil:
 		return Tokens{}, err
 	}
-	return Tokens{Access: access, Expires: s.lasts(held, now), Scope: scope}, nil
+	return Tokens{Access: access, Expires: s.lasts(b, now), Scope: scope}, nil
 }
 
-// holds returns those of some scopes that are held. A client that is registered for
-// none is given a token that says who it is and no more.
-func holds(asked []string, held rbac.Effective) ([]string, error) {
-	scope := slices.DeleteFunc(slices.Clone(asked), func(s string) bool { return !held.Has(s) })
+// holds returns those of some scopes that a token of a client for itself may carry. A
+// client that is registered for none is given one that says who it is and no more; but
+// for an API that is registered only a client that may ask for something there.
+func holds(c client.Client, asked []string, b basis) ([]string, error) {
+	if b.api != nil && !slices.ContainsFunc(c.Scopes, b.api.Registers) {
+		return nil, &oauth.Error{Code: oauth.InvalidTarget, Description: "the client is not registered for any permission of this resource"}
+	}
+	scope := slices.DeleteFunc(slices.Clone(asked), func(s string) bool { return !b.permits(s) })
 	if len(scope) == 0 && len(asked) > 0 {
-		return nil, &oauth.Error{Code: oauth.InvalidScope, Description: "the client holds none of these scopes"}
+		return nil, &oauth.Error{Code: oauth.InvalidScope, Description: "the client holds none of these scopes, or the resource does not know them"}
 	}
 	return scope, nil
 }

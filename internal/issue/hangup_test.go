@@ -76,7 +76,7 @@ func TestAttackHangingUpSparesNobody(t *testing.T) {
 			if err != nil || f.EndedAt.IsZero() || f.EndedWhy != "reused" {
 				t.Errorf("%s: the family ended at %v, %q, %v", when, f.EndedAt, f.EndedWhy, err)
 			}
-			if !v.Revoked.Has(f.ID, u.ID, "", nil, 1<<40) {
+			if !v.Revoked.Has(grant.Access{Family: f.ID, Account: u.ID, Policy: 1 << 40}) {
 				t.Errorf("%s: its access tokens are taken", when)
 			}
 			leave()

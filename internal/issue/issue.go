@@ -22,6 +22,7 @@ import (
 	"github.com/doorward/doorward/internal/outbox"
 	"github.com/doorward/doorward/internal/principal"
 	"github.com/doorward/doorward/internal/rbac"
+	"github.com/doorward/doorward/internal/resource"
 	"github.com/doorward/doorward/internal/secret"
 	"github.com/doorward/doorward/internal/session"
 )
@@ -73,7 +74,7 @@ type Ending struct {
 // Options are an operator's choices about tokens.
 type Options struct {
 	Issuer    string
-	Audience  string        // of tokens that were asked for without a resource
+	Audience  string        // of tokens that were asked for without a resource; this server's own
 	AccessTTL time.Duration // of access tokens
 	Family    grant.Lifetimes
 	Session   session.Lifetimes
@@ -90,7 +91,9 @@ type Service struct {
 	keys     *keyring.Service
 	hasher   *factor.Hasher
 	limits   *limit.Service
-	options  Options
+
+	resources *resource.Service
+	options   Options
 }
 
 // Parts are what a Service is made of.
@@ -104,6 +107,8 @@ type Parts struct {
 	Keys     *keyring.Service
 	Hasher   *factor.Hasher
 	Limits   *limit.Service
+
+	Resources *resource.Service
 }
 
 // NewService returns a service.
@@ -114,7 +119,7 @@ func NewService(p Parts, o Options) *Service {
 	if p.Fresh == nil {
 		p.Fresh = func() error { return nil }
 	}
-	return &Service{p.Store, p.Clock, p.Log, p.Fresh, p.Policy, p.Accounts, p.Keys, p.Hasher, p.Limits, o}
+	return &Service{p.Store, p.Clock, p.Log, p.Fresh, p.Policy, p.Accounts, p.Keys, p.Hasher, p.Limits, p.Resources, o}
 }
 
 // Tokens is what a sign-in or a refresh gives.

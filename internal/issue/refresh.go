@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,6 +22,9 @@ type Renewal struct {
 	Token  secret.Text
 	Client client.Client
 	Scope  []string // sorted; nil for all that was granted
+	// Resource are what the next token is to be for (RFC 8707, Section 2.2): what the
+	// sign-in was for, or nothing.
+	Resource []string
 	// Browser is a renewal whose token came in a cookie: it must be a session's.
 	Browser bool
 }
@@ -41,7 +45,7 @@ func (d *Dead) Error() string { return "what the token stands for has ended: fam
 // that is used.
 //
 // Errors: oauth.Error of code invalid_grant, the same for every reason, or
-// invalid_scope, which spends nothing; a fault Unavailable where roles may be out
+// invalid_scope and invalid_target, which spend nothing; a fault Unavailable where roles may be out
 // of date.
 func (s *Service) Refresh(ctx context.Context, by principal.Principal, r Renewal) (Tokens, error) {
 	if err := s.fresh(); err != nil {
@@ -102,15 +106,18 @@ func (s *Service) turn(ctx context.Context, by principal.Principal, f grant.Fami
 // next gives the tokens of the next turn: a new one, or for a retry within the
 // grace the one that was given before.
 func (s *Service) next(ctx context.Context, by principal.Principal, f grant.Family, token grant.RefreshToken, r Renewal, now time.Time) (Tokens, error) {
-	held, policy, err := s.policy.Of(ctx, f.User)
+	if slices.ContainsFunc(r.Resource, func(asked string) bool { return asked != f.Audience }) {
+		return Tokens{}, &oauth.Error{Code: oauth.InvalidTarget, Description: "the sign-in was for another resource"}
+	}
+	b, err := s.basisOf(ctx, f.User, f.Audience)
 	if err != nil {
 		return Tokens{}, err
 	}
-	scope, err := renew(f.Scope, r.Scope, held)
+	scope, err := renew(f.Scope, r.Scope, b)
 	if err != nil {
 		return Tokens{}, err
 	}
-	access, err := s.access(f, scope, held, policy, now)
+	access, err := s.access(f, scope, b, now)
 	if err != nil {
 		return Tokens{}, err
 	}
@@ -143,7 +150,7 @@ func (s *Service) next(ctx context.Context, by principal.Principal, f grant.Fami
 			return Tokens{}, err
 		}
 	}
-	return Tokens{Access: access, Refresh: successor.Text(), Expires: s.lifetime(f, held, now), Scope: scope, Lasts: f.ExpiresAt.Sub(now)}, nil
+	return Tokens{Access: access, Refresh: successor.Text(), Expires: s.lifetime(f, b, now), Scope: scope, Lasts: f.ExpiresAt.Sub(now)}, nil
 }
 
 // over ends a family whose session came to its time.

@@ -285,7 +285,9 @@ func TestAttackTokenFromAnOldCopyOfThePolicy(t *testing.T) {
 			for _, r := range c["roles"].([]any) {
 				roles = append(roles, r.(string))
 			}
-			return v.Revoked.Has(c["fam"].(string), c["sub"].(string), c["client_id"].(string), roles, int64(c["pv"].(float64)))
+			return v.Revoked.Has(grant.Access{
+				Family: c["fam"].(string), Account: c["sub"].(string), Client: c["client_id"].(string), Roles: roles, Policy: int64(c["pv"].(float64)),
+			})
 		}
 		poll()
 		there.SignIn(t, u.Username) // it keeps what she holds

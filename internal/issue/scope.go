@@ -9,9 +9,10 @@ import (
 )
 
 // The scope rule: requested ∩ allowed to the client ∩ allowed by the principal's
-// roles. Nothing requested stands for the client's default, which for the
+// roles ∩ known to the API that the token is for. Nothing requested stands for the client's default, which for the
 // built-in client is all that the principal holds. A scope that nobody could ever
-// have is refused; one that the principal does not hold is dropped; if nothing is
+// have is refused; one that the principal does not hold, or the API does not know, is
+// dropped; if nothing is
 // left of a request, that is refused (RFC 6749, Section 3.3).
 
 // conceivable is the part of it that can be judged of anybody.
@@ -25,18 +26,18 @@ func conceivable(c client.Client, requested []string, snapshot *rbac.Snapshot) e
 }
 
 // narrow is the part that needs to know whom the scope is for.
-func narrow(requested []string, held rbac.Effective) ([]string, error) {
+func narrow(requested []string, b basis) ([]string, error) {
 	if len(requested) == 0 {
-		return held.Permissions(), nil
+		return b.all(), nil
 	}
 	var scope []string
 	for _, s := range requested {
-		if rbac.IdentityScope(s) || held.Has(s) {
+		if b.gives(s) {
 			scope = append(scope, s)
 		}
 	}
 	if len(scope) == 0 {
-		return nil, &oauth.Error{Code: oauth.InvalidScope, Description: "the user holds none of these scopes"}
+		return nil, &oauth.Error{Code: oauth.InvalidScope, Description: b.lacks("")}
 	}
 	return scope, nil
 }
@@ -44,7 +45,7 @@ func narrow(requested []string, held rbac.Effective) ([]string, error) {
 // renew is the scope rule for a refresh: what was granted at the sign-in,
 // narrowed by the request, less what the principal has lost since. A request
 // never grows what was granted (RFC 6749, Section 6).
-func renew(granted, requested []string, held rbac.Effective) ([]string, error) {
+func renew(granted, requested []string, b basis) ([]string, error) {
 	if len(requested) == 0 {
 		requested = granted
 	}
@@ -53,12 +54,20 @@ func renew(granted, requested []string, held rbac.Effective) ([]string, error) {
 		if !slices.Contains(granted, s) {
 			return nil, &oauth.Error{Code: oauth.InvalidScope, Description: "the scope is more than was granted"}
 		}
-		if rbac.IdentityScope(s) || held.Has(s) {
+		if b.gives(s) {
 			scope = append(scope, s)
 		}
 	}
 	if len(scope) == 0 && len(requested) > 0 {
-		return nil, &oauth.Error{Code: oauth.InvalidScope, Description: "the user holds none of these scopes any more"}
+		return nil, &oauth.Error{Code: oauth.InvalidScope, Description: b.lacks(" any more")}
 	}
 	return scope, nil
+}
+
+// lacks says why nothing is left of a request.
+func (b basis) lacks(now string) string {
+	if b.api != nil {
+		return "the user holds none of these scopes" + now + ", or the resource does not know them"
+	}
+	return "the user holds none of these scopes" + now
 }

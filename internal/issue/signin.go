@@ -49,7 +49,7 @@ func (s *Service) SignIn(ctx context.Context, by principal.Principal, p Password
 	if err := s.fresh(); err != nil {
 		return Tokens{}, err
 	}
-	audience, err := s.audience(p.Resource)
+	audience, err := s.audience(ctx, p.Resource)
 	if err != nil {
 		return Tokens{}, err
 	}
@@ -128,14 +128,17 @@ func (s *Service) attempt(ctx context.Context, by principal.Principal, p Passwor
 // admit begins the family, and the session, of a person whose password was right.
 func (s *Service) admit(ctx context.Context, by principal.Principal, p Password, g *guess, user account.User, audience string, write SignIn) (Tokens, error) {
 	now := s.clock.Now()
-	held, policy, err := s.policy.Of(ctx, user.ID)
-	if err != nil {
-		return Tokens{}, err
-	}
+	var err error
 	if write.Letters, err = s.arrival(ctx, by, g, user, now); err != nil {
 		return Tokens{}, err
 	}
-	scope, err := narrow(p.Scope, held)
+	b, err := s.basisOf(ctx, user.ID, audience)
+	if _, deleted := errors.AsType[*oauth.Error](err); deleted { // the API, meanwhile
+		return Tokens{}, s.misasked(ctx, by, p.Name, g, write.Letters, err)
+	} else if err != nil {
+		return Tokens{}, err
+	}
+	scope, err := narrow(p.Scope, b)
 	if err != nil { // the answer tells that the password was right: it is not told without a trace
 		return Tokens{}, s.misasked(ctx, by, p.Name, g, write.Letters, err)
 	}
@@ -151,11 +154,11 @@ func (s *Service) admit(ctx context.Context, by principal.Principal, p Password,
 		write.Replaces, _ = session.ParseCookie(p.Replaces)
 		events = append(events, audit.Now(by, now, audit.SessionStarted, started.Target()))
 	}
-	tokens.Expires = s.lifetime(family, held, now)
-	tokens.Access, err = s.access(family, scope, held, policy, now)
+	tokens.Expires = s.lifetime(family, b, now)
+	tokens.Access, err = s.access(family, scope, b, now)
 	if p.Trim && fault.KindOf(err) == fault.Invalid {
 		scope, family.Scope, tokens.Scope = nil, nil, nil
-		tokens.Access, err = s.access(family, scope, held, policy, now)
+		tokens.Access, err = s.access(family, scope, b, now)
 	}
 	if fault.KindOf(err) == fault.Invalid {
 		return Tokens{}, s.misasked(ctx, by, p.Name, g, write.Letters, err)
@@ -239,21 +242,4 @@ func (s *Service) failure(by principal.Principal, name, reason string) audit.Eve
 		e.Actor.Kind, e.Actor.ID = principal.Anonymous, ""
 	}
 	return e
-}
-
-// audience returns whom the token is for. Until APIs can be registered, there
-// is one: what the configuration says.
-func (s *Service) audience(resource []string) (string, error) {
-	for _, r := range resource {
-		if r != s.options.Audience && r != s.options.Issuer {
-			return "", &oauth.Error{Code: oauth.InvalidTarget, Description: "the resource is not known here"}
-		}
-	}
-	if len(resource) > 1 {
-		return "", &oauth.Error{Code: oauth.InvalidTarget, Description: "a token is for one resource"}
-	}
-	if len(resource) == 1 {
-		return resource[0], nil
-	}
-	return s.options.Audience, nil
 }

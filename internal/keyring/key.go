@@ -27,11 +27,16 @@ const (
 	Gone     State = "gone"     // not published: what it signed is refused
 )
 
-// The purposes of signing keys. One key serves one purpose.
+// The purposes of signing keys. One key serves one purpose, and those of one purpose
+// follow one another.
 const (
 	Access = "access" // signs access tokens
 	Audit  = "audit"  // signs the checkpoints of the audit log
 )
+
+// accessBy is the purpose of keys that sign the access tokens of those APIs that
+// chose an algorithm for themselves.
+func accessBy(alg jose.Algorithm) string { return Access + "/" + string(alg) }
 
 // Key is a signing key.
 type Key struct {
@@ -73,14 +78,14 @@ func StateOf(k Key, all []Key, now time.Time, keep time.Duration) State {
 	}
 }
 
-// replacedAt returns when the first successor of k begins to sign, of whichever
-// algorithm it is. One that was withdrawn later did sign: what it replaced does
+// replacedAt returns when the first successor of k begins to sign, of the same purpose
+// and whichever algorithm it is. One that was withdrawn later did sign: what it replaced does
 // not come back. One that was withdrawn before it signed replaces nothing.
 func replacedAt(k Key, all []Key) (time.Time, bool) {
 	var at time.Time
 	for _, o := range all {
 		signs := o.RetiredAt.IsZero() || o.RetiredAt.After(o.ActiveFrom)
-		if signs && o.Ordinal > k.Ordinal && (at.IsZero() || o.ActiveFrom.Before(at)) {
+		if signs && o.Purpose == k.Purpose && o.Ordinal > k.Ordinal && (at.IsZero() || o.ActiveFrom.Before(at)) {
 			at = o.ActiveFrom
 		}
 	}

@@ -31,6 +31,9 @@ type Store interface {
 	CreateSigningKey(context.Context, Sealed, audit.Event) error
 	// RetireSigningKey returns a fault of kind NotFound for an unknown key.
 	RetireSigningKey(ctx context.Context, id string, at time.Time, e audit.Event) error
+	// LongestToken returns the longest lifetime that access tokens were ever given,
+	// with the skew of clocks.
+	LongestToken(context.Context) (time.Duration, error)
 	Peppers(context.Context) ([]SealedPepper, error)
 	// CreatePepper returns a fault of kind Conflict if the version exists.
 	CreatePepper(context.Context, SealedPepper, audit.Event) error
@@ -43,7 +46,7 @@ type Store interface {
 type Options struct {
 	Algorithm    jose.Algorithm // for access tokens
 	PublishAhead time.Duration
-	Keep         time.Duration // the longest lifetime of a token, and the skew of clocks
+	Keep         time.Duration // the lifetime of tokens, and the skew of clocks; APIs may have chosen a longer one
 }
 
 // Service is the keyring. It is safe for concurrent use.
@@ -65,7 +68,8 @@ var ErrSealed = errors.New("the keyring cannot be opened")
 
 // contents is what was loaded, and what follows from it until a time.
 type contents struct {
-	keys    []Key               // for access tokens
+	keys    []Key               // for access tokens, of all algorithms
+	keep    time.Duration       // how long a key is published once it signs no more
 	audit   []Key               // for checkpoints, the newest first
 	peppers map[string][]Pepper // by purpose, the newest first
 	view    View
@@ -87,16 +91,20 @@ func (s *Service) Start(ctx context.Context) error {
 	by := principal.Principal{Kind: principal.System, ID: "start"}
 	made := false
 	keys, states := s.Keys()
-	signing := slices.Index(states, Active)
+	signing := false
 	last := Key{} // of those that sign or will
 	for i, k := range keys {
+		if k.Purpose != Access {
+			continue
+		}
+		signing = signing || states[i] == Active
 		if states[i] != Gone && k.Ordinal > last.Ordinal {
 			last = k
 		}
 	}
-	if last.Alg != s.options.Algorithm || signing < 0 {
+	if last.Alg != s.options.Algorithm || !signing {
 		ahead := s.options.PublishAhead
-		if signing < 0 { // nobody holds a token of ours that lives, or nobody can get one
+		if !signing { // nobody holds a token of ours that lives, or nobody can get one
 			ahead = 0
 		}
 		if _, err := s.Rotate(ctx, by, ahead); err != nil && fault.KindOf(err) != fault.Conflict {
@@ -139,6 +147,11 @@ func (s *Service) Load(ctx context.Context) error {
 		return fmt.Errorf("reading signing keys: %w", err)
 	}
 	c := &contents{}
+	longest, err := s.store.LongestToken(ctx)
+	if err != nil {
+		return fmt.Errorf("reading how long tokens live: %w", err)
+	}
+	c.keep = max(longest, s.options.Keep)
 	for _, k := range sealed {
 		der, err := sealer.Open(k.Blob, k.place())
 		if err != nil {
@@ -157,7 +170,7 @@ func (s *Service) Load(ctx context.Context) error {
 	if c.peppers, err = s.openPeppers(ctx, sealer); err != nil {
 		return err
 	}
-	if c.view, err = newView(c.keys, s.options, s.clock.Now()); err != nil {
+	if c.view, err = newView(c.keys, c.keep, s.clock.Now()); err != nil {
 		return err
 	}
 	s.loaded.Store(c)
@@ -185,8 +198,34 @@ func (s *Service) Apply(ctx context.Context, c feed.Change) error {
 // Rotate makes a new key that signs after ahead. With 0 it signs at once, and
 // verifiers learn of it by its unknown kid.
 func (s *Service) Rotate(ctx context.Context, by principal.Principal, ahead time.Duration) (Key, error) {
+	return s.rotate(ctx, by, Access, s.options.Algorithm, ahead)
+}
+
+// RotateFor is Rotate for the APIs that chose an algorithm for themselves. It is a
+// fault of kind NotFound if none ever did.
+func (s *Service) RotateFor(ctx context.Context, by principal.Principal, alg jose.Algorithm, ahead time.Duration) (Key, error) {
+	if !slices.ContainsFunc(s.loaded.Load().keys, func(k Key) bool { return k.Purpose == accessBy(alg) }) {
+		return Key{}, fault.New(fault.NotFound, "no API has chosen %s for itself", alg)
+	}
+	return s.rotate(ctx, by, accessBy(alg), alg, ahead)
+}
+
+// Ensure makes a key for the APIs that choose an algorithm for themselves, if there
+// is none that signs. It signs at once: nobody holds a token of such a key yet.
+func (s *Service) Ensure(ctx context.Context, by principal.Principal, alg jose.Algorithm) error {
+	if view, err := s.View(); err == nil && view.byAlg[alg] != nil {
+		return nil
+	}
+	_, err := s.rotate(ctx, by, accessBy(alg), alg, 0)
+	if fault.KindOf(err) == fault.Conflict { // somebody else was first
+		return s.Load(ctx)
+	}
+	return err
+}
+
+func (s *Service) rotate(ctx context.Context, by principal.Principal, purpose string, alg jose.Algorithm, ahead time.Duration) (Key, error) {
 	now := s.clock.Now()
-	k, err := s.generate(Key{Purpose: Access, Alg: s.options.Algorithm, CreatedAt: now, ActiveFrom: now.Add(ahead)}, s.loaded.Load().keys)
+	k, err := s.generate(Key{Purpose: purpose, Alg: alg, CreatedAt: now, ActiveFrom: now.Add(ahead)}, s.loaded.Load().keys)
 	if err != nil {
 		return Key{}, err
 	}
@@ -214,7 +253,9 @@ func (s *Service) generate(k Key, chain []Key) (Sealed, error) {
 	}
 	k.ID, k.Ordinal, k.Private = kid, 1, private
 	for _, o := range chain {
-		k.Ordinal = max(k.Ordinal, o.Ordinal+1)
+		if o.Purpose == k.Purpose {
+			k.Ordinal = max(k.Ordinal, o.Ordinal+1)
+		}
 	}
 	return Sealed{Key: k, Blob: sealer.Seal(der, k.place())}, nil
 }
@@ -236,16 +277,18 @@ func named(alg jose.Algorithm) (crypto.Signer, string, error) {
 
 // Retire withdraws a key at once, for one that may be known to others: it is
 // published no more, and what it signed is refused. The last key that can sign
-// is not withdrawn: rotate first.
+// for its purpose is not withdrawn: rotate first.
 func (s *Service) Retire(ctx context.Context, by principal.Principal, kid string) error {
 	now := s.clock.Now()
-	keys := s.loaded.Load().keys
-	_, other := pick(keys, func(k Key) bool { return k.ID != kid && StateOf(k, keys, now, s.options.Keep) == Active })
+	keys, keep := s.loaded.Load().keys, s.loaded.Load().keep
 	i := slices.IndexFunc(keys, func(k Key) bool { return k.ID == kid })
-	switch {
-	case i < 0:
+	if i < 0 {
 		return fault.New(fault.NotFound, "there is no signing key %s; see: doorward signing-key list", kid)
-	case StateOf(keys[i], keys, now, s.options.Keep) == Active && !other:
+	}
+	_, other := pick(keys, func(k Key) bool {
+		return k.ID != kid && k.Purpose == keys[i].Purpose && StateOf(k, keys, now, keep) == Active
+	})
+	if StateOf(keys[i], keys, now, keep) == Active && !other {
 		return fault.New(fault.Conflict, "it is the key that signs now; make another first: doorward signing-key rotate --now")
 	}
 	if err := s.store.RetireSigningKey(ctx, kid, now, audit.Now(by, now, audit.SigningKeyRetired, "signing-key:"+kid)); err != nil {
@@ -258,10 +301,11 @@ func (s *Service) Retire(ctx context.Context, by principal.Principal, kid string
 // state of each.
 func (s *Service) Keys() ([]Key, []State) {
 	now := s.clock.Now()
-	keys := slices.SortedFunc(slices.Values(s.loaded.Load().keys), newest)
+	c := s.loaded.Load()
+	keys := slices.SortedFunc(slices.Values(c.keys), newest)
 	states := make([]State, len(keys))
 	for i := range keys {
-		states[i] = StateOf(keys[i], keys, now, s.options.Keep)
+		states[i] = StateOf(keys[i], keys, now, c.keep)
 		keys[i].Private = nil
 	}
 	return keys, states
@@ -274,17 +318,30 @@ type View struct {
 	Published []Key  // without their private parts
 	JWKS      []byte // the JWK Set document (RFC 7517, Section 5)
 	ETag      string // of JWKS, quoted
+	byAlg     map[jose.Algorithm]*jose.Signer
 	until     time.Time
 }
 
-func newView(keys []Key, o Options, now time.Time) (View, error) {
-	v := View{until: changes(keys, now, o.Keep)}
+// SignerBy returns who signs the access tokens of an API that chose an algorithm; none
+// stands for that of all others.
+func (v *View) SignerBy(alg jose.Algorithm) (*jose.Signer, error) {
+	if alg == "" {
+		return v.Signer, nil
+	}
+	if s := v.byAlg[alg]; s != nil {
+		return s, nil
+	}
+	return nil, fmt.Errorf("%w for %s", errNoKey, alg)
+}
+
+func newView(keys []Key, keep time.Duration, now time.Time) (View, error) {
+	v := View{byAlg: map[jose.Algorithm]*jose.Signer{}, until: changes(keys, now, keep)}
 	var set struct {
 		Keys []jose.JWK `json:"keys"`
 	}
 	set.Keys = []jose.JWK{}
 	for _, k := range slices.SortedFunc(slices.Values(keys), newest) {
-		if StateOf(k, keys, now, o.Keep) == Gone {
+		if StateOf(k, keys, now, keep) == Gone {
 			continue
 		}
 		j, err := jose.PublicJWK(k.ID, k.Alg, k.Private.Public())
@@ -301,13 +358,28 @@ func newView(keys []Key, o Options, now time.Time) (View, error) {
 	digest := secret.HashOf(text)
 	v.JWKS, v.ETag = text, `"`+hex.EncodeToString(digest[:16])+`"`
 
-	k, ok := pick(keys, func(k Key) bool { return StateOf(k, keys, now, o.Keep) == Active })
-	if !ok {
-		return v, nil
+	return v, v.sign(keys, keep, now)
+}
+
+// sign finds who signs: for each purpose the newest key that may.
+func (v *View) sign(keys []Key, keep time.Duration, now time.Time) error {
+	done := map[string]bool{}
+	for _, k := range slices.SortedFunc(slices.Values(keys), newest) {
+		if done[k.Purpose] || StateOf(k, keys, now, keep) != Active {
+			continue
+		}
+		done[k.Purpose] = true
+		signer, err := jose.NewSigner(k.Alg, k.ID, "at+jwt", k.Private)
+		if err != nil {
+			return err
+		}
+		if k.Purpose == Access {
+			v.Signer, v.Algorithm = signer, k.Alg
+		} else {
+			v.byAlg[k.Alg] = signer
+		}
 	}
-	v.Algorithm = k.Alg
-	v.Signer, err = jose.NewSigner(k.Alg, k.ID, "at+jwt", k.Private)
-	return v, err
+	return nil
 }
 
 var errNoKey = errors.New("no signing key is active")
@@ -319,7 +391,7 @@ func (s *Service) View() (*View, error) {
 	if !c.view.until.IsZero() && !now.Before(c.view.until) {
 		fresh := *c
 		var err error
-		if fresh.view, err = newView(c.keys, s.options, now); err != nil {
+		if fresh.view, err = newView(c.keys, c.keep, now); err != nil {
 			return nil, err
 		}
 		s.loaded.CompareAndSwap(c, &fresh)

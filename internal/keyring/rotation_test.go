@@ -28,7 +28,10 @@ type shelf struct {
 	keys    []Sealed // for access tokens
 	audit   []Sealed
 	peppers []SealedPepper
+	longest time.Duration
 }
+
+func (s *shelf) LongestToken(context.Context) (time.Duration, error) { return s.longest, nil }
 
 func (s *shelf) SigningKeys(context.Context) ([]Sealed, error) {
 	s.mu.Lock()
@@ -43,7 +46,7 @@ func (s *shelf) CreateSigningKey(_ context.Context, k Sealed, _ audit.Event) err
 	if k.Purpose == Audit {
 		of = &s.audit
 	}
-	if slices.ContainsFunc(*of, func(o Sealed) bool { return o.Ordinal == k.Ordinal }) {
+	if slices.ContainsFunc(*of, func(o Sealed) bool { return o.Purpose == k.Purpose && o.Ordinal == k.Ordinal }) {
 		return fault.New(fault.Conflict, "taken")
 	}
 	*of = append(*of, k)
@@ -209,7 +212,7 @@ func (w *world) check(t *rapid.T) {
 		t.Fatalf("%s signs, and active is %q", signed.kid, active)
 	}
 	w.tokens = append(w.tokens, signed)
-	fresh, err := newView(w.server.loaded.Load().keys, w.options, w.now)
+	fresh, err := newView(w.server.loaded.Load().keys, w.options.Keep, w.now)
 	if err != nil || !bytes.Equal(fresh.JWKS, view.JWKS) || fresh.ETag != view.ETag {
 		t.Fatalf("what is published is kept for too long: %s, and it should be %s, %v", view.JWKS, fresh.JWKS, err)
 	}

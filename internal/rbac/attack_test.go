@@ -46,13 +46,13 @@ func TestAttackRBAC002IndirectGrant(t *testing.T) {
 	mine, _ := s.Role("mine")
 	for _, text := range []string{"mine: users:write + admin", "mine: users:write + boss2", "mine: + boss", "mine: users:write admin", "mine: users:write sessions:read"} {
 		after := role(text)
-		if err := MayChangeRole(s, actor, &mine, &after); err == nil {
+		if err := mayChangeRole(s, actor, &mine, &after); err == nil {
 			t.Errorf("helpdesk changes its role to %s", text)
 		}
 	}
 	for _, text := range []string{"new: + admin", "new: + editor", "new: x"} {
 		after := role(text)
-		if err := MayChangeRole(s, actor, nil, &after); fault.KindOf(err) != fault.Denied {
+		if err := mayChangeRole(s, actor, nil, &after); fault.KindOf(err) != fault.Denied {
 			t.Errorf("helpdesk creates %s: %v", text, err)
 		}
 	}
@@ -62,11 +62,11 @@ func TestAttackRBAC003RoleAsToldByTheCaller(t *testing.T) {
 	s := mustSnapshot(t, append(Builtin(), roles("boss: x")...)...)
 	actor := s.Set([]string{"a"})
 	harmless := Role{Name: "boss", Permissions: []string{"a"}}
-	if err := MayChangeRole(s, actor, &harmless, &harmless); fault.KindOf(err) != fault.Denied {
+	if err := mayChangeRole(s, actor, &harmless, &harmless); fault.KindOf(err) != fault.Denied {
 		t.Errorf("the caller's word for what the role holds was taken: %v", err)
 	}
 	plain := Role{Name: AdminRole}
-	if err := MayChangeRole(s, s.All(), &plain, nil); fault.KindOf(err) != fault.Conflict {
+	if err := mayChangeRole(s, s.All(), &plain, nil); fault.KindOf(err) != fault.Conflict {
 		t.Errorf("the caller's word for what is built-in was taken: %v", err)
 	}
 }
@@ -115,14 +115,14 @@ func TestAttackRBAC004CyclesAndDepth(t *testing.T) {
 	t.Run("parallel", func(t *testing.T) {
 		s := mustSnapshot(t, roles("a: ", "b: ")...)
 		// Each alone is good; the second, held against what the first made, is not.
-		first, err := ApplyRole(s, role("a: + b"))
+		first, err := applyRole(s, role("a: + b"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := ApplyRole(s, role("b: + a")); err != nil {
+		if _, err := applyRole(s, role("b: + a")); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := ApplyRole(first, role("b: + a")); fault.KindOf(err) != fault.Invalid {
+		if _, err := applyRole(first, role("b: + a")); fault.KindOf(err) != fault.Invalid {
 			t.Errorf("both together: %v", err)
 		}
 	})
@@ -218,7 +218,7 @@ func TestAttackRBAC012Wildcards(t *testing.T) {
 		if _, err := ParsePermission(wild); fault.KindOf(err) != fault.Invalid || !strings.Contains(err.Error(), "no wildcards") {
 			t.Errorf("ParsePermission(%q): %v", wild, err)
 		}
-		if _, err := ApplyRole(s, Role{Name: "w", Permissions: []string{wild}}); fault.KindOf(err) != fault.Invalid {
+		if _, err := applyRole(s, Role{Name: "w", Permissions: []string{wild}}); fault.KindOf(err) != fault.Invalid {
 			t.Errorf("a role that holds %q: %v", wild, err)
 		}
 		// Should one come from elsewhere, it means nothing: not even to an operator.

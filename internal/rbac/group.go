@@ -95,7 +95,9 @@ func ParseGroupName(s string) (string, error) {
 	return s, nil
 }
 
-func (g Group) validate() error {
+// Validate reports the first thing about g that can never be accepted, as a fault of
+// kind Invalid with the field.
+func (g Group) Validate() error {
 	if _, err := ParseGroupName(g.Name); err != nil {
 		return within("name", err)
 	}
@@ -108,27 +110,26 @@ func (g Group) validate() error {
 // CreateGroup makes a group, of nobody and with no roles. Faults: Invalid with the
 // field, Conflict for a name that is taken.
 func (s *Service) CreateGroup(ctx context.Context, by principal.Principal, g Group) (Group, error) {
-	if err := g.validate(); err != nil {
+	c, err := s.CreatingGroup(by, g)
+	if err != nil {
 		return Group{}, err
 	}
-	now := s.clock.Now()
-	g.CreatedAt, g.UpdatedAt, g.Version = now, now, 1
-	return g, s.store.CreateGroup(ctx, by, g, audit.Now(by, now, audit.GroupCreated, OfGroup(g.Name)))
+	return *c.After, s.store.CreateGroup(ctx, by, *c.After, c.Event)
 }
 
 // UpdateGroup gives a group another description. g.Version is the version that the
 // caller read, or 0 for any.
 func (s *Service) UpdateGroup(ctx context.Context, by principal.Principal, g Group) (Group, error) {
-	if err := g.validate(); err != nil {
+	c, err := s.UpdatingGroup(by, g)
+	if err != nil {
 		return Group{}, err
 	}
-	g.UpdatedAt = s.clock.Now()
-	return s.store.UpdateGroup(ctx, by, g, audit.Now(by, g.UpdatedAt, audit.GroupUpdated, OfGroup(g.Name)))
+	return s.store.UpdateGroup(ctx, by, *c.After, c.Event)
 }
 
 // DeleteGroup deletes a group: its members lose what they hold through it.
 func (s *Service) DeleteGroup(ctx context.Context, by principal.Principal, name string, version int64) error {
-	return s.store.DeleteGroup(ctx, by, name, version, audit.Now(by, s.clock.Now(), audit.GroupDeleted, OfGroup(name)))
+	return s.store.DeleteGroup(ctx, by, name, version, s.DeletingGroup(by, name, version).Event)
 }
 
 // Group returns a group, or a NotFound.
@@ -144,19 +145,11 @@ func (s *Service) Groups(ctx context.Context, after string, limit int) ([]Group,
 // AddMember brings a principal into a group, until a time if that is not zero. To do
 // so is to give it all that the group has.
 func (s *Service) AddMember(ctx context.Context, by principal.Principal, m Member) (Member, error) {
-	now := s.clock.Now()
-	if m.Kind != principal.Service {
-		m.Kind = principal.User
-	}
-	if err := checkEnd(m.Until, m.Reason, now); err != nil {
+	c, err := s.Joining(by, m)
+	if err != nil {
 		return Member{}, err
 	}
-	m.By, m.At = by.String(), now
-	e := audit.Now(by, now, audit.MemberAdded, m.target()).With("group", m.Group)
-	if !m.Until.IsZero() {
-		e = e.With("until", m.Until.UTC().Format(audit.TimeFormat))
-	}
-	return m, s.store.AddMember(ctx, by, m, e)
+	return c.Member, s.store.AddMember(ctx, by, c.Member, c.Event)
 }
 
 // RemoveMember takes a principal out of a group.
@@ -165,8 +158,7 @@ func (s *Service) RemoveMember(ctx context.Context, by principal.Principal, grou
 	if err != nil {
 		return err
 	}
-	e := audit.Now(by, s.clock.Now(), audit.MemberRemoved, m.target()).With("group", group)
-	return s.store.RemoveMember(ctx, by, m, e)
+	return s.store.RemoveMember(ctx, by, m, s.Leaving(by, m).Event)
 }
 
 // Member returns the place of a principal in a group, or a NotFound.

@@ -100,6 +100,8 @@ func (p *Policy) Apply(ctx context.Context, c feed.Change) error {
 	case feed.Groups: // who is in it is not known here
 		p.grants.Clear()
 		p.advance(c)
+	case feed.Resource: // whoever keeps APIs has followed it before
+		p.advance(c)
 	case feed.Gap: // as at the start; the version may even have gone back
 		version, err := p.load(ctx)
 		if err != nil {

@@ -5,7 +5,7 @@
 // prefixes and no denials. The roles of one moment make a Snapshot, which never
 // changes; every answer is a pure function of a Snapshot, a list of grants and
 // a time. Nobody brings about a permission that he does not hold himself
-// (MayGive, MayTouch, MayChangeRole), and roles never inherit in a circle.
+// (MayGive, MayTouch, MayChangeRoles), and roles never inherit in a circle.
 package rbac
 
 import (
@@ -115,6 +115,7 @@ func Builtin() []Role {
 			"users:read", "users:write",
 			"roles:read", "roles:write", "roles:grant",
 			"clients:read", "clients:write",
+			"resources:read", "resources:write",
 			"keys:read", "keys:write",
 			"audit:read",
 			"sessions:read", "sessions:write",

@@ -1,6 +1,7 @@
 package rbac
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -47,99 +48,121 @@ func MayTouch(actor, target Set) error {
 	return fault.New(fault.Denied, "you cannot act on somebody who may do what you may not")
 }
 
-// MayChangeRole refuses to create a role (before is nil), to change one, or to
-// delete one (after is nil) if the actor does not hold all that the role holds
-// now and all that it would hold. It reads the role as it is from s; of before
-// it takes only the name.
+// MayChangeRoles returns the roles as they would be after changes, which are one
+// step: their order does not count. It refuses them if the actor does not hold all
+// that each of the roles holds now and all that it would hold. It reads the roles
+// as they are from s; of Before it takes only the name.
 //
-// Faults: Denied as said; Conflict for a built-in role, for a name that is
-// taken, and for the deletion of a role that others inherit; NotFound for a
-// role that is not there; Invalid for a role that ApplyRole refuses and for
-// another name.
-func MayChangeRole(s *Snapshot, actor Set, before, after *Role) error {
-	switch {
-	case before == nil && after == nil:
+// Faults: Denied as said; Conflict for a built-in role, for a name that is taken,
+// and for the deletion of a role that others inherit; NotFound for a role that is
+// not there; Invalid for roles that ApplyRoles refuses and for another name.
+func MayChangeRoles(s *Snapshot, actor Set, changes ...RoleChange) (*Snapshot, error) {
+	for _, c := range changes {
+		if err := mayLeave(s, actor, c); err != nil {
+			return nil, err
+		}
+	}
+	next, err := ApplyRoles(s, changes...)
+	if err != nil {
+		return nil, err
+	}
+	// Roles that inherit a changed one need no look of their own: they held what it
+	// held, so that what they gain is a part of what it gains.
+	for _, c := range changes {
+		if c.After == nil {
+			continue
+		}
+		if err := MayGive(actor, next.OfRole(c.After.Name)); err != nil {
+			return nil, err
+		}
+	}
+	return next, nil
+}
+
+// mayLeave holds a role as it is against the actor's permissions.
+func mayLeave(s *Snapshot, actor Set, c RoleChange) error {
+	if c.Before == nil && c.After == nil {
 		return fault.New(fault.Invalid, "there is no role to change")
-	case before == nil:
-		return mayCreate(s, actor, *after)
 	}
-	present, ok := s.Role(before.Name)
-	if !ok {
-		return noSuchRole()
+	if c.Before == nil {
+		if _, taken := s.Role(c.After.Name); taken || builtinName(c.After.Name) {
+			return fault.New(fault.Conflict, "there is a role named %q already", c.After.Name)
+		}
+	} else {
+		present, ok := s.Role(c.Before.Name)
+		if !ok {
+			return noSuchRole()
+		}
+		if present.Builtin {
+			return fault.New(fault.Conflict, "the built-in role %q cannot be changed", present.Name)
+		}
+		if !actor.Covers(s.OfRole(present.Name)) {
+			return fault.New(fault.Denied, "you cannot change a role that holds what you do not")
+		}
+		if c.After != nil && c.After.Name != present.Name {
+			return fault.At("name", "a role keeps its name; create another one instead")
+		}
 	}
-	if present.Builtin {
-		return fault.New(fault.Conflict, "the built-in role %q cannot be changed", present.Name)
-	}
-	if !actor.Covers(s.OfRole(present.Name)) {
-		return fault.New(fault.Denied, "you cannot change a role that holds what you do not")
-	}
-	if after == nil {
-		_, err := DeleteRole(s, present.Name)
-		return err
-	}
-	if after.Name != present.Name {
-		return fault.At("name", "a role keeps its name; create another one instead")
-	}
-	return mayBecome(s, actor, *after)
-}
-
-func mayCreate(s *Snapshot, actor Set, after Role) error {
-	if _, taken := s.Role(after.Name); taken || builtinName(after.Name) {
-		return fault.New(fault.Conflict, "there is a role named %q already", after.Name)
-	}
-	return mayBecome(s, actor, after)
-}
-
-// mayBecome holds the role as it would be against the actor's permissions.
-// Roles that inherit it need no look of their own: they held what it held, so
-// that what they gain is a part of what it gains.
-func mayBecome(s *Snapshot, actor Set, after Role) error {
-	if after.Builtin {
+	if c.After != nil && c.After.Builtin {
 		return fault.New(fault.Conflict, "a role does not become built-in")
 	}
-	next, err := ApplyRole(s, after)
-	if err != nil {
-		return err
-	}
-	return MayGive(actor, next.OfRole(after.Name))
+	return nil
 }
 
-// ApplyRole returns the snapshot as it would be with a role created, or changed
-// if there is one of its name. It checks no rights, and returns the faults of
-// Validate and NewSnapshot.
-func ApplyRole(s *Snapshot, after Role) (*Snapshot, error) {
-	if err := after.Validate(); err != nil {
-		return nil, err // with the field as the caller knows it
+// ApplyRoles returns the snapshot as it would be with roles created, changed if
+// there are such, or deleted. It checks no rights, and returns the faults of
+// Validate and NewSnapshot; NotFound for the deletion of what is not there; and
+// Conflict for that of a role that is built-in or that another one would inherit.
+func ApplyRoles(s *Snapshot, changes ...RoleChange) (*Snapshot, error) {
+	to := make(map[string]*Role, len(changes))
+	for _, c := range changes {
+		if _, twice := to[c.name()]; twice {
+			return nil, fault.New(fault.Invalid, "role %q is changed twice", c.name())
+		}
+		to[c.name()] = c.After
+		if c.After != nil {
+			if err := c.After.Validate(); err != nil {
+				return nil, err // with the field as the caller knows it
+			}
+			continue
+		}
+		if i, ok := s.index[c.name()]; !ok {
+			return nil, noSuchRole()
+		} else if s.nodes[i].role.Builtin {
+			return nil, fault.New(fault.Conflict, "the built-in role %q cannot be deleted", c.name())
+		}
 	}
-	return NewSnapshot(s.version, append(s.without(after.Name), after))
-}
-
-// DeleteRole returns the snapshot as it would be without a role. It checks no
-// rights. Faults: NotFound; Conflict while the role is built-in or another one
-// inherits it.
-func DeleteRole(s *Snapshot, name string) (*Snapshot, error) {
-	i, ok := s.index[name]
-	if !ok {
-		return nil, noSuchRole()
-	}
-	if s.nodes[i].role.Builtin {
-		return nil, fault.New(fault.Conflict, "the built-in role %q cannot be deleted", name)
-	}
-	if heirs := s.names(func(n *node) bool { return slices.Contains(n.parents, i) }); len(heirs) > 0 {
-		return nil, fault.New(fault.Conflict, "role %q is inherited by %s: change them first", name, some(heirs))
-	}
-	return NewSnapshot(s.version, s.without(name))
-}
-
-// without returns all roles but one. They are not copies.
-func (s *Snapshot) without(name string) []Role {
-	roles := make([]Role, 0, len(s.nodes)+1)
-	for i := range s.nodes {
-		if s.nodes[i].role.Name != name {
+	roles := make([]Role, 0, len(s.nodes)+len(changes))
+	for i := range s.nodes { // they are not copies
+		if _, changed := to[s.nodes[i].role.Name]; !changed {
 			roles = append(roles, s.nodes[i].role)
 		}
 	}
-	return roles
+	for _, c := range changes {
+		if c.After != nil {
+			roles = append(roles, *c.After)
+		}
+	}
+	if err := orphans(roles, to); err != nil {
+		return nil, err
+	}
+	return NewSnapshot(s.version, roles)
+}
+
+// orphans returns a fault for a role that goes while one of roles inherits it.
+func orphans(roles []Role, to map[string]*Role) error {
+	heirs := map[string][]string{}
+	for _, r := range roles {
+		for _, parent := range r.Inherits {
+			if after, changed := to[parent]; changed && after == nil {
+				heirs[parent] = append(heirs[parent], r.Name)
+			}
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(heirs)) {
+		return fault.New(fault.Conflict, "role %q is inherited by %s: change them first", name, some(sorted(heirs[name])))
+	}
+	return nil
 }
 
 func noSuchRole() error { return fault.New(fault.NotFound, "there is no such role") }

@@ -71,6 +71,20 @@ func TestMayTouch(t *testing.T) {
 	}
 }
 
+// mayChangeRole, applyRole and deleteRole are of one role.
+func mayChangeRole(s *Snapshot, actor Set, before, after *Role) error {
+	_, err := MayChangeRoles(s, actor, RoleChange{Before: before, After: after})
+	return err
+}
+
+func applyRole(s *Snapshot, after Role) (*Snapshot, error) {
+	return ApplyRoles(s, RoleChange{After: &after})
+}
+
+func deleteRole(s *Snapshot, name string) (*Snapshot, error) {
+	return ApplyRoles(s, RoleChange{Before: &Role{Name: name}})
+}
+
 func TestMayChangeRole(t *testing.T) {
 	s := mustSnapshot(t, append(Builtin(), roles("low: a", "mid: b + low", "high: c + mid", "other: d", "none: ")...)...)
 	made := func(text string) *Role { r := role(text); return &r }
@@ -119,19 +133,19 @@ func TestMayChangeRole(t *testing.T) {
 		{"itself", "a", nil, made("new: a + new"), fault.Invalid},
 		{"an unknown parent", "a", nil, made("new: + gone"), fault.Invalid},
 	} {
-		err := MayChangeRole(s, s.Set(strings.Fields(tt.actor)), tt.before, tt.after)
+		err := mayChangeRole(s, s.Set(strings.Fields(tt.actor)), tt.before, tt.after)
 		if fault.KindOf(err) != tt.kind || (err == nil) != (tt.kind == 0) {
 			t.Errorf("%s: %v (%v); want %v", tt.name, err, fault.KindOf(err), tt.kind)
 		}
 	}
-	if err := MayChangeRole(s, s.All(), nil, made("new: orders:fly")); err != nil {
+	if err := mayChangeRole(s, s.All(), nil, made("new: orders:fly")); err != nil {
 		t.Errorf("an operator, a permission that no role holds yet: %v", err)
 	}
-	if err := MayChangeRole(s, s.All(), made("admin:"), made("admin: a")); fault.KindOf(err) != fault.Conflict {
+	if err := mayChangeRole(s, s.All(), made("admin:"), made("admin: a")); fault.KindOf(err) != fault.Conflict {
 		t.Errorf("an operator, a built-in role: %v", err)
 	}
 	bare := mustSnapshot(t)
-	if err := MayChangeRole(bare, bare.All(), nil, made("viewer: write")); fault.KindOf(err) != fault.Conflict {
+	if err := mayChangeRole(bare, bare.All(), nil, made("viewer: write")); fault.KindOf(err) != fault.Conflict {
 		t.Errorf("a reserved name where there is no such role: %v", err)
 	}
 }
@@ -149,7 +163,7 @@ func TestMayChangeRoleMindsAllHeirs(t *testing.T) {
 		}
 		actor := s.Set(rapid.SliceOfN(rapid.SampledFrom(somePermissions), 0, 14).Draw(t, "actor"))
 		after := drawRole(t, len(m)+1)
-		next, err := ApplyRole(s, after)
+		next, err := applyRole(s, after)
 		if err != nil {
 			return // told by TestCirclesAreRefused
 		}
@@ -166,7 +180,7 @@ func TestMayChangeRoleMindsAllHeirs(t *testing.T) {
 		} else {
 			denied++
 		}
-		if err := MayChangeRole(s, actor, before, &after); (err == nil) != want {
+		if err := mayChangeRole(s, actor, before, &after); (err == nil) != want {
 			t.Fatalf("%v; want allowed = %t", err, want)
 		}
 	})
@@ -229,14 +243,14 @@ func (w *world) step(t *rapid.T, actor string) {
 		w.has[target] = append(w.has[target], changed.Name)
 	case kind == "take" && MayTouch(may, w.may(target)) == nil:
 		w.has[target] = slices.DeleteFunc(w.has[target], func(r string) bool { return r == changed.Name })
-	case kind == "write" && MayChangeRole(w.snapshot, may, before, &changed) == nil:
-		next, err := ApplyRole(w.snapshot, changed)
+	case kind == "write" && mayChangeRole(w.snapshot, may, before, &changed) == nil:
+		next, err := applyRole(w.snapshot, changed)
 		if err != nil {
 			t.Fatalf("allowed, but: %v", err)
 		}
 		w.snapshot = next
-	case kind == "delete" && before != nil && MayChangeRole(w.snapshot, may, before, nil) == nil:
-		next, err := DeleteRole(w.snapshot, changed.Name)
+	case kind == "delete" && before != nil && mayChangeRole(w.snapshot, may, before, nil) == nil:
+		next, err := deleteRole(w.snapshot, changed.Name)
 		if err != nil {
 			t.Fatalf("allowed, but: %v", err)
 		}
@@ -292,9 +306,9 @@ func TestNobodyRises(t *testing.T) {
 	}
 }
 
-func TestApplyAndDeleteRole(t *testing.T) {
+func TestApplyAnddeleteRole(t *testing.T) {
 	s := mustSnapshot(t, append(Builtin(), roles("low: a", "mid: b + low")...)...)
-	next, err := ApplyRole(s, role("low: z"))
+	next, err := applyRole(s, role("low: z"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -304,13 +318,13 @@ func TestApplyAndDeleteRole(t *testing.T) {
 	if !s.Known("a") || s.OfRole("mid").Has("z") {
 		t.Error("the snapshot before was changed")
 	}
-	if next, err = ApplyRole(s, role("new: + mid")); err != nil || !next.OfRole("new").Has("a") {
+	if next, err = applyRole(s, role("new: + mid")); err != nil || !next.OfRole("new").Has("a") {
 		t.Errorf("created: %v", err)
 	}
-	if next, err = DeleteRole(s, "mid"); err != nil || next.Known("b") || !next.Known("a") {
+	if next, err = deleteRole(s, "mid"); err != nil || next.Known("b") || !next.Known("a") {
 		t.Errorf("deleted: %v", err)
 	}
-	if next, err = DeleteRole(next, "low"); err != nil || len(next.Roles()) != 3 {
+	if next, err = deleteRole(next, "low"); err != nil || len(next.Roles()) != 3 {
 		t.Errorf("deleted when nobody inherits it: %v", err)
 	}
 	for _, tt := range []struct {
@@ -324,11 +338,11 @@ func TestApplyAndDeleteRole(t *testing.T) {
 		{"gone", fault.NotFound, "no such role"},
 		{"", fault.NotFound, "no such role"},
 	} {
-		if next, err := DeleteRole(s, tt.name); next != nil || fault.KindOf(err) != tt.kind || !strings.Contains(err.Error(), tt.says) {
+		if next, err := deleteRole(s, tt.name); next != nil || fault.KindOf(err) != tt.kind || !strings.Contains(err.Error(), tt.says) {
 			t.Errorf("delete %q: %v", tt.name, err)
 		}
 	}
-	if _, err := ApplyRole(s, role("new: *")); err == nil || !strings.HasPrefix(err.Error(), "permissions[0]: ") {
+	if _, err := applyRole(s, role("new: *")); err == nil || !strings.HasPrefix(err.Error(), "permissions[0]: ") {
 		t.Errorf("a wildcard is told as: %v", err)
 	}
 }

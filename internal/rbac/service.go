@@ -6,15 +6,13 @@ import (
 
 	"github.com/doorward/doorward/internal/audit"
 	"github.com/doorward/doorward/internal/clock"
-	"github.com/doorward/doorward/internal/fault"
-	"github.com/doorward/doorward/internal/id"
 	"github.com/doorward/doorward/internal/principal"
 )
 
 // Store is what this package needs to have kept for it. Each verb that writes
 // begins by taking the next version of the policy, which serialises them; it
 // reads what the rules need in the same transaction and holds the rules of this
-// package against it: MayGive, MayTouch, MayChangeRole, and that an active
+// package against it: MayGive, MayTouch, MayChangeRoles, and that an active
 // administrator stays.
 type Store interface {
 	PolicyStore
@@ -59,27 +57,26 @@ func NewService(store Store, c clock.Clock) *Service {
 // CreateRole makes a role. Faults: Invalid with the field, Conflict for a name
 // that is taken, Denied by the grant rule.
 func (s *Service) CreateRole(ctx context.Context, by principal.Principal, r Role) (Role, error) {
-	if err := r.Validate(); err != nil {
+	c, err := s.Creating(by, r)
+	if err != nil {
 		return Role{}, err
 	}
-	now := s.clock.Now()
-	r.Builtin, r.CreatedAt, r.UpdatedAt, r.Version = false, now, now, 1
-	return r, s.store.CreateRole(ctx, by, r, audit.Now(by, now, audit.RoleCreated, "role:"+r.Name))
+	return *c.After, s.store.CreateRole(ctx, by, *c.After, c.Event)
 }
 
 // ReplaceRole gives a role another content. r.Version is the version that the
 // caller read, or 0 for any.
 func (s *Service) ReplaceRole(ctx context.Context, by principal.Principal, r Role) (Role, error) {
-	if err := r.Validate(); err != nil {
+	c, err := s.Replacing(by, r)
+	if err != nil {
 		return Role{}, err
 	}
-	r.UpdatedAt = s.clock.Now()
-	return s.store.ReplaceRole(ctx, by, r, audit.Now(by, r.UpdatedAt, audit.RoleUpdated, "role:"+r.Name))
+	return s.store.ReplaceRole(ctx, by, *c.After, c.Event)
 }
 
 // DeleteRole deletes a role and takes it away from everybody who has it.
 func (s *Service) DeleteRole(ctx context.Context, by principal.Principal, name string, version int64) error {
-	return s.store.DeleteRole(ctx, by, name, version, audit.Now(by, s.clock.Now(), audit.RoleDeleted, "role:"+name))
+	return s.store.DeleteRole(ctx, by, name, version, s.Deleting(by, name, version).Event)
 }
 
 // Give grants a role to an account, until a time if that is not zero.
@@ -89,34 +86,11 @@ func (s *Service) Give(ctx context.Context, by principal.Principal, principalID,
 
 // GiveGrant makes a grant of what g says: the role, to whom, until when and why.
 func (s *Service) GiveGrant(ctx context.Context, by principal.Principal, g Grant) (Grant, error) {
-	now := s.clock.Now()
-	role, until, reason := g.Role, g.Until, g.Reason
-	if _, err := ParseRoleName(role); err != nil {
+	c, err := s.Giving(by, g)
+	if err != nil {
 		return Grant{}, err
 	}
-	if err := checkEnd(until, reason, now); err != nil {
-		return Grant{}, err
-	}
-	if g.Group != "" {
-		g.Principal = OfGroup(g.Group)
-	}
-	g.ID, g.By, g.At = id.New(now), by.String(), now
-	e := audit.Now(by, now, audit.GrantCreated, g.target()).With("role", role)
-	if !until.IsZero() {
-		e = e.With("until", until.UTC().Format(audit.TimeFormat))
-	}
-	return g, s.store.CreateGrant(ctx, by, g, e)
-}
-
-// checkEnd says what is wrong with when something is to end, and why it was given.
-func checkEnd(until time.Time, reason string, now time.Time) error {
-	if !until.IsZero() && !until.After(now) {
-		return fault.At("until", "it lies in the past")
-	}
-	if err := checkDescription(reason); err != nil {
-		return within("reason", err)
-	}
-	return nil
+	return c.Grant, s.store.CreateGrant(ctx, by, c.Grant, c.Event)
 }
 
 // Take takes a role away from an account.
@@ -127,11 +101,8 @@ func (s *Service) Take(ctx context.Context, by principal.Principal, principalID,
 // TakeGrant takes away the one grant that g names by its ID, or with an empty ID
 // whichever gives the role.
 func (s *Service) TakeGrant(ctx context.Context, by principal.Principal, g Grant) error {
-	if g.Group != "" {
-		g.Principal = OfGroup(g.Group)
-	}
-	e := audit.Now(by, s.clock.Now(), audit.GrantRevoked, g.target()).With("role", g.Role)
-	return s.store.DeleteGrant(ctx, by, g, e)
+	c := s.Taking(by, g)
+	return s.store.DeleteGrant(ctx, by, c.Grant, c.Event)
 }
 
 // target returns whom a grant is for, as the audit log names him.

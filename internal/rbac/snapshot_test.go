@@ -168,7 +168,7 @@ func TestSnapshotKeepsItsOwn(t *testing.T) {
 	e.Roles()[0] = "admin"
 	s.OfRole("b").Intersect(s.OfRole("a"))
 	s.OfRole("b").Minus(s.OfRole("a"))
-	if _, err := ApplyRole(s, role("a: z")); err != nil {
+	if _, err := applyRole(s, role("a: z")); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(before, s.Roles()); diff != "" || s.Known("admin") || s.Known("z") {
@@ -252,7 +252,7 @@ func TestSnapshotIsShared(t *testing.T) {
 			for range 100 {
 				e := s.Effective(grants, "", noon)
 				d := s.Check("user:ana", grants, nil, "read", "", noon)
-				next, err := ApplyRole(s, role("viewer: read write"))
+				next, err := applyRole(s, role("viewer: read write"))
 				if err != nil || !e.Has("read") || !d.Allowed || !next.OfRole("support").Covers(e.Set) {
 					t.Errorf("%v %v", d, err)
 				}

@@ -104,7 +104,6 @@ func TestAccess(t *testing.T) {
 			{"subject": "ann", "permission": "read"},
 			{"subject": "role:admin", "permission": "read"},
 			{"subject": "user:", "permission": "read"},
-			{"permission": "read", "resource": "https://x.example"},
 			{"permission": "read", "organization": "acme"},
 			{"permission": "read", "checks": []any{}},
 			{"permission": "read", "bogus": 1},

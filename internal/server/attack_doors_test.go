@@ -106,6 +106,10 @@ var notWays = map[string]string{
 	"POST /clients/{id}/roles":          "an access token",
 	"DELETE /clients/{id}/roles/{role}": "an access token",
 
+	"POST /resources":        "an access token",
+	"PATCH /resources/{id}":  "an access token",
+	"DELETE /resources/{id}": "an access token",
+
 	"POST /oauth2/token":      "a client's secret",
 	"POST /oauth2/introspect": "a client's secret",
 	"POST /oauth2/revoke":     "a client's secret",

@@ -2,8 +2,8 @@ package server
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
+	"slices"
 
 	"github.com/doorward/doorward/guard"
 	"github.com/doorward/doorward/internal/client"
@@ -26,25 +26,26 @@ func (c clientPeppers) Version(version int64) (client.Pepper, bool) {
 	return client.Pepper{Version: p.Version, Key: p.Key}, err == nil
 }
 
-// judge returns what an access token says, if it is good now: by the same guard that
-// this server's own API is behind.
+// judge returns what an access token says, if it is good now: by the same checks that
+// this server's own API is behind, for whichever API that is registered.
 func (s *Server) judge(ctx context.Context, token string) (provider.Token, bool, error) {
-	p, err := s.guard.Verify(ctx, token)
+	p, err := s.judging.Verify(ctx, token)
 	if errors.Is(err, guard.ErrUnavailable) {
 		return provider.Token{}, false, fault.New(fault.Unavailable, "the token cannot be checked at the moment; try again later")
 	} else if err != nil {
 		return provider.Token{}, false, nil //nolint:nilerr // whatever is wrong with it, it is not good
 	}
-	t := provider.Token{Principal: holder(p), ID: p.ID, Issued: p.Issued, Expires: p.Expires}
-	if raw, ok := p.Claim("aud"); ok {
-		var one string
-		if json.Unmarshal(raw, &one) == nil {
-			t.Audience = []string{one}
-		} else if err := json.Unmarshal(raw, &t.Audience); err != nil {
-			return provider.Token{}, false, nil //nolint:nilerr // as above
+	for _, audience := range p.Audience {
+		if slices.Contains(audiences(s.Config), audience) {
+			continue
+		}
+		if _, err := s.Resources.ByIdentifier(ctx, audience); fault.KindOf(err) == fault.NotFound {
+			return provider.Token{}, false, nil
+		} else if err != nil {
+			return provider.Token{}, false, err
 		}
 	}
-	return t, true, nil
+	return provider.Token{Principal: holder(p), ID: p.ID, Audience: p.Audience, Issued: p.Issued, Expires: p.Expires}, true, nil
 }
 
 // holder returns whom a token is about. A client that acts for itself is its own

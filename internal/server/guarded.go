@@ -12,6 +12,7 @@ import (
 	"github.com/doorward/doorward/internal/admin"
 	"github.com/doorward/doorward/internal/audit"
 	"github.com/doorward/doorward/internal/fault"
+	"github.com/doorward/doorward/internal/grant"
 	"github.com/doorward/doorward/internal/issue"
 	"github.com/doorward/doorward/internal/principal"
 	"github.com/doorward/doorward/internal/web"
@@ -139,7 +140,7 @@ func (s *Server) revoked(_ context.Context, p *guard.Principal) error {
 	if s.Fresh() != nil {
 		return guard.ErrUnavailable
 	}
-	if s.Revoked.Has(p.Family, p.Subject, p.ClientID, p.Roles, p.PolicyVersion) {
+	if s.Revoked.Has(grant.Access{Family: p.Family, Account: p.Subject, Client: p.ClientID, Roles: p.Roles, Audience: p.Audience, Policy: p.PolicyVersion}) {
 		return &issue.Dead{Family: p.Family}
 	}
 	return nil

@@ -508,6 +508,32 @@ func converseOfGroups(user string, call func(pattern, path string, body any, hea
 	call("DELETE /groups/{name}", "/groups/desk", nil)
 }
 
+// converseAboutResources is converse about APIs.
+func converseAboutResources(call func(pattern, path string, body any, headers ...string) servertest.Answer) {
+	type m = map[string]any
+	orders := m{
+		"id": "orders", "identifier": "https://orders.example", "name": "Orders", "access_ttl": 60, "signing_alg": "EdDSA",
+		"permissions": []m{{"name": "orders:read", "description": "Read orders"}},
+	}
+	for range 2 {
+		call("POST /resources", "/resources", orders, "Idempotency-Key", "r")
+	}
+	call("POST /resources", "/resources", orders)
+	call("POST /resources", "/resources", m{"identifier": "orders"})
+	call("POST /resources", "/resources", m{"identifier": "urn:x", "access_ttl": 1})
+	call("POST /resources", "/resources", m{"identifier": "urn:plain"})
+	call("GET /resources", "/resources?limit=1", nil)
+	call("GET /resources", "/resources?after=x", nil)
+	call("GET /resources/{id}", "/resources/orders", nil)
+	call("GET /resources/{id}", "/resources/nosuch", nil)
+	call("PATCH /resources/{id}", "/resources/orders", m{"name": "All orders", "access_ttl": nil, "signing_alg": nil, "permissions": []m{{"name": "orders:write"}}})
+	call("PATCH /resources/{id}", "/resources/orders", m{"identifier": "urn:other"})
+	call("PATCH /resources/{id}", "/resources/orders", m{}, "If-Match", `"v99"`)
+	call("DELETE /resources/{id}", "/resources/orders", nil, "If-Match", `"v99"`)
+	call("DELETE /resources/{id}", "/resources/orders", nil)
+	call("DELETE /resources/{id}", "/resources/orders", nil)
+}
+
 // converse makes a call of each operation that succeeds, and some that do not.
 func converse(t *testing.T, s *servertest.Site, check func(string, servertest.Answer) servertest.Answer) {
 	t.Helper()
@@ -588,6 +614,7 @@ func converse(t *testing.T, s *servertest.Site, check func(string, servertest.An
 	call("DELETE /users/{id}", "/users/"+ann.ID, nil)
 
 	converseAsClient(t, s, call, check)
+	converseAboutResources(call)
 	call("POST /access/check", "/access/check", m{"permission": "read"})
 	call("POST /access/check", "/access/check", m{"checks": []m{{"subject": "user:" + ann.ID, "permission": "write"}, {"subject": "user:admin", "permission": "write"}}})
 	call("POST /access/check", "/access/check", m{"subject": "x", "permission": "write"})

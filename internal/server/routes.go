@@ -142,6 +142,12 @@ func managed(api http.Handler) []route {
 		{"POST /clients/{id}/roles", "roles:grant", problem, api},
 		{"DELETE /clients/{id}/roles/{role}", "roles:grant", problem, api},
 
+		{"GET /resources", "resources:read", problem, api},
+		{"POST /resources", "resources:write", problem, api},
+		{"GET /resources/{id}", "resources:read", problem, api},
+		{"PATCH /resources/{id}", "resources:write", problem, api},
+		{"DELETE /resources/{id}", "resources:write", problem, api},
+
 		{"GET /audit/events", "audit:read", problem, api},
 		{"GET /audit/counts", "audit:read", problem, api},
 		{"GET /audit/checkpoint", "audit:read", problem, api},
@@ -168,7 +174,7 @@ func pages(p *signin.Surface) []route {
 // what gives tokens, the API and what this server says of itself. Pages are not
 // among them.
 var shared = []string{
-	"/auth/", "/oauth2/", "/.well-known/", "/users", "/roles", "/conditions", "/groups", "/access/", "/api-keys", "/clients", "/sessions", "/audit/", "/openapi.json",
+	"/auth/", "/oauth2/", "/.well-known/", "/users", "/roles", "/conditions", "/groups", "/access/", "/api-keys", "/clients", "/resources", "/sessions", "/audit/", "/openapi.json",
 }
 
 // forPeople are the paths under those that a person opens in a browser.

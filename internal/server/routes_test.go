@@ -180,6 +180,18 @@ func (c *call) by(path string, body any) {
 	}
 }
 
+// resource is an API that somebody registered, or none.
+func (c *call) resource() string {
+	if c.target == "absent" {
+		return "/resources/nosuch"
+	}
+	a := c.s.Call(c.t, c.root, "POST", "/resources", map[string]any{"id": c.unique(), "identifier": "urn:" + c.unique()})
+	if a.Status != http.StatusCreated {
+		c.t.Fatalf("registering: %d %s", a.Status, a.Body)
+	}
+	return "/resources/" + c.unique()
+}
+
 // keepers are the cells of a change that clients:write is enough for.
 func keepers(status int) map[string]cells {
 	return map[string]cells{"keeper": {status, 403, 404}, "admin": {status, status, 404}}
@@ -383,6 +395,14 @@ var matrix = map[string]row{
 		wants: map[string]cells{"delegate": {204, 403, 404}, "admin": {204, 204, 404}},
 		path:  func(c *call) string { return c.client() + "/roles/" + c.held },
 	},
+
+	"GET /resources": {wants: admins(200, 200, 200)},
+	"POST /resources": {wants: admins(201, 201, 201), body: func(c *call) any {
+		return map[string]any{"id": c.unique(), "identifier": "urn:" + c.unique()}
+	}},
+	"GET /resources/{id}":    {wants: admins(200, 200, 404), path: (*call).resource},
+	"PATCH /resources/{id}":  {wants: admins(200, 200, 404), path: (*call).resource, body: func(*call) any { return map[string]any{"name": "Mine"} }},
+	"DELETE /resources/{id}": {wants: admins(204, 204, 404), path: (*call).resource},
 
 	"POST /access/check":   {wants: askers(), body: (*call).question},
 	"POST /access/explain": {wants: askers(), body: (*call).question},

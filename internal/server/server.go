@@ -11,7 +11,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/doorward/doorward/guard"
 	"github.com/doorward/doorward/internal/access"
@@ -32,8 +31,10 @@ import (
 	"github.com/doorward/doorward/internal/keyring"
 	"github.com/doorward/doorward/internal/limit"
 	"github.com/doorward/doorward/internal/outbox"
+	"github.com/doorward/doorward/internal/policy"
 	"github.com/doorward/doorward/internal/provider"
 	"github.com/doorward/doorward/internal/rbac"
+	"github.com/doorward/doorward/internal/resource"
 	"github.com/doorward/doorward/internal/secret"
 	"github.com/doorward/doorward/internal/session"
 	"github.com/doorward/doorward/internal/signin"
@@ -50,9 +51,11 @@ type Core struct {
 	Keys       *keyring.Service
 	Accounts   *account.Service
 	Clients    *client.Service
-	Access     *access.Service
 	Conditions *condition.Service
+	Access     *access.Service
 	Roles      *rbac.Service
+	Resources  *resource.Service
+	Policy     *policy.Service
 	Issuer     *issue.Service
 	Sessions   *session.Service
 	Limits     *limit.Service
@@ -67,7 +70,7 @@ type Core struct {
 }
 
 // Leeway is how far clocks may differ (RFC 7519, Section 4.1.4).
-const Leeway = 30 * time.Second
+const Leeway = clock.Leeway
 
 // Options are what the parts of a core are opened with. A configuration gives
 // them; tests change them.
@@ -155,15 +158,16 @@ func open(ctx context.Context, c config.Config, log *slog.Logger, tweaks []func(
 		return nil, errors.Join(err, s.Close())
 	}
 	k.Accounts = account.NewService(s, now)
-	k.Clients = client.NewService(s, now, clientPeppers{k.Keys}, func(scope string) error {
-		_, err := rbac.ParsePermission(scope)
-		return err
-	})
+	k.Clients = client.NewService(s, now, clientPeppers{k.Keys}, permission)
 	k.Roles = rbac.NewService(s, now)
+	k.Resources = resource.NewService(resource.Parts{
+		Store: s, Clock: now, Own: []string{issuer(c), audience(c)}, Key: k.Keys.Ensure, Permission: permission,
+	})
 	k.Conditions = condition.NewService(s, now)
 	k.Access = access.NewService(access.Parts{
-		Accounts: k.Accounts, Clients: k.Clients, Policy: k.Roles.Policy, Conditions: k.Conditions, Store: s, Clock: now,
+		Accounts: k.Accounts, Clients: k.Clients, Policy: k.Roles.Policy, Resources: k.Resources, Conditions: k.Conditions, Store: s, Clock: now,
 	})
+	k.Policy = policy.NewService(s, now, k.Roles, k.Clients)
 	k.Audit = audit.NewReader(s, now)
 	letters, err := carrier(c, o, s)
 	if err != nil {
@@ -174,6 +178,7 @@ func open(ctx context.Context, c config.Config, log *slog.Logger, tweaks []func(
 	k.Sessions = session.NewService(s, now)
 	k.Issuer = issue.NewService(issue.Parts{
 		Store: s, Clock: now, Log: log, Limits: k.Limits, Fresh: k.Fresh, Policy: k.Roles.Policy, Accounts: k.Accounts, Keys: k.Keys, Hasher: k.Hasher,
+		Resources: k.Resources,
 	}, issue.Options{
 		Issuer: issuer(c), Audience: audience(c), AccessTTL: c.Tokens.AccessTTL,
 		Family:  grant.Lifetimes{Absolute: c.Tokens.RefreshTTL, Idle: c.Tokens.RefreshIdle, Grace: c.Tokens.RotationGrace},
@@ -218,6 +223,7 @@ func (k *Core) listen() {
 	k.Feed.Listen(sure(k.Revoked.Apply))
 	k.Feed.Listen(sure(k.Accounts.Apply))
 	k.Feed.Listen(sure(k.Clients.Apply))
+	k.Feed.Listen(sure(k.Resources.Apply)) // before the roles, which say up to where all is known
 	k.Feed.Listen(k.Roles.Apply)
 	k.Feed.Listen(k.Conditions.Apply)
 	k.Feed.Listen(func(ctx context.Context, c feed.Change) error {
@@ -253,6 +259,9 @@ func sealer(c config.Config) (*secret.Sealer, error) {
 	return s, nil
 }
 
+// permission returns an error for what is no permission.
+func permission(s string) error { _, err := rbac.ParsePermission(s); return err }
+
 func issuer(c config.Config) string {
 	if c.Issuer == nil {
 		return ""
@@ -274,6 +283,7 @@ type Server struct {
 	counter     *audit.Counter
 	draining    atomic.Bool
 	guard       *guard.Guard
+	judging     *guard.Guard // takes tokens for every API
 	cookies     web.Cookies
 	origins     *web.CrossOrigin
 	keySet      keySet
@@ -286,10 +296,11 @@ type Server struct {
 func New(k *Core, version string) (*Server, error) {
 	s := &Server{Core: k, counter: audit.NewCounter()}
 	var err error
-	s.guard, err = guard.New(issuer(k.Config), guard.Audience(audiences(k.Config)...), guard.Keys(func() *guard.KeySet { return s.keySet.current(k) }),
-		guard.Revocation(s.revoked), guard.Now(k.Clock.Now), guard.Leeway(Leeway), guard.Errors(s.refused),
-		guard.Resource(issuer(k.Config)), guard.Logger(k.Log), guard.Realm("doorward"))
-	if err != nil {
+	if s.guard, err = s.newGuard(guard.Errors(s.refused), guard.Resource(issuer(k.Config)), guard.Realm("doorward")); err != nil {
+		return nil, err
+	}
+	// Which APIs there are, judge asks afterwards.
+	if s.judging, err = s.newGuard(guard.AudienceFunc(func(string) bool { return true })); err != nil {
 		return nil, err
 	}
 	count := func(credential, action string, o audit.Outcome) { s.counter.Add(k.Clock.Now(), credential, action, o) }
@@ -307,7 +318,7 @@ func New(k *Core, version string) (*Server, error) {
 	}
 	s.cookies = web.Cookies{Secure: https}
 	api := admin.New(admin.Parts{
-		Accounts: k.Accounts, Clients: k.Clients, Access: k.Access, Count: count, Roles: k.Roles, Issuer: k.Issuer, Sessions: k.Sessions, Limits: k.Limits,
+		Accounts: k.Accounts, Clients: k.Clients, Access: k.Access, Count: count, Roles: k.Roles, Resources: k.Resources, Issuer: k.Issuer, Sessions: k.Sessions, Limits: k.Limits,
 		Keys: k.Keys, Audit: k.Audit, Tree: k.Store, Clock: k.Clock, Cookies: s.cookies, URL: issuer(k.Config), Version: version,
 	})
 	if s.origins, err = web.NewCrossOrigin(scheme, k.Config.CORS.Origins); err != nil {
@@ -334,6 +345,13 @@ func New(k *Core, version string) (*Server, error) {
 	cors := web.CORS{Origins: k.Config.CORS.Origins, Shares: shares, Fail: s.failNowhere}
 	s.handler = site.Around(cors.Around(echo(s.mux(table, surfaces))))
 	return s, nil
+}
+
+// newGuard returns a guard over this server's own keys.
+func (s *Server) newGuard(more ...guard.Option) (*guard.Guard, error) {
+	k := s.Core
+	return guard.New(issuer(k.Config), append(more, guard.Audience(audiences(k.Config)...), guard.Keys(func() *guard.KeySet { return s.keySet.current(k) }),
+		guard.Revocation(s.revoked), guard.Now(k.Clock.Now), guard.Leeway(Leeway), guard.Logger(k.Log))...)
 }
 
 // audiences are whom tokens may be for that this server's own API takes: the

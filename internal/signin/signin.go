@@ -141,14 +141,14 @@ func (s *Surface) Login(w http.ResponseWriter, r *http.Request) error {
 // Refresh spends a refresh token and answers with the next pair (RFC 6749,
 // Section 6).
 func (s *Surface) Refresh(w http.ResponseWriter, r *http.Request) error {
-	p, err := optional(w, r, "grant_type", "refresh_token", "scope", "client_id", "client_secret")
+	p, err := optional(w, r, "grant_type", "refresh_token", "scope", "resource", "client_id", "client_secret")
 	if err != nil {
 		return err
 	}
 	if t := p.Get("grant_type"); t != "" && t != "refresh_token" {
 		return &oauth.Error{Code: oauth.UnsupportedGrantType, Description: "this is for refresh tokens"}
 	}
-	request := issue.Renewal{Token: secret.From(p.Get("refresh_token"))}
+	request := issue.Renewal{Token: secret.From(p.Get("refresh_token")), Resource: p["resource"]}
 	if request.Token.IsZero() && !web.Beside(r) {
 		if request.Token, err = s.held(r, web.RefreshCookie); err != nil {
 			return err

@@ -68,10 +68,6 @@ func clientLists(c client.Client) (texts []any, err error) {
 
 // CreateClient writes a new client.
 func (s *Store) CreateClient(ctx context.Context, by principal.Principal, c client.Client, k client.Kept, e audit.Event) error {
-	lists, err := clientLists(c)
-	if err != nil {
-		return err
-	}
 	return s.write(ctx, func(t *tx) error {
 		if err := t.once(e); err != nil {
 			return err
@@ -79,22 +75,31 @@ func (s *Store) CreateClient(ctx context.Context, by principal.Principal, c clie
 		if err := t.lockPolicy(); err != nil {
 			return err
 		}
-		if err := t.givesClient(by, c.Scopes); err != nil {
-			return err
-		}
-		args := append([]any{c.ID, c.Name, string(c.Status), string(c.Method)}, lists...)
-		args = append(args, k.MAC[:], k.Pepper, clock.Micro(c.SecretAt), clock.Micro(c.CreatedAt), clock.Micro(c.UpdatedAt), c.Version)
-		_, err = t.exec(`INSERT INTO clients (`+clientColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, 0, 0, ?, ?, ?, ?)`, args...)
-		if _, dup := duplicate(err); dup {
-			return (&fault.Error{Kind: fault.Conflict, Field: "client_id", Message: "another client has it already"}).Because(err)
-		} else if err != nil {
-			return err
-		}
-		if err := t.changed(feed.Client, c.ID, c.Version); err != nil {
-			return err
-		}
-		return t.record(e)
+		return t.createClient(by, c, k, e)
 	})
+}
+
+// createClient writes a new client under the lock of the policy.
+func (t *tx) createClient(by principal.Principal, c client.Client, k client.Kept, e audit.Event) error {
+	lists, err := clientLists(c)
+	if err != nil {
+		return err
+	}
+	if err := t.givesClient(by, c.Scopes); err != nil {
+		return err
+	}
+	args := append([]any{c.ID, c.Name, string(c.Status), string(c.Method)}, lists...)
+	args = append(args, k.MAC[:], k.Pepper, clock.Micro(c.SecretAt), clock.Micro(c.CreatedAt), clock.Micro(c.UpdatedAt), c.Version)
+	_, err = t.exec(`INSERT INTO clients (`+clientColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, 0, 0, ?, ?, ?, ?)`, args...)
+	if _, dup := duplicate(err); dup {
+		return (&fault.Error{Kind: fault.Conflict, Field: "client_id", Message: "another client has it already"}).Because(err)
+	} else if err != nil {
+		return err
+	}
+	if err := t.changed(feed.Client, c.ID, c.Version); err != nil {
+		return err
+	}
+	return t.record(e)
 }
 
 // Client returns a client with what proves it.
@@ -118,36 +123,38 @@ func (s *Store) Clients(ctx context.Context, after string, limit int) ([]client.
 
 // UpdateClient writes a client if nobody else did since it was read.
 func (s *Store) UpdateClient(ctx context.Context, by principal.Principal, c client.Client, e audit.Event) (client.Client, error) {
-	lists, err := clientLists(c)
-	if err != nil {
-		return client.Client{}, err
-	}
-	err = s.write(ctx, func(t *tx) error {
-		before, err := t.uponClient(by, c.ID, c.Version)
-		if err != nil {
-			return err
-		}
-		// What it gains is given; a client that comes back to life gains all.
-		given := before.Beyond(c.Scopes)
-		if before.Status != client.Active && c.Status == client.Active || gainsGrant(before, c) {
-			given = c.Scopes
-		}
-		if err := t.givesClient(by, given); err != nil {
-			return err
-		}
-		args := append([]any{c.Name, string(c.Status), string(c.Method)}, lists...)
-		if _, err := t.exec(`UPDATE clients SET name = ?, status = ?, method = ?, grants = ?, scopes = ?, default_scopes = ?, audiences = ?, updated_at = ?,
-			version = version + 1 WHERE id = ?`, append(args, clock.Micro(c.UpdatedAt), c.ID)...); err != nil {
-			return err
-		}
-		loses := c.Status != client.Active || len(c.Beyond(before.Scopes)) > 0 || gainsGrant(c, before)
-		if err := t.changedClient(c.ID, before.Version+1, loses); err != nil {
-			return err
-		}
-		return t.record(e)
-	})
+	err := s.write(ctx, func(t *tx) error { return t.updateClient(by, c, e) })
 	c.Version++
 	return c, err
+}
+
+func (t *tx) updateClient(by principal.Principal, c client.Client, e audit.Event) error {
+	lists, err := clientLists(c)
+	if err != nil {
+		return err
+	}
+	before, err := t.uponClient(by, c.ID, c.Version)
+	if err != nil {
+		return err
+	}
+	// What it gains is given; a client that comes back to life gains all.
+	given := before.Beyond(c.Scopes)
+	if before.Status != client.Active && c.Status == client.Active || gainsGrant(before, c) {
+		given = c.Scopes
+	}
+	if err := t.givesClient(by, given); err != nil {
+		return err
+	}
+	args := append([]any{c.Name, string(c.Status), string(c.Method)}, lists...)
+	if _, err := t.exec(`UPDATE clients SET name = ?, status = ?, method = ?, grants = ?, scopes = ?, default_scopes = ?, audiences = ?, updated_at = ?,
+		version = version + 1 WHERE id = ?`, append(args, clock.Micro(c.UpdatedAt), c.ID)...); err != nil {
+		return err
+	}
+	loses := c.Status != client.Active || len(c.Beyond(before.Scopes)) > 0 || gainsGrant(c, before)
+	if err := t.changedClient(c.ID, before.Version+1, loses); err != nil {
+		return err
+	}
+	return t.record(e)
 }
 
 // givesClient holds the rule of what by may let a client ask for: it lasts.
@@ -203,25 +210,27 @@ func (s *Store) RotateClientSecret(ctx context.Context, by principal.Principal, 
 
 // DeleteClient deletes a client and its grants. Its tokens are void.
 func (s *Store) DeleteClient(ctx context.Context, by principal.Principal, id string, version int64, e audit.Event) error {
-	return s.write(ctx, func(t *tx) error {
-		before, err := t.uponClient(by, id, version)
-		if err != nil {
-			return err
-		}
-		if _, err := t.exec(`DELETE FROM clients WHERE id = ?`, id); err != nil {
-			return err
-		}
-		if _, err := t.exec(`DELETE FROM grants WHERE principal = ?`, id); err != nil {
-			return err
-		}
-		if err := t.leave(id); err != nil {
-			return err
-		}
-		if err := t.changedClient(id, before.Version+1, true); err != nil {
-			return err
-		}
-		return t.record(e)
-	})
+	return s.write(ctx, func(t *tx) error { return t.deleteClient(by, id, version, e) })
+}
+
+func (t *tx) deleteClient(by principal.Principal, id string, version int64, e audit.Event) error {
+	before, err := t.uponClient(by, id, version)
+	if err != nil {
+		return err
+	}
+	if _, err := t.exec(`DELETE FROM clients WHERE id = ?`, id); err != nil {
+		return err
+	}
+	if _, err := t.exec(`DELETE FROM grants WHERE principal = ?`, id); err != nil {
+		return err
+	}
+	if err := t.leave(id); err != nil {
+		return err
+	}
+	if err := t.changedClient(id, before.Version+1, true); err != nil {
+		return err
+	}
+	return t.record(e)
 }
 
 // uponClient begins a change of a client that by may touch, if it is of a version;

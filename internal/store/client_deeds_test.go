@@ -6,6 +6,7 @@ import (
 
 	"github.com/doorward/doorward/internal/client"
 	"github.com/doorward/doorward/internal/fault"
+	"github.com/doorward/doorward/internal/grant"
 	"github.com/doorward/doorward/internal/issue"
 	"github.com/doorward/doorward/internal/oauth"
 	"github.com/doorward/doorward/internal/principal"
@@ -131,7 +132,7 @@ func revoking(t *testing.T, v *storetest.Services, name string) scene {
 	do := func() error { return v.Issuer.Revoke(t.Context(), of, of) }
 	return scene{do, func(t *testing.T, _ bool) {
 		expect(t, "revoking it again", do(), 0)
-		if !v.Revoked.Has(of.Family, name, name, nil, 1<<40) {
+		if !v.Revoked.Has(grant.Access{Family: of.Family, Account: name, Client: name, Policy: 1 << 40}) {
 			t.Error("it is not revoked")
 		}
 	}}

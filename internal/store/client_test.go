@@ -13,6 +13,7 @@ import (
 	"github.com/doorward/doorward/internal/client"
 	"github.com/doorward/doorward/internal/clock"
 	"github.com/doorward/doorward/internal/fault"
+	"github.com/doorward/doorward/internal/grant"
 	"github.com/doorward/doorward/internal/principal"
 	"github.com/doorward/doorward/internal/rbac"
 	"github.com/doorward/doorward/internal/secret"
@@ -117,7 +118,7 @@ func TestAttackClientLosesBetweenProofAndToken(t *testing.T) {
 						if err := v.Feed.Poll(t.Context()); err != nil {
 							t.Fatal(err)
 						}
-						if strings.Contains(c.Scope, "write") && !v.Revoked.Has(c.Family, c.Subject, c.Client, c.Roles, c.Policy) {
+						if strings.Contains(c.Scope, "write") && !v.Revoked.Has(grant.Access{Family: c.Family, Account: c.Subject, Client: c.Client, Roles: c.Roles, Policy: c.Policy}) {
 							t.Errorf("%s, %s, known %t: a token of %q is good", what, where, known, c.Scope)
 						}
 					}

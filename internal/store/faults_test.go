@@ -144,7 +144,7 @@ func (p *prover) prove(t *testing.T) {
 }
 
 func (p *prover) prepare(t *testing.T) {
-	for _, table := range []string{"audit_waiting", "changes", "once", "grants", "token_families", "sessions", "users", "clients", "groups", "members", "outbox"} {
+	for _, table := range []string{"audit_waiting", "changes", "once", "grants", "token_families", "sessions", "users", "clients", "groups", "members", "resources", "outbox"} {
 		p.Exec(t, "DELETE FROM "+table)
 	}
 	p.scene = p.next()

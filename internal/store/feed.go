@@ -36,9 +36,18 @@ func (s *Store) KeepChanges(ctx context.Context, long time.Duration) error {
 		return err
 	}
 	return s.write(ctx, func(t *tx) error {
-		_, err := t.exec(`UPDATE feed SET keep = ? WHERE id = 1 AND keep < ?`, long.Microseconds(), long.Microseconds())
-		return err
+		return t.keepLonger(long)
 	})
+}
+
+// keepLonger makes every change be kept for at least a time. Whoever knows of keys
+// hears of it: those that signed are published for as long.
+func (t *tx) keepLonger(long time.Duration) error {
+	n, err := t.exec(`UPDATE feed SET keep = ? WHERE id = 1 AND keep < ?`, long.Microseconds(), long.Microseconds())
+	if err != nil || n == 0 {
+		return err
+	}
+	return t.changed(feed.Keys, "", 0)
 }
 
 // NumberChanges numbers the changes that have no number, and returns the highest

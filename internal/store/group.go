@@ -84,71 +84,79 @@ func (s *Store) CreateGroup(ctx context.Context, by principal.Principal, g rbac.
 		if err := t.once(e); err != nil {
 			return err
 		}
-		if err := t.still(by); err != nil {
-			return err
-		}
-		_, err := t.exec(`INSERT INTO groups (`+groupColumns+`) VALUES (?, ?, ?, ?, ?)`,
-			g.Name, g.Description, clock.Micro(g.CreatedAt), clock.Micro(g.UpdatedAt), g.Version)
-		if _, dup := duplicate(err); dup {
-			return (&fault.Error{Kind: fault.Conflict, Field: "name", Message: "another group has it already"}).Because(err)
-		} else if err != nil {
-			return err
-		}
-		return t.record(e)
+		return t.createGroup(by, g, e)
 	})
+}
+
+func (t *tx) createGroup(by principal.Principal, g rbac.Group, e audit.Event) error {
+	if err := t.still(by); err != nil {
+		return err
+	}
+	_, err := t.exec(`INSERT INTO groups (`+groupColumns+`) VALUES (?, ?, ?, ?, ?)`,
+		g.Name, g.Description, clock.Micro(g.CreatedAt), clock.Micro(g.UpdatedAt), g.Version)
+	if _, dup := duplicate(err); dup {
+		return (&fault.Error{Kind: fault.Conflict, Field: "name", Message: "another group has it already"}).Because(err)
+	} else if err != nil {
+		return err
+	}
+	return t.record(e)
 }
 
 // UpdateGroup writes what is said of a group. What its members hold stays.
 func (s *Store) UpdateGroup(ctx context.Context, by principal.Principal, g rbac.Group, e audit.Event) (rbac.Group, error) {
-	read := g.Version // g gets another at every try
-	err := s.write(ctx, func(t *tx) error {
-		before, err := t.uponGroup(by, g.Name, read)
-		if err != nil {
-			return err
-		}
-		g.CreatedAt, g.Version = before.CreatedAt, before.Version+1
-		if _, err := t.exec(`UPDATE groups SET description = ?, updated_at = ?, version = ? WHERE name = ?`,
-			g.Description, clock.Micro(g.UpdatedAt), g.Version, g.Name); err != nil {
-			return err
-		}
-		return t.record(e)
-	})
-	return g, err
+	var written rbac.Group
+	err := s.write(ctx, func(t *tx) (err error) { written, err = t.updateGroup(by, g, e); return err })
+	return written, err
+}
+
+func (t *tx) updateGroup(by principal.Principal, g rbac.Group, e audit.Event) (rbac.Group, error) {
+	before, err := t.uponGroup(by, g.Name, g.Version)
+	if err != nil {
+		return g, err
+	}
+	g.CreatedAt, g.Version = before.CreatedAt, before.Version+1
+	if _, err := t.exec(`UPDATE groups SET description = ?, updated_at = ?, version = ? WHERE name = ?`,
+		g.Description, clock.Micro(g.UpdatedAt), g.Version, g.Name); err != nil {
+		return g, err
+	}
+	return g, t.record(e)
 }
 
 // DeleteGroup deletes a group with its grants and its members' places. Tokens that
 // carry what it gave are void.
 func (s *Store) DeleteGroup(ctx context.Context, by principal.Principal, name string, version int64, e audit.Event) error {
-	return s.write(ctx, func(t *tx) error {
-		if _, err := t.uponGroup(by, name, version); err != nil {
+	return s.write(ctx, func(t *tx) error { return t.deleteGroup(by, name, version, e) })
+}
+
+func (t *tx) deleteGroup(by principal.Principal, name string, version int64, e audit.Event) error {
+	if _, err := t.uponGroup(by, name, version); err != nil {
+		return err
+	}
+	return t.keepingAdmin(func() error {
+		var lost []string
+		err := t.all(func(r scanner) error {
+			var role string
+			err := r.Scan(&role)
+			lost = append(lost, role)
+			return err
+		}, `DELETE FROM grants WHERE principal = ? RETURNING role`, rbac.OfGroup(name))
+		if err != nil {
 			return err
 		}
-		return t.keepingAdmin(func() error {
-			var lost []string
-			err := t.all(func(r scanner) error {
-				var role string
-				err := r.Scan(&role)
-				lost = append(lost, role)
-				return err
-			}, `DELETE FROM grants WHERE principal = ? RETURNING role`, rbac.OfGroup(name))
-			if err != nil {
-				return err
-			}
-			members, err := t.exec(`DELETE FROM members WHERE group_name = ?`, name)
-			if err != nil {
-				return err
-			}
-			if _, err := t.exec(`DELETE FROM groups WHERE name = ?`, name); err != nil {
-				return err
-			}
-			if members == 0 { // nobody lost anything
-				lost = nil
-			}
-			if err := t.changedGroup(name, lost...); err != nil {
-				return err
-			}
-			return t.record(e)
-		})
+		members, err := t.exec(`DELETE FROM members WHERE group_name = ?`, name)
+		if err != nil {
+			return err
+		}
+		if _, err := t.exec(`DELETE FROM groups WHERE name = ?`, name); err != nil {
+			return err
+		}
+		if members == 0 { // nobody lost anything
+			lost = nil
+		}
+		if err := t.changedGroup(name, lost...); err != nil {
+			return err
+		}
+		return t.record(e)
 	})
 }
 
@@ -229,32 +237,37 @@ func (s *Store) AddMember(ctx context.Context, by principal.Principal, m rbac.Me
 		if err := t.lockPolicy(); err != nil {
 			return err
 		}
-		if _, err := t.group(m.Group, 0); err != nil {
-			return err
-		}
-		if err := t.mayTouch(by, m.Principal, m.Kind); err != nil {
-			return err
-		}
-		if err := t.givesGroup(by, m.Group, m.Until); err != nil {
-			return err
-		}
-		// A place that has ended makes way for a new one.
-		if _, err := t.exec(`DELETE FROM members WHERE principal = ? AND group_name = ? AND until > 0 AND until <= ?`,
-			m.Principal, m.Group, clock.Micro(t.now)); err != nil {
-			return err
-		}
-		_, err := t.exec(`INSERT INTO members (`+memberColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?)`,
-			m.Principal, m.Group, string(m.Kind), clock.Micro(m.Until), m.By, m.Reason, clock.Micro(m.At))
-		if _, dup := duplicate(err); dup {
-			return fault.New(fault.Conflict, "the %s is in this group already", word(m.Kind)).Because(err)
-		} else if err != nil {
-			return err
-		}
-		if err := t.changed(feed.Grants, m.Principal, t.policy); err != nil {
-			return err
-		}
-		return t.record(e)
+		return t.addMember(by, m, e)
 	})
+}
+
+// addMember brings a principal into a group under the lock of the policy.
+func (t *tx) addMember(by principal.Principal, m rbac.Member, e audit.Event) error {
+	if _, err := t.group(m.Group, 0); err != nil {
+		return err
+	}
+	if err := t.mayTouch(by, m.Principal, m.Kind); err != nil {
+		return err
+	}
+	if err := t.givesGroup(by, m.Group, m.Until); err != nil {
+		return err
+	}
+	// A place that has ended makes way for a new one.
+	if _, err := t.exec(`DELETE FROM members WHERE principal = ? AND group_name = ? AND until > 0 AND until <= ?`,
+		m.Principal, m.Group, clock.Micro(t.now)); err != nil {
+		return err
+	}
+	_, err := t.exec(`INSERT INTO members (`+memberColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?)`,
+		m.Principal, m.Group, string(m.Kind), clock.Micro(m.Until), m.By, m.Reason, clock.Micro(m.At))
+	if _, dup := duplicate(err); dup {
+		return fault.New(fault.Conflict, "the %s is in this group already", word(m.Kind)).Because(err)
+	} else if err != nil {
+		return err
+	}
+	if err := t.changed(feed.Grants, m.Principal, t.policy); err != nil {
+		return err
+	}
+	return t.record(e)
 }
 
 // givesGroup holds the rule of what by may give for all that a group has, each of it
@@ -294,22 +307,27 @@ func (s *Store) RemoveMember(ctx context.Context, by principal.Principal, m rbac
 		if err := t.lockPolicy(); err != nil {
 			return err
 		}
-		if err := t.mayTouch(by, m.Principal, m.Kind); err != nil {
+		return t.removeMember(by, m, e)
+	})
+}
+
+// removeMember takes a principal out of a group under the lock of the policy.
+func (t *tx) removeMember(by principal.Principal, m rbac.Member, e audit.Event) error {
+	if err := t.mayTouch(by, m.Principal, m.Kind); err != nil {
+		return err
+	}
+	return t.keepingAdmin(func() error {
+		n, err := t.exec(`DELETE FROM members WHERE principal = ? AND group_name = ? AND kind = ?`, m.Principal, m.Group, string(m.Kind))
+		switch {
+		case err != nil:
+			return err
+		case n == 0:
+			return absent(sql.ErrNoRows, "member")
+		}
+		if err := t.changed(feed.GrantLost, m.Principal, t.policy); err != nil {
 			return err
 		}
-		return t.keepingAdmin(func() error {
-			n, err := t.exec(`DELETE FROM members WHERE principal = ? AND group_name = ? AND kind = ?`, m.Principal, m.Group, string(m.Kind))
-			switch {
-			case err != nil:
-				return err
-			case n == 0:
-				return absent(sql.ErrNoRows, "member")
-			}
-			if err := t.changed(feed.GrantLost, m.Principal, t.policy); err != nil {
-				return err
-			}
-			return t.record(e)
-		})
+		return t.record(e)
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/doorward/doorward/internal/fault"
+	"github.com/doorward/doorward/internal/grant"
 	"github.com/doorward/doorward/internal/rbac"
 	"github.com/doorward/doorward/internal/store"
 	"github.com/doorward/doorward/internal/store/storetest"
@@ -37,7 +38,7 @@ func TestAttackTokenOutlivesGroup(t *testing.T) {
 			here.Join(t, group, u.ID)
 			beside := here.User(t, "beside-"+group, "editor")
 			token, other := claimsOf(t, there.SignIn(t, u.Username).Access), claimsOf(t, there.SignIn(t, beside.Username).Access)
-			if token.Scope != "read write" || there.Revoked.Has(token.Family, u.ID, token.Client, token.Roles, token.Policy) {
+			if token.Scope != "read write" || there.Revoked.Has(grant.Access{Family: token.Family, Account: u.ID, Client: token.Client, Roles: token.Roles, Policy: token.Policy}) {
 				t.Fatalf("%s: a new token carries %q", what, token.Scope)
 			}
 			if err := lose(group, u.ID); err != nil {
@@ -47,18 +48,18 @@ func TestAttackTokenOutlivesGroup(t *testing.T) {
 				t.Fatal(err)
 			}
 			for i, v := range both {
-				if !v.Revoked.Has(token.Family, u.ID, token.Client, token.Roles, token.Policy) {
+				if !v.Revoked.Has(grant.Access{Family: token.Family, Account: u.ID, Client: token.Client, Roles: token.Roles, Policy: token.Policy}) {
 					t.Errorf("who lost %s has a good token on replica %d", what, i)
 				}
-				if next := claimsOf(t, v.SignIn(t, u.Username).Access); next.Scope != "" || v.Revoked.Has(next.Family, u.ID, next.Client, next.Roles, next.Policy) {
+				if next := claimsOf(t, v.SignIn(t, u.Username).Access); next.Scope != "" || v.Revoked.Has(grant.Access{Family: next.Family, Account: u.ID, Client: next.Client, Roles: next.Roles, Policy: next.Policy}) {
 					t.Errorf("who lost %s: the next token on replica %d carries %q, or is void", what, i, next.Scope)
 				}
 				next := claimsOf(t, v.SignIn(t, beside.Username).Access)
-				if next.Scope != "read write" || v.Revoked.Has(next.Family, beside.ID, next.Client, next.Roles, next.Policy) {
+				if next.Scope != "read write" || v.Revoked.Has(grant.Access{Family: next.Family, Account: beside.ID, Client: next.Client, Roles: next.Roles, Policy: next.Policy}) {
 					t.Errorf("%s: who has the role beside gets a token of %q, or a void one, on replica %d", what, next.Scope, i)
 				}
 			}
-			if void := there.Revoked.Has(other.Family, beside.ID, other.Client, other.Roles, other.Policy); void != (what != "his place") {
+			if void := there.Revoked.Has(grant.Access{Family: other.Family, Account: beside.ID, Client: other.Client, Roles: other.Roles, Policy: other.Policy}); void != (what != "his place") {
 				t.Errorf("%s: the token of who has the role beside is void: %t", what, void)
 			}
 		}

@@ -64,6 +64,14 @@ func (s *Store) RetireSigningKey(ctx context.Context, id string, at time.Time, e
 	})
 }
 
+// LongestToken returns the longest lifetime that any server on this database ever gave
+// an access token, as KeepChanges knows it.
+func (s *Store) LongestToken(ctx context.Context) (time.Duration, error) {
+	var keep int64
+	err := s.one(ctx, `SELECT keep FROM feed WHERE id = 1`).scan(&keep)
+	return time.Duration(keep) * time.Microsecond, err
+}
+
 // Peppers returns all peppers, sealed.
 func (s *Store) Peppers(ctx context.Context) ([]keyring.SealedPepper, error) {
 	var list []keyring.SealedPepper

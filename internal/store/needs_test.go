@@ -11,6 +11,7 @@ import (
 	"github.com/doorward/doorward/internal/fault"
 	"github.com/doorward/doorward/internal/principal"
 	"github.com/doorward/doorward/internal/rbac"
+	"github.com/doorward/doorward/internal/resource"
 	"github.com/doorward/doorward/internal/store"
 	"github.com/doorward/doorward/internal/store/storetest"
 )
@@ -106,6 +107,21 @@ func acts(v *storetest.Services, me, other account.User) []act {
 		{"delete a client", "clients:write", func(ctx context.Context, by principal.Principal) error {
 			return v.Clients.Delete(ctx, by, "app", 0)
 		}},
+		{"register an API", "resources:write", func(ctx context.Context, by principal.Principal) error {
+			_, err := v.Resources.Create(ctx, by, resource.Resource{ID: "made", Identifier: "urn:made"})
+			return err
+		}},
+		{"change an API", "resources:write", func(ctx context.Context, by principal.Principal) error {
+			r, err := v.Resources.Fresh(ctx, "api")
+			if err == nil {
+				r.Name = "changed"
+				_, err = v.Resources.Update(ctx, by, r)
+			}
+			return err
+		}},
+		{"delete an API", "resources:write", func(ctx context.Context, by principal.Principal) error {
+			return v.Resources.Delete(ctx, by, "api", 0)
+		}},
 		{"delete a role", "roles:write", func(ctx context.Context, by principal.Principal) error {
 			return v.Roles.DeleteRole(ctx, by, "empty", 0)
 		}},
@@ -128,7 +144,7 @@ func TestAttackPermissionLostOnTheWay(t *testing.T) {
 		still := clock.Func(func() time.Time { return now })
 		v := storetest.NewServices(t, storetest.Open(t, dsn, store.Options{Clock: still}), storetest.Parts{Clock: still})
 		w := storetest.NewWitness(t, dsn)
-		manager := rbac.Role{Name: "manager", Permissions: []string{"users:write", "roles:write", "roles:grant", "clients:write"}}
+		manager := rbac.Role{Name: "manager", Permissions: []string{"users:write", "roles:write", "roles:grant", "clients:write", "resources:write"}}
 		for _, r := range []rbac.Role{manager, {Name: "empty"}, {Name: "held"}} {
 			if _, err := v.Roles.CreateRole(t.Context(), storetest.Operator, r); err != nil {
 				t.Fatal(err)
@@ -138,6 +154,9 @@ func TestAttackPermissionLostOnTheWay(t *testing.T) {
 		v.Client(t, "app", nil, "held")
 		v.Group(t, "staff", "held")
 		v.Join(t, "staff", me.ID)
+		if _, err := v.Resources.Create(t.Context(), storetest.Operator, resource.Resource{ID: "api", Identifier: "urn:api"}); err != nil {
+			t.Fatal(err)
+		}
 		by := principal.Principal{Kind: principal.User, ID: me.ID, Scopes: manager.Permissions}
 		give := func(until time.Time) error {
 			_, err := v.Roles.Give(t.Context(), storetest.Operator, me.ID, "manager", until, "")

@@ -5,12 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
-	"time"
 
-	"github.com/doorward/doorward/internal/account"
 	"github.com/doorward/doorward/internal/audit"
 	"github.com/doorward/doorward/internal/clock"
-	"github.com/doorward/doorward/internal/fault"
 	"github.com/doorward/doorward/internal/feed"
 	"github.com/doorward/doorward/internal/principal"
 	"github.com/doorward/doorward/internal/rbac"
@@ -50,10 +47,6 @@ func readRoles(all func(func(scanner) error, string, ...any) error) ([]rbac.Role
 
 // CreateRole writes a new role.
 func (s *Store) CreateRole(ctx context.Context, by principal.Principal, r rbac.Role, e audit.Event) error {
-	permissions, inherits, err := lists(r)
-	if err != nil {
-		return err
-	}
 	return s.write(ctx, func(t *tx) error {
 		if err := t.once(e); err != nil {
 			return err
@@ -61,32 +54,62 @@ func (s *Store) CreateRole(ctx context.Context, by principal.Principal, r rbac.R
 		if err := t.lockPolicy(); err != nil {
 			return err
 		}
-		actor, err := t.giver(by, time.Time{})
-		if err != nil {
-			return err
-		}
-		if err := rbac.MayChangeRole(t.roles, actor, nil, &r); err != nil {
-			return err
-		}
-		next, err := rbac.ApplyRole(t.roles, r)
-		if err != nil {
-			return err
-		}
-		err = t.changeRoles(r.Name, next, func() error {
-			_, err := t.exec(`INSERT INTO roles (name, description, permissions, inherits, builtin, created_at, updated_at, version)
-				VALUES (?, ?, ?, ?, ?, ?, ?, ?)`, r.Name, r.Description, permissions, inherits, r.Builtin, clock.Micro(r.CreatedAt), clock.Micro(r.UpdatedAt), r.Version)
-			return err
-		})
-		if err != nil {
-			return err
-		}
-		return t.record(roleChanged(e, rbac.Role{}, r))
+		return t.changeRoles(by, rbac.RoleChange{After: &r, Event: e})
 	})
 }
 
-// roleChanged is the event of a change of a role, with what came and what went.
-func roleChanged(e audit.Event, before, after rbac.Role) audit.Event {
-	return e.WithChange("permissions", before.Permissions, after.Permissions).WithChange("inherits", before.Inherits, after.Inherits)
+// ReplaceRole gives a role another content.
+func (s *Store) ReplaceRole(ctx context.Context, by principal.Principal, r rbac.Role, e audit.Event) (rbac.Role, error) {
+	var written rbac.Role
+	err := s.write(ctx, func(t *tx) error {
+		if err := t.lockPolicy(); err != nil {
+			return err
+		}
+		err := t.changeRoles(by, rbac.RoleChange{Before: &rbac.Role{Name: r.Name, Version: r.Version}, After: &r, Event: e})
+		written, _ = t.roles.Role(r.Name)
+		return err
+	})
+	return written, err
+}
+
+// DeleteRole deletes a role and every grant of it.
+func (s *Store) DeleteRole(ctx context.Context, by principal.Principal, name string, version int64, e audit.Event) error {
+	return s.write(ctx, func(t *tx) error {
+		if err := t.lockPolicy(); err != nil {
+			return err
+		}
+		return t.changeRoles(by, rbac.RoleChange{Before: &rbac.Role{Name: name, Version: version}, Event: e})
+	})
+}
+
+// writeRole writes one change of a role, and returns who had it if it is gone.
+func (t *tx) writeRole(c rbac.RoleChange) (holders []string, err error) {
+	if c.After == nil {
+		err := t.all(func(r scanner) error {
+			var holder string
+			err := r.Scan(&holder)
+			holders = append(holders, holder)
+			return err
+		}, `DELETE FROM grants WHERE role = ? RETURNING principal`, c.Before.Name)
+		if err != nil {
+			return nil, err
+		}
+		_, err = t.exec(`DELETE FROM roles WHERE name = ?`, c.Before.Name)
+		return holders, err
+	}
+	r := c.After
+	permissions, inherits, err := lists(*r)
+	if err != nil {
+		return nil, err
+	}
+	if c.Before == nil {
+		_, err = t.exec(`INSERT INTO roles (name, description, permissions, inherits, builtin, created_at, updated_at, version)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?)`, r.Name, r.Description, permissions, inherits, r.Builtin, clock.Micro(r.CreatedAt), clock.Micro(r.UpdatedAt), r.Version)
+		return nil, err
+	}
+	_, err = t.exec(`UPDATE roles SET description = ?, permissions = ?, inherits = ?, updated_at = ?, version = ? WHERE name = ?`,
+		r.Description, permissions, inherits, clock.Micro(r.UpdatedAt), r.Version, r.Name)
+	return nil, err
 }
 
 func lists(r rbac.Role) (permissions, inherits string, err error) {
@@ -96,106 +119,6 @@ func lists(r rbac.Role) (permissions, inherits string, err error) {
 	}
 	i, err := json.Marshal(append([]string{}, r.Inherits...))
 	return string(p), string(i), err
-}
-
-// ReplaceRole gives a role another content.
-func (s *Store) ReplaceRole(ctx context.Context, by principal.Principal, r rbac.Role, e audit.Event) (rbac.Role, error) {
-	permissions, inherits, err := lists(r)
-	if err != nil {
-		return rbac.Role{}, err
-	}
-	read := r.Version // r gets another at every try
-	err = s.write(ctx, func(t *tx) error {
-		if err := t.lockPolicy(); err != nil {
-			return err
-		}
-		before, ok := t.roles.Role(r.Name)
-		switch {
-		case !ok:
-			return fault.New(fault.NotFound, "there is no such role")
-		case read != 0 && read != before.Version:
-			return account.Changed()
-		}
-		r.CreatedAt, r.Version = before.CreatedAt, before.Version+1
-		actor, err := t.giver(by, time.Time{})
-		if err != nil {
-			return err
-		}
-		if err := rbac.MayChangeRole(t.roles, actor, &before, &r); err != nil {
-			return err
-		}
-		next, err := rbac.ApplyRole(t.roles, r)
-		if err != nil {
-			return err
-		}
-		err = t.changeRoles(r.Name, next, func() error {
-			_, err := t.exec(`UPDATE roles SET description = ?, permissions = ?, inherits = ?, updated_at = ?, version = ? WHERE name = ?`,
-				r.Description, permissions, inherits, clock.Micro(r.UpdatedAt), r.Version, r.Name)
-			return err
-		})
-		if err != nil {
-			return err
-		}
-		return t.record(roleChanged(e, before, r))
-	})
-	return r, err
-}
-
-// DeleteRole deletes a role and every grant of it.
-func (s *Store) DeleteRole(ctx context.Context, by principal.Principal, name string, version int64, e audit.Event) error {
-	return s.write(ctx, func(t *tx) error {
-		if err := t.lockPolicy(); err != nil {
-			return err
-		}
-		before, ok := t.roles.Role(name)
-		switch {
-		case !ok:
-			return fault.New(fault.NotFound, "there is no such role")
-		case version != 0 && version != before.Version:
-			return account.Changed()
-		}
-		actor, err := t.giver(by, time.Time{})
-		if err != nil {
-			return err
-		}
-		if err := rbac.MayChangeRole(t.roles, actor, &before, nil); err != nil {
-			return err
-		}
-		next, err := rbac.DeleteRole(t.roles, name)
-		if err != nil {
-			return err
-		}
-		var holders []string
-		err = t.changeRoles(name, next, func() error {
-			err := t.all(func(r scanner) error {
-				var holder string
-				err := r.Scan(&holder)
-				holders = append(holders, holder)
-				return err
-			}, `DELETE FROM grants WHERE role = ? RETURNING principal`, name)
-			if err != nil {
-				return err
-			}
-			_, err = t.exec(`DELETE FROM roles WHERE name = ?`, name)
-			return err
-		})
-		if err != nil {
-			return err
-		}
-		// What was kept of the holders goes first: whoever follows the change of the
-		// role, which names the version, knows all of it. Hence their version of 0.
-		slices.Sort(holders)
-		for _, holder := range slices.Compact(holders) {
-			topic, key := feed.Grants, holder
-			if group := rbac.GroupOf(holder); group != "" {
-				topic, key = feed.Groups, group
-			}
-			if err := t.changed(topic, key, 0); err != nil {
-				return err
-			}
-		}
-		return t.record(roleChanged(e, before, rbac.Role{}))
-	})
 }
 
 // EnsureBuiltin makes the built-in roles what this version of the program says

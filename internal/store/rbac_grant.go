@@ -54,41 +54,84 @@ func (s *Store) CreateGrant(ctx context.Context, by principal.Principal, g rbac.
 		if err := t.lockPolicy(); err != nil {
 			return err
 		}
-		if err := t.mayTouchHolder(by, g); err != nil {
-			return err
-		}
-		if _, ok := t.roles.Role(g.Role); !ok {
-			return fault.At("role", "there is no such role")
-		}
-		actor, err := t.giver(by, g.Until)
-		if err != nil {
-			return err
-		}
-		if err := rbac.MayGive(actor, t.roles.OfRole(g.Role)); err != nil {
-			return err
-		}
-		// A grant that has ended makes way for a new one.
-		if _, err := t.exec(`DELETE FROM grants WHERE principal = ? AND role = ? AND organization = ? AND until > 0 AND until <= ?`,
-			g.Principal, g.Role, g.Organization, clock.Micro(t.now)); err != nil {
-			return err
-		}
-		_, err = t.exec(`INSERT INTO grants (`+grantColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
-			g.ID, g.Principal, g.Role, g.Organization, clock.Micro(g.Until), g.By, g.Reason, clock.Micro(g.At))
-		if _, dup := duplicate(err); dup {
-			return fault.New(fault.Conflict, "the %s has this role already", wordOf(g)).Because(err)
-		} else if err != nil {
-			return err
-		}
-		if g.Group != "" {
-			err = t.changedGroup(g.Group)
-		} else {
-			err = t.changed(feed.Grants, g.Principal, t.policy)
-		}
-		if err != nil {
-			return err
-		}
-		return t.record(e)
+		return t.give(by, g, e)
 	})
+}
+
+// DeleteGrant takes a role away from an account, a client or a group. Tokens that carry it are void.
+func (s *Store) DeleteGrant(ctx context.Context, by principal.Principal, g rbac.Grant, e audit.Event) error {
+	return s.write(ctx, func(t *tx) error {
+		if err := t.lockPolicy(); err != nil {
+			return err
+		}
+		return t.take(by, g, e)
+	})
+}
+
+// give makes a grant under the lock of the policy.
+func (t *tx) give(by principal.Principal, g rbac.Grant, e audit.Event) error {
+	if err := t.mayTouchHolder(by, g); err != nil {
+		return err
+	}
+	if _, ok := t.roles.Role(g.Role); !ok {
+		return fault.At("role", "there is no such role")
+	}
+	actor, err := t.giver(by, g.Until)
+	if err != nil {
+		return err
+	}
+	if err := rbac.MayGive(actor, t.roles.OfRole(g.Role)); err != nil {
+		return err
+	}
+	// A grant that has ended makes way for a new one.
+	if _, err := t.exec(`DELETE FROM grants WHERE principal = ? AND role = ? AND organization = ? AND until > 0 AND until <= ?`,
+		g.Principal, g.Role, g.Organization, clock.Micro(t.now)); err != nil {
+		return err
+	}
+	_, err = t.exec(`INSERT INTO grants (`+grantColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+		g.ID, g.Principal, g.Role, g.Organization, clock.Micro(g.Until), g.By, g.Reason, clock.Micro(g.At))
+	if _, dup := duplicate(err); dup {
+		return fault.New(fault.Conflict, "the %s has this role already", wordOf(g)).Because(err)
+	} else if err != nil {
+		return err
+	}
+	if g.Group != "" {
+		err = t.changedGroup(g.Group)
+	} else {
+		err = t.changed(feed.Grants, g.Principal, t.policy)
+	}
+	if err != nil {
+		return err
+	}
+	return t.record(e)
+}
+
+// take deletes a grant under the lock of the policy.
+func (t *tx) take(by principal.Principal, g rbac.Grant, e audit.Event) error {
+	if err := t.mayTouchHolder(by, g); err != nil {
+		return err
+	}
+	var present string
+	err := t.keepingAdmin(func() error {
+		if !text(g.Role) {
+			return absent(sql.ErrNoRows, "grant")
+		}
+		err := t.one(`DELETE FROM grants WHERE principal = ? AND role = ? AND organization = '' RETURNING id`, g.Principal, g.Role).scan(&present)
+		switch {
+		case errors.Is(err, sql.ErrNoRows):
+			return t.notGiven(g)
+		case err == nil && g.ID != "" && g.ID != present:
+			return account.Changed()
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if err := t.lostGrant(g); err != nil {
+		return err
+	}
+	return t.record(e)
 }
 
 // mayTouchHolder holds the rule of who may act on whom a grant is for.
@@ -106,39 +149,6 @@ func wordOf(g rbac.Grant) string {
 		return "group"
 	}
 	return word(g.Kind)
-}
-
-// DeleteGrant takes a role away from an account, a client or a group. Tokens that carry it are void.
-func (s *Store) DeleteGrant(ctx context.Context, by principal.Principal, g rbac.Grant, e audit.Event) error {
-	return s.write(ctx, func(t *tx) error {
-		if err := t.lockPolicy(); err != nil {
-			return err
-		}
-		if err := t.mayTouchHolder(by, g); err != nil {
-			return err
-		}
-		var present string
-		err := t.keepingAdmin(func() error {
-			if !text(g.Role) {
-				return absent(sql.ErrNoRows, "grant")
-			}
-			err := t.one(`DELETE FROM grants WHERE principal = ? AND role = ? AND organization = '' RETURNING id`, g.Principal, g.Role).scan(&present)
-			switch {
-			case errors.Is(err, sql.ErrNoRows):
-				return t.notGiven(g)
-			case err == nil && g.ID != "" && g.ID != present:
-				return account.Changed()
-			}
-			return err
-		})
-		if err != nil {
-			return err
-		}
-		if err := t.lostGrant(g); err != nil {
-			return err
-		}
-		return t.record(e)
-	})
 }
 
 // lostGrant tells others that a grant was taken away.

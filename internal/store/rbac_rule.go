@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/doorward/doorward/internal/account"
+	"github.com/doorward/doorward/internal/audit"
 	"github.com/doorward/doorward/internal/client"
 	"github.com/doorward/doorward/internal/fault"
 	"github.com/doorward/doorward/internal/feed"
@@ -147,13 +148,20 @@ func word(kind principal.Kind) string {
 }
 
 // keepingAdmin runs a change after which an active account still holds the
-// administrator's role without end, if one did before.
+// administrator's role without end, if one did before. Of changes within changes
+// the outermost counts: what is between two steps of one is no state.
 func (t *tx) keepingAdmin(change func() error) error {
+	if t.keeping {
+		return change()
+	}
 	before, err := t.admins(t.roles)
 	if err != nil {
 		return err
 	}
-	if err := change(); err != nil {
+	t.keeping = true
+	err = change()
+	t.keeping = false
+	if err != nil {
 		return err
 	}
 	if !before {
@@ -186,30 +194,133 @@ func holdsAdmin(roles *rbac.Snapshot, one func(statement string, args ...any) ro
 	return found > 0, err
 }
 
-// changeRoles runs a change of roles: the rule first, then the write, then what
-// others must know. next is the policy as it will be.
-func (t *tx) changeRoles(name string, next *rbac.Snapshot, write func() error) error {
-	var lost []string // the roles whose holders lose something
-	for _, role := range t.roles.RolesReaching(name) {
-		if !next.OfRole(role).Covers(t.roles.OfRole(role)) {
-			lost = append(lost, role)
-		}
+// changeRoles makes changes of roles in one step: the rule first, then the writes,
+// then what others must know. A version that is not 0 must be that of the role.
+func (t *tx) changeRoles(by principal.Principal, changes ...rbac.RoleChange) error {
+	changes, err := t.asTheyAre(changes)
+	if err != nil {
+		return err
+	}
+	actor, err := t.giver(by, time.Time{})
+	if err != nil {
+		return err
+	}
+	next, err := rbac.MayChangeRoles(t.roles, actor, changes...)
+	if err != nil {
+		return err
 	}
 	before := t.roles
-	if err := t.keepingAdmin(func() error { t.roles = next; return write() }); err != nil {
+	var holders []string
+	err = t.keepingAdmin(func() error {
+		t.roles, holders = next, nil
+		for _, c := range changes {
+			gone, err := t.writeRole(c)
+			if err != nil {
+				return err
+			}
+			holders = append(holders, gone...)
+		}
+		return nil
+	})
+	if err != nil {
 		t.roles = before
 		return err
 	}
 	if _, err := t.exec(`UPDATE policy SET roles = version WHERE id = 1`); err != nil {
 		return err
 	}
-	if err := t.changed(feed.Roles, name, t.policy); err != nil {
+	if err := t.tellRoles(before, changes, holders); err != nil {
 		return err
 	}
-	for _, role := range lost {
-		if err := t.changed(feed.RoleNarrows, role, t.policy); err != nil {
+	for _, c := range changes {
+		if err := t.record(roleChanged(c)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// asTheyAre returns changes with the roles as they are before them.
+func (t *tx) asTheyAre(changes []rbac.RoleChange) ([]rbac.RoleChange, error) {
+	changes = slices.Clone(changes)
+	for i := range changes {
+		c := &changes[i]
+		if c.Before == nil {
+			continue
+		}
+		before, ok := t.roles.Role(c.Before.Name)
+		switch {
+		case !ok:
+			return nil, fault.New(fault.NotFound, "there is no such role")
+		case c.Before.Version != 0 && c.Before.Version != before.Version:
+			return nil, account.Changed()
+		}
+		c.Before = &before
+		if c.After != nil {
+			after := *c.After // the caller's is as it was, at every try
+			after.CreatedAt, after.Version = before.CreatedAt, before.Version+1
+			c.After = &after
+		}
+	}
+	return changes, nil
+}
+
+// tellRoles tells others of changes of roles that were written: which they are, and
+// which roles hold less than before.
+func (t *tx) tellRoles(before *rbac.Snapshot, changes []rbac.RoleChange, holders []string) error {
+	// What was kept of the holders goes first: whoever follows the change of a
+	// role, which names the version, knows all of it. Hence their version of 0.
+	if err := t.dropHoldings(holders); err != nil {
+		return err
+	}
+	narrowed := map[string]bool{}
+	for _, c := range changes {
+		name := roleOf(c)
+		if err := t.changed(feed.Roles, name, t.policy); err != nil {
+			return err
+		}
+		for _, role := range before.RolesReaching(name) {
+			if !narrowed[role] && !t.roles.OfRole(role).Covers(before.OfRole(role)) {
+				narrowed[role] = true
+				if err := t.changed(feed.RoleNarrows, role, t.policy); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// dropHoldings has others forget what holders have, before any change that names a
+// version.
+func (t *tx) dropHoldings(holders []string) error {
+	for _, holder := range slices.Compact(slices.Sorted(slices.Values(holders))) {
+		topic, key := feed.Grants, holder
+		if group := rbac.GroupOf(holder); group != "" {
+			topic, key = feed.Groups, group
+		}
+		if err := t.changed(topic, key, 0); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func roleOf(c rbac.RoleChange) string {
+	if c.Before != nil {
+		return c.Before.Name
+	}
+	return c.After.Name
+}
+
+// roleChanged is the event of a change of a role, with what came and what went.
+func roleChanged(c rbac.RoleChange) audit.Event {
+	var before, after rbac.Role
+	if c.Before != nil {
+		before = *c.Before
+	}
+	if c.After != nil {
+		after = *c.After
+	}
+	return c.Event.WithChange("permissions", before.Permissions, after.Permissions).WithChange("inherits", before.Inherits, after.Inherits)
 }

@@ -134,6 +134,7 @@ type tx struct {
 	roles   *rbac.Snapshot // as the transaction sees them now
 	read    *rbac.Snapshot // as they were when it began
 	kept    *rbac.Snapshot // as the transaction before saw them
+	keeping bool           // an administrator, past the change that runs
 }
 
 // runner runs statements in a transaction.

@@ -20,8 +20,10 @@ import (
 	"github.com/doorward/doorward/internal/jose"
 	"github.com/doorward/doorward/internal/keyring"
 	"github.com/doorward/doorward/internal/limit"
+	"github.com/doorward/doorward/internal/policy"
 	"github.com/doorward/doorward/internal/principal"
 	"github.com/doorward/doorward/internal/rbac"
+	"github.com/doorward/doorward/internal/resource"
 	"github.com/doorward/doorward/internal/secret"
 	"github.com/doorward/doorward/internal/session"
 	"github.com/doorward/doorward/internal/store"
@@ -34,6 +36,8 @@ type Services struct {
 	Accounts   *account.Service
 	Roles      *rbac.Service
 	Clients    *client.Service
+	Resources  *resource.Service
+	Policy     *policy.Service
 	Conditions *condition.Service
 	Keys       *keyring.Service
 	Issuer     *issue.Service
@@ -95,8 +99,12 @@ func NewServices(t testing.TB, s *store.Store, p Parts) *Services {
 	v.Keys = keyring.NewService(s, p.Clock, keyring.Options{Algorithm: jose.EdDSA, PublishAhead: time.Hour, Keep: 10 * time.Minute},
 		func() (*secret.Sealer, error) { return secret.ParseSealer(p.Master) })
 	v.Clients = client.NewService(s, p.Clock, clientPeppers{v.Keys}, scope)
+	v.Resources = resource.NewService(resource.Parts{
+		Store: s, Clock: p.Clock, Own: []string{"https://auth.example", "https://api.example"}, Key: v.Keys.Ensure, Permission: scope,
+	})
+	v.Policy = policy.NewService(s, p.Clock, v.Roles, v.Clients)
 	v.Issuer = issue.NewService(issue.Parts{
-		Store: s, Clock: p.Clock, Policy: v.Roles.Policy, Accounts: v.Accounts, Keys: v.Keys, Hasher: hasher(),
+		Store: s, Clock: p.Clock, Policy: v.Roles.Policy, Accounts: v.Accounts, Keys: v.Keys, Hasher: hasher(), Resources: v.Resources,
 		Limits: limit.NewService(p.Counts, p.Clock, slog.New(slog.DiscardHandler), limit.Options{Failures: 100}),
 	}, issue.Options{
 		Issuer: "https://auth.example", Audience: "https://api.example", AccessTTL: 5 * time.Minute, Family: p.Family,
@@ -116,6 +124,7 @@ func (v *Services) listen() {
 		v.Revoked.Apply(c)
 		v.Accounts.Apply(c)
 		v.Clients.Apply(c)
+		v.Resources.Apply(c)
 		return errors.Join(v.Roles.Apply(ctx, c), v.Keys.Apply(ctx, c), v.Conditions.Apply(ctx, c))
 	})
 	v.Store.Listen(v.Feed.Committed)

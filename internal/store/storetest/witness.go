@@ -133,7 +133,7 @@ var keys = map[string][]string{
 // telling are the columns whose values say what happened: they are the same
 // however often it happens. Of others it is told only that they changed.
 var telling = map[string][]string{
-	"audit_events": {"action", "outcome"}, "changes": {"topic"}, "clients": {"status", "version"}, "conditions": {"version"}, "grants": {"role"}, "groups": {"version"},
+	"audit_events": {"action", "outcome"}, "changes": {"topic"}, "clients": {"status", "version"}, "conditions": {"version"}, "resources": {"access_ttl", "version"}, "grants": {"role"}, "groups": {"version"},
 	"token_families": {"generation", "ended_why", "grace_salt"}, "users": {"status", "version"},
 	"sessions": {"ended_why"}, "outbox": {"kind"},
 }

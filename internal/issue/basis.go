@@ -1,0 +1,85 @@
+package issue
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/doorward/doorward/internal/fault"
+	"github.com/doorward/doorward/internal/oauth"
+	"github.com/doorward/doorward/internal/rbac"
+	"github.com/doorward/doorward/internal/resource"
+)
+
+// basis is what a token follows from: what its principal holds, under which version
+// of the policy, and whom it is for.
+type basis struct {
+	rbac.Effective
+	policy   int64
+	audience string
+	api      *resource.Resource // that it is for; nil for this server's own
+}
+
+// basisOf returns what a token of a principal for an audience follows from now.
+func (s *Service) basisOf(ctx context.Context, principalID, audience string) (basis, error) {
+	b := basis{audience: audience}
+	var err error
+	// The version is read before the API: what the API loses in between, it makes void.
+	if b.Effective, b.policy, err = s.policy.Of(ctx, principalID); err != nil {
+		return b, err
+	}
+	b.api, err = s.api(ctx, audience)
+	return b, err
+}
+
+// gives reports whether a token may carry a scope: what the principal holds and the
+// API knows, and what needs no permission.
+func (b basis) gives(scope string) bool { return rbac.IdentityScope(scope) || b.permits(scope) }
+
+func (b basis) permits(permission string) bool {
+	return b.Has(permission) && (b.api == nil || b.api.Registers(permission))
+}
+
+// all returns every permission that a token may carry, sorted.
+func (b basis) all() []string {
+	return slices.DeleteFunc(b.Permissions(), func(p string) bool { return !b.permits(p) })
+}
+
+// lasts returns how long a token lives: as its API says, or as all do, and never
+// longer than the first grant that ends.
+func (s *Service) lasts(b basis, now time.Time) time.Duration {
+	ttl := s.options.AccessTTL
+	if b.api != nil {
+		ttl = b.api.Lifetime(ttl, b.policy)
+	}
+	if !b.ValidUntil.IsZero() {
+		ttl = min(ttl, b.ValidUntil.Sub(now).Truncate(time.Second))
+	}
+	return max(ttl, time.Second)
+}
+
+// audience returns whom a token is for that was asked for with resources (RFC 8707,
+// Section 2): an API that is registered, or this server, which is also who stands in.
+func (s *Service) audience(ctx context.Context, asked []string) (string, error) {
+	switch {
+	case len(asked) == 0:
+		return s.options.Audience, nil
+	case len(asked) > 1:
+		return "", &oauth.Error{Code: oauth.InvalidTarget, Description: "a token is for one resource"}
+	}
+	_, err := s.api(ctx, asked[0])
+	return asked[0], err
+}
+
+// api returns the API that goes by an audience, as it is registered now; nil for this
+// server itself.
+func (s *Service) api(ctx context.Context, audience string) (*resource.Resource, error) {
+	if audience == s.options.Audience || audience == s.options.Issuer {
+		return nil, nil
+	}
+	r, err := s.resources.ByIdentifier(ctx, audience)
+	if fault.KindOf(err) == fault.NotFound {
+		return nil, (&oauth.Error{Code: oauth.InvalidTarget, Description: "the resource is not known here"}).Because(err)
+	}
+	return &r, err
+}
