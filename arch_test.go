@@ -26,8 +26,8 @@ const plan = `
 	ground    internal/clock internal/fault internal/id internal/jose internal/memo internal/principal internal/secret
 	ground    internal/strictjson
 	documents internal/strictyaml
-	words     internal/audit internal/config internal/feed internal/oauth internal/web
-	domain    internal/account internal/apikey internal/client internal/factor internal/grant internal/keyring
+	words     internal/audit internal/authzen internal/config internal/feed internal/oauth internal/web
+	domain    internal/account internal/apikey internal/client internal/condition internal/factor internal/grant internal/keyring
 	domain    internal/limit internal/org internal/outbox internal/rbac internal/resource internal/session
 	issue     internal/access internal/issue internal/policy
 	surfaces  internal/admin internal/console internal/counter internal/mail internal/provider internal/signin internal/sink internal/store
@@ -64,6 +64,7 @@ const only = `
 	github.com/spf13/cobra               cmd/doorward
 	github.com/gomodule/redigo           internal/counter
 	github.com/wneessen/go-mail          internal/mail
+	github.com/cedar-policy/cedar-go     internal/condition
 	internal/web                         internal/provider internal/signin internal/admin internal/console internal/server
 	guard                                internal/server cmd/doorward
 	testing                              rooms

@@ -7,7 +7,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/doorward/doorward/internal/access"
 	"github.com/doorward/doorward/internal/admin"
 	"github.com/doorward/doorward/internal/principal"
 	"github.com/doorward/doorward/internal/rbac"
@@ -20,7 +19,7 @@ var noEnd time.Time
 func (p *program) role() *cobra.Command {
 	return group("role", "Roles and grants", `Roles and grants. A role is a named set of permissions that may inherit others.
 A user is named by his username, his email or his id.`,
-		p.roleCreate(), p.roleList(), p.roleShow(), p.roleGrant(), p.roleRevoke(), p.roleDelete(), p.roleExplain())
+		p.roleCreate(), p.roleList(), p.roleShow(), p.roleGrant(), p.roleRevoke(), p.roleDelete(), p.roleExplain(), p.roleDecision())
 }
 
 func viewRole(r rbac.Role) admin.Role {
@@ -237,57 +236,4 @@ func (p *program) roleDelete() *cobra.Command {
 		})
 	c.Flags().BoolVar(&sure, "yes", false, "do not ask")
 	return c
-}
-
-// explanation is a decision with its why, as the HTTP API names its parts.
-type explanation struct {
-	Allowed    bool     `json:"allowed"`
-	Subject    string   `json:"subject"`
-	Permission string   `json:"permission"`
-	Path       []string `json:"path,omitempty"`
-	Reason     string   `json:"reason,omitempty"`
-	NarrowedBy string   `json:"narrowed_by,omitempty"`
-	Missing    []string `json:"missing,omitempty"`
-}
-
-func (p *program) roleExplain() *cobra.Command {
-	var service bool
-	c := p.command("explain", "Say whether a user may do something, and why", `The path leads from the user over his roles to the permission; or the reason
-says why there is none. The exit code is 0 if it is allowed, and 1 if not.`,
-		"doorward role explain ana orders:refund",
-		[]string{"USER", "PERMISSION"}, func(c *cobra.Command, args []string) error {
-			return p.with(c.Context(), func(k *server.Core) error {
-				subject := "user:" + args[0]
-				if service {
-					subject = "client:" + args[0]
-				} else if _, err := p.find(c.Context(), k, args[0]); err != nil {
-					return err
-				}
-				d, err := k.Access.Decide(c.Context(), access.Question{Subject: subject, Permission: args[1]})
-				if err != nil {
-					return err
-				}
-				e := explanation{d.Allowed, d.Subject, d.Permission, d.Path, d.Reason, d.NarrowedBy, d.Missing}
-				return p.printExplanation(e)
-			})
-		})
-	c.Flags().BoolVar(&service, "client", false, "whether a client may, for itself: both its scopes and its roles count")
-	return c
-}
-
-func (p *program) printExplanation(e explanation) error {
-	var t table
-	t.row("allowed", yes(e.Allowed))
-	if e.Allowed {
-		t.row("path", strings.Join(e.Path, " → "))
-	} else {
-		t.row("reason", e.Reason)
-	}
-	if len(e.Missing) > 0 {
-		t.row("roles that would allow", strings.Join(e.Missing, " "))
-	}
-	if err := p.print(e, t); err != nil || e.Allowed {
-		return err
-	}
-	return errShown
 }

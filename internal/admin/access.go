@@ -1,12 +1,14 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"strings"
 
 	"github.com/doorward/doorward/internal/access"
 	"github.com/doorward/doorward/internal/audit"
+	"github.com/doorward/doorward/internal/condition"
 	"github.com/doorward/doorward/internal/fault"
 	"github.com/doorward/doorward/internal/id"
 	"github.com/doorward/doorward/internal/principal"
@@ -19,12 +21,23 @@ type Check struct {
 	Permission string `json:"permission,omitempty" maxLength:"300"`
 	Resource   string `json:"resource,omitempty" maxLength:"600" doc:"The identifier of the API where it is to be used: what that does not know, nobody may use there"`
 	Org        string `json:"organization,omitempty" maxLength:"64" doc:"Not yet: there are no organizations"`
+
+	Object  *Object    `json:"object,omitempty" doc:"What is acted on: conditions are told of it"`
+	Action  jsonObject `json:"action_properties,omitempty" doc:"What conditions are told of the action, as context.action"`
+	Context jsonObject `json:"context,omitempty" doc:"What else conditions are told, as context"`
+}
+
+// Object is what is acted on.
+type Object struct {
+	Type       string     `json:"type" minLength:"1" maxLength:"128"`
+	ID         string     `json:"id" minLength:"1" maxLength:"1024"`
+	Properties jsonObject `json:"properties,omitempty"`
 }
 
 // Decision is an answer.
 type Decision struct {
 	Allowed    bool   `json:"allowed"`
-	DecisionID string `json:"decision_id"`
+	DecisionID string `json:"decision_id" doc:"By which /access/decisions tells of it for 7 days"`
 	Subject    string `json:"subject"`
 	Permission string `json:"permission"`
 }
@@ -32,10 +45,36 @@ type Decision struct {
 // Explanation is an answer with its why.
 type Explanation struct {
 	Decision
-	Path       []string `json:"path,omitempty" doc:"Where it is allowed: from the subject over its roles to the permission"`
-	Reason     string   `json:"reason,omitempty" doc:"Where it is not: why, in a sentence"`
-	NarrowedBy string   `json:"narrowed_by,omitempty" doc:"What takes away what the roles would allow: the scope of the credential, the API key, or the client's scopes, or the resource"`
+	Why
+}
+
+// Why is how a decision came about.
+type Why struct {
+	Path       []string `json:"path,omitempty" doc:"Where roles allow it: from the subject over its roles to the permission"`
+	Reason     string   `json:"reason,omitempty" doc:"Where it is not allowed: why, in a sentence"`
+	NarrowedBy string   `json:"narrowed_by,omitempty" doc:"What takes away what would be allowed: the scope of the credential, the API key, the client's scopes, or the resource"`
 	Missing    []string `json:"missing,omitempty" doc:"Roles any one of which would allow it"`
+	Conditions []Policy `json:"conditions,omitempty" doc:"The policies that decided where roles did not, and those that could not be evaluated"`
+}
+
+// Policy is a policy of a condition that had a word in a decision.
+type Policy struct {
+	Name   string `json:"name" doc:"The condition"`
+	Effect string `json:"effect" enum:"permit,forbid"`
+	Policy string `json:"policy,omitempty" doc:"The policy: its annotation @id, or its place in the condition, from 1"`
+	Error  string `json:"error,omitempty" doc:"Why it could not be evaluated. It then permits nothing, and forbids if it is one that forbids"`
+}
+
+// ShowWhy returns how a decision came about, as the API shows it.
+func ShowWhy(d access.Decision) Why {
+	return Why{d.Path, d.Reason, d.NarrowedBy, d.Missing, showPolicies(d.Conditions)}
+}
+
+func showPolicies(list []condition.Match) (shown []Policy) {
+	for _, m := range list {
+		shown = append(shown, Policy{m.Condition, string(m.Effect), m.Policy, m.Error})
+	}
+	return shown
 }
 
 type questions struct {
@@ -66,21 +105,19 @@ type checked struct {
 type explained struct {
 	Body struct {
 		Single
-		Path       []string      `json:"path,omitempty"`
-		Reason     string        `json:"reason,omitempty"`
-		NarrowedBy string        `json:"narrowed_by,omitempty"`
-		Missing    []string      `json:"missing,omitempty"`
-		Decisions  []Explanation `json:"decisions,omitempty" doc:"The answers to checks, in their order"`
+		Why
+		Decisions []Explanation `json:"decisions,omitempty" doc:"The answers to checks, in their order"`
 	}
 }
 
 func (a *API) access() {
 	handle(a, operation("check-access", http.MethodPost, "/access/check", "access", "Ask whether somebody may do something"), a.checkAccess)
 	handle(a, operation("explain-access", http.MethodPost, "/access/explain", "access", "Ask why somebody may do something, or not"), a.explainAccess)
+	handle(a, operation("get-decision", http.MethodGet, "/access/decisions/{id}", "access", "Look up a decision of the last days", one), a.getDecision)
 }
 
 func (a *API) checkAccess(ctx context.Context, in *questions) (*checked, error) {
-	found, err := a.decide(ctx, in, "POST /access/check")
+	found, err := a.decide(ctx, in)
 	if err != nil {
 		return nil, err
 	}
@@ -96,32 +133,30 @@ func (a *API) checkAccess(ctx context.Context, in *questions) (*checked, error) 
 }
 
 func (a *API) explainAccess(ctx context.Context, in *questions) (*explained, error) {
-	found, err := a.decide(ctx, in, "POST /access/explain")
+	found, err := a.decide(ctx, in)
 	if err != nil {
 		return nil, err
 	}
 	out := &explained{}
 	if in.Body.Checks == nil {
-		e := found[0]
-		out.Body.Single, out.Body.Path, out.Body.Reason, out.Body.NarrowedBy, out.Body.Missing = e.alone(), e.Path, e.Reason, e.NarrowedBy, e.Missing
+		out.Body.Single, out.Body.Why = found[0].alone(), found[0].Why
 		return out, nil
 	}
 	out.Body.Decisions = found
 	return out, nil
 }
 
-// decide answers questions, and counts what was decided.
-func (a *API) decide(ctx context.Context, in *questions, route string) ([]Explanation, error) {
+// decide answers questions.
+func (a *API) decide(ctx context.Context, in *questions) ([]Explanation, error) {
 	list, one := in.Body.Checks, in.Body.Checks == nil
 	if one {
 		list = []Check{in.Body.Check}
-	} else if in.Body.Check != (Check{}) {
+	} else if !in.Body.empty() {
 		return nil, fault.At("body.checks", "it stands alone: put each question into it")
 	}
-	by := web.By(ctx)
 	found := make([]Explanation, 0, len(list))
 	for _, c := range list {
-		q, err := a.question(ctx, by, c)
+		q, err := a.question(ctx, web.By(ctx), c)
 		if err != nil {
 			return nil, err
 		}
@@ -129,14 +164,27 @@ func (a *API) decide(ctx context.Context, in *questions, route string) ([]Explan
 		if err != nil {
 			return nil, err
 		}
-		outcome := audit.Success
-		if !d.Allowed {
-			outcome = audit.Denied
-		}
-		a.Count(by.Credential(), route, outcome)
-		found = append(found, Explanation{Decision{d.Allowed, d.ID, d.Subject, d.Permission}, d.Path, d.Reason, d.NarrowedBy, d.Missing})
+		a.decided(ctx, d)
+		found = append(found, Explanation{
+			Decision{d.Allowed, d.ID, d.Subject, d.Permission}, ShowWhy(d),
+		})
 	}
 	return found, nil
+}
+
+func (c Check) empty() bool {
+	return c.Subject == "" && c.Permission == "" && c.Resource == "" && c.Org == "" && c.Object == nil && c.Action == nil && c.Context == nil
+}
+
+// decided counts a decision, and keeps it for who looks it up.
+func (a *API) decided(ctx context.Context, d access.Decision) {
+	known := web.Of(ctx)
+	outcome := audit.Success
+	if !d.Allowed {
+		outcome = audit.Denied
+	}
+	a.Count(cmp.Or(known.By.Credential(), known.By.Holder().String()), known.Route, outcome) // else a client with its secret
+	a.Access.Keep(known.By, known.Route, d)
 }
 
 // question reads a question. About oneself anybody may ask, and then the credential
@@ -148,9 +196,13 @@ func (a *API) question(ctx context.Context, by principal.Principal, c Check) (ac
 	case c.Org != "":
 		return access.Question{}, fault.At("body.organization", "there are no organizations so far; leave it out")
 	}
+	about, err := c.about()
+	if err != nil {
+		return access.Question{}, err
+	}
 	own := by.Holder().String()
 	if c.Subject == "" || c.Subject == own {
-		return access.Question{Subject: own, Permission: c.Permission, Resource: c.Resource, Scopes: append([]string{}, by.Scopes...), Key: by.Kind == principal.Key}, nil
+		return access.Question{Subject: own, Permission: c.Permission, Resource: c.Resource, Scopes: append([]string{}, by.Scopes...), Key: by.Kind == principal.Key, About: about}, nil
 	}
 	if err := a.needs(ctx, by, "roles:read"); err != nil {
 		return access.Question{}, err
@@ -160,5 +212,59 @@ func (a *API) question(ctx context.Context, by principal.Principal, c Check) (ac
 			return access.Question{}, err
 		}
 	}
-	return access.Question{Subject: c.Subject, Permission: c.Permission, Resource: c.Resource}, nil
+	return access.Question{Subject: c.Subject, Permission: c.Permission, Resource: c.Resource, About: about}, nil
+}
+
+// about reads what conditions are told.
+func (c Check) about() (about access.About, err error) {
+	if c.Object != nil {
+		about.Object.Type, about.Object.ID = c.Object.Type, c.Object.ID
+		if about.Object.Properties, err = c.Object.Properties.properties(); err != nil {
+			return about, err
+		}
+	}
+	if about.Action, err = c.Action.properties(); err != nil {
+		return about, err
+	}
+	about.Context, err = c.Context.properties()
+	return about, err
+}
+
+// Kept is a decision as it was kept.
+type Kept struct {
+	Decision
+	At       string `json:"at"`
+	By       string `json:"by" doc:"Who asked; or who was denied"`
+	ClientID string `json:"client_id,omitempty" doc:"The application that he used"`
+	Route    string `json:"route"`
+	Object   *Named `json:"object,omitempty"`
+	Why
+}
+
+// Named is what was acted on.
+type Named struct {
+	Type string `json:"type"`
+	ID   string `json:"id"`
+}
+
+type keptOut struct{ Body Kept }
+
+// ShowDecision returns a decision that was kept, as the API shows it.
+func ShowDecision(r access.Record) Kept {
+	k := Kept{
+		Decision: Decision{r.Allowed, r.ID, r.Subject, r.Permission}, At: stamp(r.At), By: r.By, ClientID: r.Client, Route: r.Route,
+		Why: Why{r.Path, r.Reason, r.NarrowedBy, r.Missing, showPolicies(r.Conditions)},
+	}
+	if r.ObjectType != "" {
+		k.Object = &Named{r.ObjectType, r.ObjectID}
+	}
+	return k
+}
+
+func (a *API) getDecision(ctx context.Context, in *ByID) (*keptOut, error) {
+	r, err := a.Access.Lookup(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	return &keptOut{ShowDecision(r)}, nil
 }

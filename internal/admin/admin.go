@@ -24,7 +24,6 @@ import (
 	"github.com/doorward/doorward/internal/audit"
 	"github.com/doorward/doorward/internal/client"
 	"github.com/doorward/doorward/internal/clock"
-	"github.com/doorward/doorward/internal/id"
 	"github.com/doorward/doorward/internal/issue"
 	"github.com/doorward/doorward/internal/keyring"
 	"github.com/doorward/doorward/internal/limit"
@@ -100,6 +99,7 @@ func New(p Parts) *API {
 	a.resources()
 	a.apiKeys()
 	a.access()
+	a.conditions()
 	a.sessions()
 	a.audit()
 	a.auditProofs()
@@ -219,9 +219,31 @@ func (a *API) problem(ctx context.Context, err error) error {
 	for i := range p.Errors {
 		p.Errors[i].Location = place(p.Errors[i].Location)
 	}
-	if p.Status == http.StatusForbidden {
-		p.DecisionID = id.New(a.Clock.Now())
-		web.Note(ctx, slog.String("decision", p.DecisionID))
-	}
+	a.denied(ctx, p, err)
 	return withHeaders(p, err)
 }
+
+// denied gives a refusal the id of its decision, under which it can be looked up.
+func (a *API) denied(ctx context.Context, p *web.Problem, err error) {
+	if p.Status != http.StatusForbidden {
+		return
+	}
+	known := web.Of(ctx)
+	permission, why := known.By.Needs, p.Detail
+	if l, ok := errors.AsType[*lacks](err); ok {
+		permission, why = l.permission, ""
+	}
+	d := a.Access.Denied(ctx, known.By, permission, why)
+	a.Access.Keep(known.By, known.Route, d)
+	p.DecisionID = d.ID
+	web.Note(ctx, slog.String("decision", p.DecisionID))
+}
+
+// lacks is the fault of whoever lacks a permission that an operation itself asks for.
+type lacks struct {
+	permission string
+	fault      error
+}
+
+func (l *lacks) Error() string { return l.fault.Error() }
+func (l *lacks) Unwrap() error { return l.fault }

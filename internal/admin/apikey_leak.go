@@ -23,9 +23,9 @@ const (
 	mostLeaks = 1000
 )
 
-// found is a match in a report of GitHub's secret scanning, as its partner programme has
+// match is what stands in a report of GitHub's secret scanning, as its partner programme has
 // it. It may say more.
-type found struct {
+type match struct {
 	Token string `json:"token"`
 	Type  string `json:"type"`
 	URL   string `json:"url"`
@@ -63,7 +63,7 @@ func (a *API) ReportLeaks(w http.ResponseWriter, r *http.Request) error {
 	if len(identifier) != 1 || len(signature) != 1 || !reporters.Signed(body, signature[0]) {
 		return fault.New(fault.Unauthenticated, "the report is not signed by whom this server believes")
 	}
-	var list []found
+	var list []match
 	if err := json.Unmarshal(body, &list); err != nil {
 		return fault.At("body", "it is a JSON array of matches, each with token, type and url").Because(err)
 	}
@@ -80,7 +80,7 @@ func (a *API) ReportLeaks(w http.ResponseWriter, r *http.Request) error {
 }
 
 // leaked revokes the key that was found, if it is one.
-func (a *API) leaked(r *http.Request, m found, reporter string) (feedback, error) {
+func (a *API) leaked(r *http.Request, m match, reporter string) (feedback, error) {
 	sum := sha256.Sum256([]byte(m.Token))
 	answer := feedback{base64.StdEncoding.EncodeToString(sum[:]), m.Type, "false_positive"}
 	k, err := a.APIKeys.Named(r.Context(), m.Token)

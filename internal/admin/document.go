@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"bytes"
 	"encoding/json"
 	"maps"
 	"net/http"
@@ -9,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/doorward/doorward/internal/condition"
 )
 
 // Document returns the OpenAPI document. needs says which permission the site
@@ -25,6 +28,7 @@ func (a *API) Document(needs func(operation string) (permission string, token bo
 	}
 	a.describeSignIn()
 	a.describeOAuth()
+	a.describeAuthZEN()
 	for path, item := range doc.Paths {
 		for method, op := range operations(item) {
 			if op == nil {
@@ -128,6 +132,17 @@ type jsonObject json.RawMessage
 // takes it away.
 func (jsonObject) Schema(huma.Registry) *huma.Schema {
 	return &huma.Schema{Type: huma.TypeObject, Nullable: true, AdditionalProperties: true}
+}
+
+// properties returns what the object holds.
+func (o jsonObject) properties() (p condition.Properties, err error) {
+	if len(o) == 0 {
+		return nil, nil
+	}
+	d := json.NewDecoder(bytes.NewReader(o))
+	d.UseNumber()
+	err = d.Decode(&p)
+	return p, err
 }
 
 // MarshalJSON returns the object.

@@ -113,7 +113,7 @@ func (a *API) endSession(ctx context.Context, in *sessionID) (*struct{}, error) 
 func (a *API) needs(ctx context.Context, by principal.Principal, permission string) error {
 	allowed, err := a.Roles.Allows(ctx, by, permission)
 	if err == nil && !allowed {
-		err = fault.New(fault.Denied, "this needs the permission %s", permission)
+		err = &lacks{permission, fault.New(fault.Denied, "this needs the permission %s", permission)}
 	}
 	return err
 }

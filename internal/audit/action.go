@@ -42,6 +42,9 @@ const (
 	ClientDeleted        Action = "client.deleted"
 	ClientSecretRotated  Action = "client.secret-rotated"
 	ClientRefused        Action = "client.refused" // it did not prove who it is
+	ConditionCreated     Action = "condition.created"
+	ConditionUpdated     Action = "condition.updated"
+	ConditionDeleted     Action = "condition.deleted"
 	ResourceCreated      Action = "resource.created"
 	ResourceUpdated      Action = "resource.updated"
 	ResourceDeleted      Action = "resource.deleted"
@@ -104,6 +107,9 @@ var vocabulary = map[Action]string{
 	ClientDeleted:        "authz_admin",
 	ClientSecretRotated:  "authz_admin",
 	ClientRefused:        "authn_login_fail",
+	ConditionCreated:     "privilege_permissions_changed",
+	ConditionUpdated:     "privilege_permissions_changed",
+	ConditionDeleted:     "privilege_permissions_changed",
 	ResourceCreated:      "authz_admin",
 	ResourceUpdated:      "authz_admin",
 	ResourceDeleted:      "authz_admin",

@@ -30,6 +30,7 @@ const (
 	Account     Topic = "account"      // key: an account's id; version: the account's
 	Client      Topic = "client"       // key: a client's id; version: the client's
 	APIKey      Topic = "api-key"      // key: an API key's id; version: the key's
+	Condition   Topic = "condition"    // key: a condition's name; version: the condition's
 	Resource    Topic = "resource"     // key: an API's identifier; version: the policy's
 	// An API knows permissions no more, or is gone; key and version as above.
 	ResourceNarrows Topic = "resource-narrows"

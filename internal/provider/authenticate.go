@@ -42,6 +42,16 @@ func (p *Provider) confidential(r *http.Request, given oauth.Credentials) (clien
 	return found, err
 }
 
+// Client returns the client that proves itself by the header of a request with a body
+// that is no form.
+func (p *Provider) Client(r *http.Request) (client.Client, error) {
+	given, err := oauth.ParseCredentials(r.Header.Values("Authorization"), nil)
+	if err != nil {
+		return client.Client{}, err
+	}
+	return p.confidential(r, given)
+}
+
 // parameters reads those of a request. A query string is never read (RFC 6749,
 // Section 2.3.1).
 func parameters(w http.ResponseWriter, r *http.Request) (oauth.Params, error) {

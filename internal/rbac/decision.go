@@ -42,25 +42,32 @@ func (s *Snapshot) Check(subject string, grants []Grant, scopes []string, permis
 		return d
 	}
 	through, path := s.ways(grants, organization, now, bit)
-	switch {
-	case path == nil:
+	if path == nil {
 		d.Missing = s.names(func(n *node) bool { return n.closure.has(bit) })
 		d.Reason = s.lacking(subject, grants, organization, bit, d.Missing)
-	case scopes != nil && !slices.Contains(scopes, permission):
-		d.NarrowedBy = "scope"
-		d.Reason = fmt.Sprintf("%s may use %q, but the scope of this credential does not carry it.", subject, permission)
-	default:
-		d.Allowed = true
-		d.Path = append(d.Path, subject)
-		if through != "" {
-			d.Path = append(d.Path, OfGroup(through))
-		}
-		for _, i := range path {
-			d.Path = append(d.Path, "role:"+s.nodes[i].role.Name)
-		}
-		d.Path = append(d.Path, permission)
+		return d
 	}
-	return d
+	d.Allowed = true
+	d.Path = append(d.Path, subject)
+	if through != "" {
+		d.Path = append(d.Path, OfGroup(through))
+	}
+	for _, i := range path {
+		d.Path = append(d.Path, "role:"+s.nodes[i].role.Name)
+	}
+	d.Path = append(d.Path, permission)
+	return d.Narrow(subject, scopes)
+}
+
+// Narrow returns d as a credential with scopes leaves it; nil does not narrow.
+func (d Decision) Narrow(subject string, scopes []string) Decision {
+	if !d.Allowed || scopes == nil || slices.Contains(scopes, d.Permission) {
+		return d
+	}
+	return Decision{
+		Permission: d.Permission, NarrowedBy: "scope",
+		Reason: fmt.Sprintf("%s may use %q, but the scope of this credential does not carry it.", subject, d.Permission),
+	}
 }
 
 // ways returns the shortest path from the grants that count to a permission, and

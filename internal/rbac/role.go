@@ -123,6 +123,22 @@ func Builtin() []Role {
 	}
 }
 
+// managing are the permissions of this server's own API, and those that its first
+// roles are named for.
+var managing = func() map[string]bool {
+	all := map[string]bool{}
+	for _, r := range Builtin() {
+		for _, p := range r.Permissions {
+			all[p] = true
+		}
+	}
+	return all
+}()
+
+// Managing reports whether a built-in role holds a permission. Roles alone give and
+// take such: this server asks nothing else before it does what they are for.
+func Managing(permission string) bool { return managing[permission] }
+
 func builtinName(name string) bool {
 	return name == "viewer" || name == "editor" || name == AdminRole
 }

@@ -176,6 +176,9 @@ func causesOfOperators(t *testing.T, s *servertest.Site) []cause {
 			must(err)
 		}},
 		{audit.APIKeyRevoked, func() { must(s.Core.APIKeys.Revoke(t.Context(), by, keyOf(t, s, by, keyed).id, 0)) }},
+		{audit.ConditionCreated, call(http.MethodPost, "/conditions", m{"name": "rule", "policy": harmless})},
+		{audit.ConditionUpdated, call(http.MethodPut, "/conditions/rule", m{"policy": harmless})},
+		{audit.ConditionDeleted, call(http.MethodDelete, "/conditions/rule", nil)},
 		{audit.AuditRead, call(http.MethodGet, "/audit/events", nil)},
 		{audit.UserErased, func() { must(s.Core.Accounts.Delete(t.Context(), by, s.User(t, "hal").ID, 0, true)) }},
 		{audit.AuditErased, func() { must(s.Core.Store.Erase(t.Context(), by, gus.ID)) }},
@@ -235,6 +238,9 @@ func TestAttackAUD005LogTakesNothing(t *testing.T) {
 			}, 201},
 			{"an account", func() servertest.Answer { return s.Call(t, root, http.MethodPost, "/users", m{"username": "new"}) }, 201},
 			{"a client", func() servertest.Answer { return s.Call(t, root, http.MethodPost, "/clients", m{"client_id": "new"}) }, 201},
+			{"a condition", func() servertest.Answer {
+				return s.Call(t, root, http.MethodPost, "/conditions", m{"name": "rule", "policy": harmless})
+			}, 201},
 			{"a client's token", func() servertest.Answer { return job.post(t, s, "/oauth2/token", "grant_type", "client_credentials") }, 200},
 			{"an API key", func() servertest.Answer {
 				return s.Call(t, root, http.MethodPost, "/api-keys", m{"name": "new", "scopes": []string{}, "expires_in": 60})

@@ -89,6 +89,16 @@ var notWays = map[string]string{
 	"POST /access/check":   "an access token",
 	"POST /access/explain": "an access token",
 
+	"POST /access/v1/evaluation":      "an access token, or a client's secret",
+	"POST /access/v1/evaluations":     "an access token, or a client's secret",
+	"POST /access/v1/search/subject":  "an access token, or a client's secret",
+	"POST /access/v1/search/resource": "an access token, or a client's secret",
+	"POST /access/v1/search/action":   "an access token, or a client's secret",
+
+	"POST /conditions":          "an access token",
+	"PUT /conditions/{name}":    "an access token",
+	"DELETE /conditions/{name}": "an access token",
+
 	"POST /clients":                     "an access token",
 	"PATCH /clients/{id}":               "an access token",
 	"DELETE /clients/{id}":              "an access token",

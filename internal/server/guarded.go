@@ -9,11 +9,11 @@ import (
 	"time"
 
 	"github.com/doorward/doorward/guard"
+	"github.com/doorward/doorward/internal/access"
 	"github.com/doorward/doorward/internal/admin"
 	"github.com/doorward/doorward/internal/audit"
 	"github.com/doorward/doorward/internal/fault"
 	"github.com/doorward/doorward/internal/grant"
-	"github.com/doorward/doorward/internal/id"
 	"github.com/doorward/doorward/internal/issue"
 	"github.com/doorward/doorward/internal/principal"
 	"github.com/doorward/doorward/internal/web"
@@ -106,13 +106,21 @@ func identify(known *web.Request, p *guard.Principal) {
 
 // deny is the refusal of a request whose principal lacks a permission.
 func (s *Server) deny(ctx context.Context, permission string) *web.Problem {
-	return s.forbid(ctx, "this needs the permission "+permission)
+	known := web.Of(ctx)
+	return s.keep(ctx, s.Access.Denied(ctx, known.By, permission, ""), "this needs the permission "+permission)
 }
 
-// forbid is a refusal that is found in the log by its decision.
+// forbid is a refusal for another reason than a permission that lacks.
 func (s *Server) forbid(ctx context.Context, why string) *web.Problem {
+	return s.keep(ctx, s.Access.Denied(ctx, web.Of(ctx).By, web.Of(ctx).By.Needs, why), why)
+}
+
+// keep tells of a refusal, and keeps it for who looks it up.
+func (s *Server) keep(ctx context.Context, d access.Decision, why string) *web.Problem {
+	known := web.Of(ctx)
+	s.Access.Keep(known.By, known.Route, d)
 	p := web.NewProblem(http.StatusForbidden, why)
-	p.DecisionID = id.New(s.Clock.Now())
+	p.DecisionID = d.ID
 	web.Note(ctx, slog.String("decision", p.DecisionID))
 	return p
 }

@@ -19,8 +19,9 @@ import (
 // the API, or has a document of its own.
 var unwritten = []string{
 	"GET /{$}", "GET /favicon.ico", "GET /healthz", "GET /readyz", "GET /openapi.json", "GET /oauth2/jwks",
-	"GET /.well-known/oauth-authorization-server", "GET /.well-known/oauth-protected-resource",
-	"POST /api-keys/leaks", // described by those who send it
+	"GET /.well-known/oauth-authorization-server", "GET /.well-known/oauth-protected-resource", "GET /.well-known/authzen-configuration",
+	"POST /access/v1/search/resource", // it says why there is none
+	"POST /api-keys/leaks",            // described by those who send it
 	"GET /signin", "POST /signin", "GET /account", "POST /account/signout", "POST /account/forget", "POST /account/sessions/{id}/end", "POST /account/sessions/end", "POST /account/password",
 }
 
@@ -375,6 +376,47 @@ func TestAnswersFitTheDocument(t *testing.T) {
 	})
 }
 
+// converseAboutDecisions is converse for conditions, and for questions with them.
+func converseAboutDecisions(t *testing.T, s *servertest.Site, call func(pattern, path string, body any, headers ...string) servertest.Answer, check func(string, servertest.Answer) servertest.Answer) {
+	t.Helper()
+	type m = map[string]any
+	call("POST /conditions", "/conditions", m{"name": "own", "description": "What is his own", "policy": `permit (principal, action, resource) when { resource.owner == principal.id };`}, "Idempotency-Key", "d")
+	call("POST /conditions", "/conditions", m{"name": "own", "description": "What is his own", "policy": `permit (principal, action, resource) when { resource.owner == principal.id };`}, "Idempotency-Key", "d")
+	call("POST /conditions", "/conditions", m{"name": "own", "policy": harmless})
+	call("POST /conditions", "/conditions", m{"name": "bad", "policy": "permit"})
+	call("GET /conditions", "/conditions?limit=1", nil)
+	call("GET /conditions/{name}", "/conditions/own", nil)
+	call("GET /conditions/{name}", "/conditions/own", nil, "If-None-Match", `"v1"`)
+	call("GET /conditions/{name}", "/conditions/nosuch", nil)
+
+	ask := m{"subject": "user:admin", "permission": "order:read", "object": m{"type": "order", "id": "7", "properties": m{"owner": "x"}}, "action_properties": m{"a": 1}, "context": m{"b": true}}
+	call("POST /access/check", "/access/check", ask)
+	var d struct {
+		ID string `json:"decision_id"`
+	}
+	ask["object"] = m{"type": "order", "id": "7"}
+	call("POST /access/explain", "/access/explain", ask).JSON(t, &d) // the policy cannot be evaluated
+	call("GET /access/decisions/{id}", "/access/decisions/"+d.ID, nil)
+	call("GET /access/decisions/{id}", "/access/decisions/nosuch", nil)
+
+	who, order := m{"type": "user", "id": "admin"}, m{"type": "order", "id": "7"}
+	call("POST /access/v1/evaluation", "/access/v1/evaluation", m{"subject": who, "action": m{"name": "read"}, "resource": order})
+	call("POST /access/v1/evaluation", "/access/v1/evaluation", m{"subject": who, "action": m{"name": "users:read"}, "resource": order})
+	call("POST /access/v1/evaluation", "/access/v1/evaluation", m{})
+	call("POST /access/v1/evaluation", "/access/v1/evaluation", m{"a": strings.Repeat("a", 70<<10)})
+	check("POST /access/v1/evaluation", s.Form(t, "/access/v1/evaluation"))
+	check("POST /access/v1/evaluation", registered{"nobody", "x"}.ask(t, s, "evaluation", "{}"))
+	call("POST /access/v1/evaluations", "/access/v1/evaluations", m{"subject": who, "action": m{"name": "read"}, "evaluations": []m{{"resource": order}, {}}})
+	call("POST /access/v1/evaluations", "/access/v1/evaluations", m{"subject": who, "action": m{"name": "read"}, "resource": order})
+	call("POST /access/v1/search/subject", "/access/v1/search/subject", m{"subject": m{"type": "user"}, "action": m{"name": "users:read"}, "resource": order})
+	call("POST /access/v1/search/action", "/access/v1/search/action", m{"subject": who, "resource": m{"type": "users", "id": "7"}})
+
+	call("PUT /conditions/{name}", "/conditions/own", m{"policy": harmless}, "If-Match", `"v1"`)
+	call("PUT /conditions/{name}", "/conditions/own", m{"policy": harmless}, "If-Match", `"v1"`)
+	call("DELETE /conditions/{name}", "/conditions/own", nil)
+	call("DELETE /conditions/{name}", "/conditions/own", nil)
+}
+
 // converseAsClient is converse for clients, and by one.
 func converseAsClient(t *testing.T, s *servertest.Site, call func(pattern, path string, body any, headers ...string) servertest.Answer, check func(string, servertest.Answer) servertest.Answer) {
 	t.Helper()
@@ -613,6 +655,7 @@ func converse(t *testing.T, s *servertest.Site, check func(string, servertest.An
 	call("POST /access/explain", "/access/explain", m{"subject": "user:admin", "permission": "write"})
 	call("POST /access/explain", "/access/explain", m{"checks": []m{{"subject": "user:ann", "permission": "write"}, {"subject": "client:nosuch", "permission": "write"}}})
 	call("POST /access/explain", "/access/explain", m{})
+	converseAboutDecisions(t, s, call, check)
 
 	call("GET /audit/events", "/audit/events?actor=user:"+subject(t, s, tokens.Access)+"&action=user.*&limit=3", nil)
 	call("GET /audit/events", "/audit/events?action=nothing", nil)

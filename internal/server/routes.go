@@ -28,11 +28,15 @@ const (
 	anybody who = ""
 	person  who = "person"
 	token   who = "token"
+	pdp     who = "pdp" // as roles:read, and a client by its secret too
 )
 
 func (w who) permission() string {
-	if w == anybody || w == person || w == token {
+	switch w {
+	case anybody, person, token:
 		return ""
+	case pdp:
+		return "roles:read"
 	}
 	return string(w)
 }
@@ -68,7 +72,7 @@ func (s *Server) routes(p surfaces) []route {
 		{"GET /.well-known/oauth-authorization-server", anybody, problem, f(p.provider.Metadata, problem)},
 		{"GET /.well-known/oauth-protected-resource", anybody, problem, s.guard.Metadata()},
 	}
-	table = append(append(table, managed(p.admin.Handler())...), pages(p.signin)...)
+	table = append(append(append(table, managed(p.admin.Handler())...), decisions(p.admin)...), pages(p.signin)...)
 	if s.inbox { // dev, which this machine alone can reach
 		table = append(table,
 			route{"GET /inbox", anybody, problem, f(s.letters, problem)},
@@ -121,6 +125,13 @@ func managed(api http.Handler) []route {
 
 		{"POST /access/check", token, problem, api},   // about others: roles:read
 		{"POST /access/explain", token, problem, api}, // about others: roles:read
+		{"GET /access/decisions/{id}", "audit:read", problem, api},
+
+		{"GET /conditions", "roles:read", problem, api},
+		{"POST /conditions", "roles:write", problem, api}, // and everything
+		{"GET /conditions/{name}", "roles:read", problem, api},
+		{"PUT /conditions/{name}", "roles:write", problem, api},    // and everything
+		{"DELETE /conditions/{name}", "roles:write", problem, api}, // and everything
 
 		{"GET /clients", "clients:read", problem, api},
 		{"POST /clients", "clients:write", problem, api},
@@ -193,7 +204,7 @@ func pages(p *signin.Surface) []route {
 // what gives tokens, the API and what this server says of itself. Pages are not
 // among them.
 var shared = []string{
-	"/auth/", "/oauth2/", "/.well-known/", "/users", "/roles", "/groups", "/access/", "/api-keys", "/clients", "/resources", "/sessions", "/audit/", "/openapi.json",
+	"/auth/", "/oauth2/", "/.well-known/", "/users", "/roles", "/conditions", "/groups", "/access/", "/api-keys", "/clients", "/resources", "/sessions", "/audit/", "/openapi.json",
 }
 
 // forPeople are the paths under those that a person opens in a browser.
@@ -226,14 +237,16 @@ func needs(table []route) func(string) (string, bool) {
 }
 
 // mux serves the site map.
-func (s *Server) mux(table []route, pages *signin.Surface) http.Handler {
+func (s *Server) mux(table []route, p surfaces) http.Handler {
 	mux := http.NewServeMux()
 	for _, r := range table {
 		h := r.serve
 		switch r.who {
 		case anybody:
 		case person:
-			h = pages.Person(h, r.fail)
+			h = p.signin.Person(h, r.fail)
+		case pdp:
+			h = s.orClient(r, p.provider, h)
 		default:
 			h = s.protect(r, h)
 		}

@@ -19,6 +19,7 @@ var open = []string{
 	"POST /oauth2/token", "POST /oauth2/introspect", "POST /oauth2/revoke", // clients prove themselves by other means than a token
 	"POST /api-keys/leaks", // who reports signs
 	"GET /oauth2/jwks", "GET /.well-known/oauth-authorization-server", "GET /.well-known/oauth-protected-resource",
+	"GET /.well-known/authzen-configuration",
 }
 
 // address returns a path of a pattern.
@@ -229,6 +230,43 @@ func sessionCells() map[string]cells {
 	return w
 }
 
+// harmless is a condition that touches nobody.
+const harmless = `forbid (principal == User::"nobody", action, resource);`
+
+// condition is one that an administrator made, or none.
+func (c *call) condition() string {
+	if c.target == "absent" {
+		return "/conditions/nosuch"
+	}
+	if a := c.s.Call(c.t, c.root, "POST", "/conditions", map[string]any{"name": c.unique(), "policy": harmless}); a.Status != http.StatusCreated {
+		c.t.Fatal(a.Body)
+	}
+	return "/conditions/" + c.unique()
+}
+
+// decision is one about the caller, or about somebody else, or none.
+func (c *call) decision() string {
+	subject := "user:" + c.id
+	switch {
+	case c.target == "absent":
+		return "/access/decisions/06h0mrdu337tnmefrq24vvnum8"
+	case c.target == "other" || c.who.id == "":
+		subject = "user:" + servertest.Admin
+	}
+	var d struct {
+		ID string `json:"decision_id"`
+	}
+	c.s.Call(c.t, c.root, "POST", "/access/check", map[string]any{"subject": subject, "permission": "read"}).JSON(c.t, &d)
+	return "/access/decisions/" + d.ID
+}
+
+// evaluating asks of the target whether it may read, in the words of AuthZEN.
+func evaluating(c *call) any {
+	return map[string]any{
+		"subject": map[string]any{"type": "user", "id": c.id}, "action": map[string]any{"name": "read"}, "resource": map[string]any{"type": "order", "id": "1"},
+	}
+}
+
 // question asks of the target whether it may read.
 func (c *call) question() any { return map[string]any{"subject": "user:" + c.id, "permission": "read"} }
 
@@ -293,6 +331,8 @@ var matrix = map[string]row{
 	"GET /oauth2/jwks": {wants: everybody(200)},
 	"GET /.well-known/oauth-authorization-server": {wants: everybody(200)},
 	"GET /.well-known/oauth-protected-resource":   {wants: everybody(200)},
+
+	"GET /.well-known/authzen-configuration": {wants: everybody(200)},
 
 	"GET /users/me":   {wants: signedIn(200)},
 	"PATCH /users/me": {wants: signedIn(200), body: func(*call) any { return map[string]any{"name": "Somebody"} }},
@@ -406,6 +446,23 @@ var matrix = map[string]row{
 
 	"POST /access/check":   {wants: askers(), body: (*call).question},
 	"POST /access/explain": {wants: askers(), body: (*call).question},
+
+	"GET /access/decisions/{id}": {wants: admins(200, 200, 404), path: (*call).decision},
+
+	"POST /access/v1/evaluation":      {wants: admins(200, 200, 200), body: evaluating},
+	"POST /access/v1/evaluations":     {wants: admins(200, 200, 200), body: evaluating},
+	"POST /access/v1/search/subject":  {wants: admins(200, 200, 200), body: evaluating},
+	"POST /access/v1/search/resource": {wants: admins(501, 501, 501), body: evaluating},
+	"POST /access/v1/search/action":   {wants: admins(200, 200, 200), body: evaluating},
+
+	"GET /conditions": {wants: admins(200, 200, 200)},
+	"POST /conditions": {
+		wants: admins(201, 201, 201),
+		body:  func(c *call) any { return map[string]any{"name": c.unique(), "policy": harmless} },
+	},
+	"GET /conditions/{name}":    {wants: admins(200, 200, 404), path: (*call).condition},
+	"PUT /conditions/{name}":    {wants: admins(200, 200, 404), path: (*call).condition, body: func(*call) any { return map[string]any{"policy": harmless} }},
+	"DELETE /conditions/{name}": {wants: admins(204, 204, 404), path: (*call).condition},
 
 	"GET /audit/events": {wants: admins(200, 200, 200)},
 	"GET /audit/counts": {wants: admins(200, 200, 200)},

@@ -134,7 +134,7 @@ func (s *Server) Run(ctx context.Context, listeners []net.Listener) error {
 	jobs.Wait()
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
-	err = errors.Join(err, s.counter.Flush(last, s.Store.AddCounts), s.APIKeys.Flush(last),
+	err = errors.Join(err, s.counter.Flush(last, s.Store.AddCounts), s.APIKeys.Flush(last), s.Access.Log.Flush(last, s.Store.KeepDecisions),
 		s.Store.Record(last, audit.Now(by, s.Clock.Now(), audit.ServerStopped, "server")), tree.finish(last))
 	ships.Finish(last)
 	return err
@@ -143,7 +143,8 @@ func (s *Server) Run(ctx context.Context, listeners []net.Listener) error {
 // keepHouse writes what was counted and deletes what has had its time, in small
 // batches, until ctx ends.
 func (s *Server) keepHouse(ctx context.Context) {
-	count, purge := time.NewTicker(10*time.Second), time.NewTicker(time.Minute)
+	decided, count, purge := time.NewTicker(time.Second), time.NewTicker(10*time.Second), time.NewTicker(time.Minute)
+	defer decided.Stop()
 	defer count.Stop()
 	defer purge.Stop()
 	for {
@@ -151,10 +152,15 @@ func (s *Server) keepHouse(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
+		case <-decided.C:
+			err = s.Access.Log.Flush(ctx, s.Store.KeepDecisions)
 		case <-count.C:
 			s.connections.giveBack()
 			err = errors.Join(s.counter.Flush(ctx, s.Store.AddCounts), s.APIKeys.Flush(ctx))
 		case <-purge.C:
+			if n := s.Access.Log.Dropped(); n > 0 {
+				s.Log.Warn("decisions were made that cannot be looked up: there were too many", "decisions", n)
+			}
 			err = s.Keys.Retry(ctx)
 			for more := true; more && err == nil; {
 				more, err = s.Store.Purge(ctx)

@@ -20,6 +20,7 @@ import (
 	"github.com/doorward/doorward/internal/audit"
 	"github.com/doorward/doorward/internal/client"
 	"github.com/doorward/doorward/internal/clock"
+	"github.com/doorward/doorward/internal/condition"
 	"github.com/doorward/doorward/internal/config"
 	"github.com/doorward/doorward/internal/counter"
 	"github.com/doorward/doorward/internal/factor"
@@ -44,27 +45,28 @@ import (
 
 // Core is everything but the surfaces: what the commands work with too.
 type Core struct {
-	Config    config.Config
-	Clock     clock.Clock
-	Log       *slog.Logger
-	Store     *store.Store
-	Keys      *keyring.Service
-	Accounts  *account.Service
-	Clients   *client.Service
-	APIKeys   *apikey.Service
-	Access    *access.Service
-	Roles     *rbac.Service
-	Resources *resource.Service
-	Policy    *policy.Service
-	Issuer    *issue.Service
-	Sessions  *session.Service
-	Limits    *limit.Service
-	counters  *counter.Counter // nil if the database counts
-	Hasher    *factor.Hasher
-	Feed      *feed.Feed
-	Revoked   *grant.Revoked
-	Audit     *audit.Reader
-	Outbox    *outbox.Service
+	Config     config.Config
+	Clock      clock.Clock
+	Log        *slog.Logger
+	Store      *store.Store
+	Keys       *keyring.Service
+	Accounts   *account.Service
+	Clients    *client.Service
+	Conditions *condition.Service
+	APIKeys    *apikey.Service
+	Access     *access.Service
+	Roles      *rbac.Service
+	Resources  *resource.Service
+	Policy     *policy.Service
+	Issuer     *issue.Service
+	Sessions   *session.Service
+	Limits     *limit.Service
+	counters   *counter.Counter // nil if the database counts
+	Hasher     *factor.Hasher
+	Feed       *feed.Feed
+	Revoked    *grant.Revoked
+	Audit      *audit.Reader
+	Outbox     *outbox.Service
 
 	inbox bool // letters are read here
 }
@@ -114,7 +116,7 @@ func Attach(ctx context.Context, c config.Config, log *slog.Logger, tweaks ...fu
 		err = fault.New(fault.Unavailable, "the database %s lacks the migration %s; run: doorward migrate", c.Database, strings.Join(lacks, ", "))
 	}
 	if err == nil {
-		err = k.Roles.Load(ctx)
+		err = errors.Join(k.Roles.Load(ctx), k.Conditions.Load(ctx))
 	}
 	if err != nil {
 		return nil, errors.Join(err, k.Close())
@@ -164,7 +166,10 @@ func open(ctx context.Context, c config.Config, log *slog.Logger, tweaks []func(
 	k.Resources = resource.NewService(resource.Parts{
 		Store: s, Clock: now, Own: []string{issuer(c), audience(c)}, Key: k.Keys.Ensure, Permission: permission,
 	})
-	k.Access = access.NewService(access.Parts{Accounts: k.Accounts, Clients: k.Clients, Policy: k.Roles.Policy, Resources: k.Resources, Clock: now})
+	k.Conditions = condition.NewService(s, now)
+	k.Access = access.NewService(access.Parts{
+		Accounts: k.Accounts, Clients: k.Clients, Policy: k.Roles.Policy, Resources: k.Resources, Conditions: k.Conditions, Store: s, Clock: now,
+	})
 	k.Policy = policy.NewService(s, now, k.Roles, k.Clients)
 	k.Audit = audit.NewReader(s, now)
 	letters, err := carrier(c, o, s)
@@ -198,8 +203,11 @@ func (k *Core) start(ctx context.Context) error {
 		return err
 	}
 	k.listen()
-	if err := k.Roles.Load(ctx); err != nil {
+	if err := errors.Join(k.Roles.Load(ctx), k.Conditions.Load(ctx)); err != nil {
 		return err
+	}
+	for _, m := range k.Conditions.Set().Broken() {
+		k.Log.Error("a condition forbids everything that conditions decide on", "condition", m.Condition, "error", m.Error)
 	}
 	if err := k.Keys.Start(ctx); err != nil {
 		return err
@@ -221,6 +229,7 @@ func (k *Core) listen() {
 	k.Feed.Listen(sure(k.Resources.Apply)) // before the roles, which say up to where all is known
 	k.Feed.Listen(sure(k.APIKeys.Apply))
 	k.Feed.Listen(k.Roles.Apply)
+	k.Feed.Listen(k.Conditions.Apply)
 	k.Feed.Listen(func(ctx context.Context, c feed.Change) error {
 		err := k.Keys.Apply(ctx, c)
 		if errors.Is(err, keyring.ErrSealed) { // it needs an operator; nothing else is to wait for him
@@ -341,7 +350,7 @@ func New(k *Core, version string) (*Server, error) {
 		Pages: isPage, URL: issuer(k.Config),
 	}
 	cors := web.CORS{Origins: k.Config.CORS.Origins, Shares: shares, Fail: s.failNowhere}
-	s.handler = site.Around(cors.Around(s.mux(table, surfaces.signin)))
+	s.handler = site.Around(cors.Around(echo(s.mux(table, surfaces))))
 	return s, nil
 }
 

@@ -31,11 +31,11 @@ const (
 type stream struct {
 	waiting bool     // the events without a leaf; else those that have one
 	names   []string // those in whose moments there are events of all of these
-	rest    []condition
+	rest    []clause
 }
 
-// condition is one of a filter's, in SQL.
-type condition struct {
+// clause is one of a filter's, in SQL.
+type clause struct {
 	text string
 	args []any
 }
@@ -49,22 +49,22 @@ func (s *Store) SearchEvents(ctx context.Context, q audit.Search) (audit.Page, e
 		return audit.Page{}, err
 	}
 	if q.Order == audit.ByLeaf {
-		return s.searchLog(ctx, q, conditions(q.Filter, actions))
+		return s.searchLog(ctx, q, clauses(q.Filter, actions))
 	}
 	return s.searchTime(ctx, q, actions)
 }
 
-// conditions are those of a filter.
-func conditions(f audit.Filter, actions []audit.Action) (list []condition) {
+// clauses are those of a filter.
+func clauses(f audit.Filter, actions []audit.Action) (list []clause) {
 	add := func(given bool, text string, args ...any) {
 		if given {
-			list = append(list, condition{text, args})
+			list = append(list, clause{text, args})
 		}
 	}
 	add(f.Target != "", `target = ?`, f.Target)
 	add(f.Actor != "", `actor = ?`, f.Actor)
 	if len(actions) > 0 {
-		c := condition{text: `action IN (?` + strings.Repeat(`, ?`, len(actions)-1) + `)`}
+		c := clause{text: `action IN (?` + strings.Repeat(`, ?`, len(actions)-1) + `)`}
 		for _, a := range actions {
 			c.args = append(c.args, string(a))
 		}
@@ -85,12 +85,12 @@ func streams(f audit.Filter, actions []audit.Action) []stream {
 			names = append(names, n)
 		}
 	}
-	list := []stream{{waiting: true, rest: conditions(f, actions)}}
+	list := []stream{{waiting: true, rest: clauses(f, actions)}}
 	if len(actions) == 0 {
-		return append(list, stream{names: names, rest: conditions(f, nil)})
+		return append(list, stream{names: names, rest: clauses(f, nil)})
 	}
 	for _, a := range actions {
-		list = append(list, stream{names: append([]string{string(a)}, names...), rest: conditions(f, []audit.Action{a})})
+		list = append(list, stream{names: append([]string{string(a)}, names...), rest: clauses(f, []audit.Action{a})})
 	}
 	return list
 }
@@ -289,7 +289,7 @@ func (s *Store) rarest(ctx context.Context, span span, names []string, most int)
 	return until, nil
 }
 
-// where returns the conditions of a stream.
+// where returns the clauses of a stream.
 func (st stream) where() (text string, args []any) {
 	for _, c := range st.rest {
 		text += ` AND l.` + c.text
@@ -347,7 +347,7 @@ func (s *Store) entries(ctx context.Context, statement string, args ...any) (lis
 }
 
 // searchLog looks through the leaves in their order.
-func (s *Store) searchLog(ctx context.Context, q audit.Search, rest []condition) (audit.Page, error) {
+func (s *Store) searchLog(ctx context.Context, q audit.Search, rest []clause) (audit.Page, error) {
 	at := int64(-1)
 	if q.After != "" {
 		n, err := strconv.ParseInt(q.After, 10, 64)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/doorward/doorward/internal/access"
 	"github.com/doorward/doorward/internal/apikey"
 	"github.com/doorward/doorward/internal/clock"
 	"github.com/doorward/doorward/internal/feed"
@@ -104,7 +105,7 @@ func (s *Store) Purge(ctx context.Context) (more bool, err error) {
 	past := clock.Micro(now.Add(-margin))
 	for _, p := range []struct {
 		statement string
-		arg       int64
+		arg       any
 	}{
 		{`DELETE FROM changes WHERE id IN (SELECT id FROM changes WHERE until < ? AND seq IS NOT NULL ORDER BY until LIMIT ?)`, past},
 		{`DELETE FROM once WHERE key IN (SELECT key FROM once WHERE expires_at < ? ORDER BY expires_at LIMIT ?)`, past},
@@ -115,6 +116,7 @@ func (s *Store) Purge(ctx context.Context) (more bool, err error) {
 		{`DELETE FROM inbox WHERE id IN (SELECT id FROM inbox WHERE at < ? ORDER BY at LIMIT ?)`, clock.Micro(now.Add(-InboxFor))},
 		{`DELETE FROM attempts WHERE (subject, device) IN (SELECT subject, device FROM attempts WHERE last_at < ? ORDER BY last_at LIMIT ?)`, clock.Micro(now.Add(-limit.Keep - margin))},
 		{`DELETE FROM marks WHERE name IN (SELECT name FROM marks WHERE until < ? ORDER BY until LIMIT ?)`, past},
+		{`DELETE FROM decisions WHERE id IN (SELECT id FROM decisions WHERE id < ? ORDER BY id LIMIT ?)`, id.Floor(now.Add(-access.Kept))},
 		{`UPDATE token_families SET grace_salt = NULL WHERE id IN (SELECT id FROM token_families WHERE grace_salt IS NOT NULL AND grace_until < ? ORDER BY grace_until LIMIT ?)`, clock.Micro(now)},
 	} {
 		err := s.write(ctx, func(t *tx) error {

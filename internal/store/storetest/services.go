@@ -13,6 +13,7 @@ import (
 	"github.com/doorward/doorward/internal/audit"
 	"github.com/doorward/doorward/internal/client"
 	"github.com/doorward/doorward/internal/clock"
+	"github.com/doorward/doorward/internal/condition"
 	"github.com/doorward/doorward/internal/factor"
 	"github.com/doorward/doorward/internal/feed"
 	"github.com/doorward/doorward/internal/grant"
@@ -32,18 +33,19 @@ import (
 // Services are the domain over one store, joined by the change feed as in the
 // server, without a surface.
 type Services struct {
-	Store     *store.Store
-	Accounts  *account.Service
-	Roles     *rbac.Service
-	Clients   *client.Service
-	APIKeys   *apikey.Service
-	Resources *resource.Service
-	Policy    *policy.Service
-	Keys      *keyring.Service
-	Issuer    *issue.Service
-	Sessions  *session.Service
-	Feed      *feed.Feed
-	Revoked   *grant.Revoked
+	Store      *store.Store
+	Accounts   *account.Service
+	Roles      *rbac.Service
+	Clients    *client.Service
+	APIKeys    *apikey.Service
+	Resources  *resource.Service
+	Policy     *policy.Service
+	Conditions *condition.Service
+	Keys       *keyring.Service
+	Issuer     *issue.Service
+	Sessions   *session.Service
+	Feed       *feed.Feed
+	Revoked    *grant.Revoked
 
 	clock  clock.Clock
 	family grant.Lifetimes
@@ -92,7 +94,8 @@ func NewServices(t testing.TB, s *store.Store, p Parts) *Services {
 	}
 	v := &Services{
 		Store: s, Accounts: account.NewService(s, p.Clock), Roles: rbac.NewService(s, p.Clock), Sessions: session.NewService(s, p.Clock),
-		Feed: feed.New(s, slog.New(slog.DiscardHandler)), Revoked: grant.NewRevoked(),
+		Conditions: condition.NewService(s, p.Clock),
+		Feed:       feed.New(s, slog.New(slog.DiscardHandler)), Revoked: grant.NewRevoked(),
 		clock: p.Clock, family: p.Family,
 	}
 	v.Keys = keyring.NewService(s, p.Clock, keyring.Options{Algorithm: jose.EdDSA, PublishAhead: time.Hour, Keep: 10 * time.Minute},
@@ -111,7 +114,7 @@ func NewServices(t testing.TB, s *store.Store, p Parts) *Services {
 		Session: session.Lifetimes{Absolute: 24 * time.Hour, Idle: time.Hour},
 	})
 	v.listen()
-	for _, err := range []error{v.Roles.Load(t.Context()), v.Keys.Start(t.Context()), v.Feed.Start(t.Context())} {
+	for _, err := range []error{v.Roles.Load(t.Context()), v.Conditions.Load(t.Context()), v.Keys.Start(t.Context()), v.Feed.Start(t.Context())} {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -126,7 +129,7 @@ func (v *Services) listen() {
 		v.Clients.Apply(c)
 		v.Resources.Apply(c)
 		v.APIKeys.Apply(c)
-		return errors.Join(v.Roles.Apply(ctx, c), v.Keys.Apply(ctx, c))
+		return errors.Join(v.Roles.Apply(ctx, c), v.Keys.Apply(ctx, c), v.Conditions.Apply(ctx, c))
 	})
 	v.Store.Listen(v.Feed.Committed)
 }

@@ -126,14 +126,14 @@ func (w *Witness) each(t testing.TB, statement string, f func(Row)) error {
 var keys = map[string][]string{
 	"audit_counts": {"minute", "credential", "action", "outcome"},
 	"audit_tiles":  {"level", "n"}, "audit_checkpoints": {"size"},
-	"groups": {"name"}, "members": {"principal", "group_name"}, "api_key_uses": {"id", "day"},
+	"groups": {"name"}, "conditions": {"name"}, "members": {"principal", "group_name"}, "api_key_uses": {"id", "day"},
 	"attempts": {"subject", "device"}, "marks": {"name"}, "once": {"key"}, "peppers": {"purpose", "version"}, "roles": {"name"},
 }
 
 // telling are the columns whose values say what happened: they are the same
 // however often it happens. Of others it is told only that they changed.
 var telling = map[string][]string{
-	"audit_events": {"action", "outcome"}, "changes": {"topic"}, "clients": {"status", "version"}, "resources": {"access_ttl", "version"}, "grants": {"role"}, "groups": {"version"},
+	"audit_events": {"action", "outcome"}, "changes": {"topic"}, "clients": {"status", "version"}, "conditions": {"version"}, "resources": {"access_ttl", "version"}, "grants": {"role"}, "groups": {"version"},
 	"api_keys":       {"ended", "version"},
 	"token_families": {"generation", "ended_why", "grace_salt"}, "users": {"status", "version"},
 	"sessions": {"ended_why"}, "outbox": {"kind"},
