@@ -97,7 +97,7 @@ func (i *introspector) verify(r *http.Request, key string) (*Principal, error) {
 	switch v := &e.value; {
 	case v.holder == nil:
 		return nil, v.err
-	case !now.Before(v.holder.Expires):
+	case ended(v.holder, now):
 		return nil, ErrExpired
 	default:
 		return v.holder.clone(), nil

@@ -25,7 +25,7 @@ type Principal struct {
 	ACR           string    // "acr": how well the user signed in; may be empty
 	AMR           []string  // "amr": by which means
 	Issued        time.Time // "iat", or zero
-	Expires       time.Time // "exp"
+	Expires       time.Time // "exp", or zero for an API key without an end
 
 	payload string
 }
