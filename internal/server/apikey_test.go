@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -22,7 +23,9 @@ import (
 
 	"github.com/doorward/doorward/internal/apikey"
 	"github.com/doorward/doorward/internal/audit"
+	"github.com/doorward/doorward/internal/outbox"
 	"github.com/doorward/doorward/internal/principal"
+	"github.com/doorward/doorward/internal/server"
 	"github.com/doorward/doorward/internal/servertest"
 	"github.com/doorward/doorward/internal/store/storetest"
 )
@@ -406,7 +409,10 @@ func TestAttackKeyLeaks(t *testing.T) {
 		t.Parallel()
 		github, file := newReporter(t)
 		stranger, _ := newReporter(t)
-		s := servertest.Start(t, servertest.Options{DSN: dsn, Set: map[string]string{"keys.leak_reporters": file}})
+		mails := make(chan outbox.Mail, 10)
+		s := servertest.Start(t, servertest.Options{DSN: dsn, Set: map[string]string{"keys.leak_reporters": file}, Tweak: func(o *server.Options) {
+			o.Carrier = outbox.CarrierFunc(func(_ context.Context, m outbox.Mail) error { mails <- m; return nil })
+		}})
 		ann := s.User(t, "ann", "viewer")
 		k, old, kept := keyOf(t, s, servertest.Operator, ann.ID), keyOf(t, s, servertest.Operator, ann.ID), keyOf(t, s, servertest.Operator, ann.ID)
 		if _, _, err := s.Core.APIKeys.Rotate(t.Context(), servertest.Operator, old.id, apikey.Rotation{}); err != nil {
@@ -449,10 +455,15 @@ func TestAttackKeyLeaks(t *testing.T) {
 		if len(list) != 1 || list[0].Target != "key:"+k.id {
 			t.Errorf("the log says %v", list)
 		}
-		if n := number(t, database(t, s), "SELECT COUNT(*) FROM outbox WHERE kind = 'key.leaked' AND user_id = '"+ann.ID+"'"); n != 1 {
-			t.Errorf("%d letters were posted", n)
+		select {
+		case m := <-mails:
+			if m.User != ann.ID || !strings.Contains(m.Text, k.id) || strings.Contains(m.Text, k.text) {
+				t.Errorf("the letter is %+v", m)
+			}
+		case <-time.After(30 * time.Second):
+			t.Error("no letter came")
 		}
-		if a := github.reports(t, s, body); a.Status != http.StatusOK || len(events(t, s, string(audit.APIKeyLeaked))) != 1 {
+		if a := github.reports(t, s, body); a.Status != http.StatusOK || len(events(t, s, string(audit.APIKeyLeaked))) != 1 || len(mails) > 0 {
 			t.Errorf("again: %d %s", a.Status, a.Body)
 		}
 		refusedAs(t, "no array", github.reports(t, s, `{"token":"x"}`), http.StatusBadRequest, "body")
