@@ -201,7 +201,7 @@ func (p *program) apply(ctx context.Context, k *server.Core, f planFile, sure bo
 		return err
 	}
 	fresh := plan.NewClients()
-	if len(fresh) > 0 { // secrets are made with a key
+	if plan.NeedsKeys() {
 		if err := k.Keys.Load(ctx); err != nil {
 			return err
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/doorward/doorward/internal/client"
 	"github.com/doorward/doorward/internal/rbac"
+	"github.com/doorward/doorward/internal/resource"
 )
 
 // Digest tells two states apart in what a plan reads of them.
@@ -25,6 +26,9 @@ func NewDigest(s State) *Digest {
 	for _, g := range slices.SortedFunc(slices.Values(s.Groups), func(a, b Group) int { return strings.Compare(a.Name, b.Name) }) {
 		d.add("group", g.Name, g.Version)
 		d.grants(g.Grants)
+	}
+	for _, r := range slices.SortedFunc(slices.Values(s.Resources), func(a, b resource.Resource) int { return strings.Compare(a.ID, b.ID) }) {
+		d.add("resource", r.ID, r.Version, r.CreatedAt.UnixMicro())
 	}
 	for _, c := range slices.SortedFunc(slices.Values(s.Clients), func(a, b client.Client) int { return strings.Compare(a.ID, b.ID) }) {
 		d.add("client", c.ID, c.Version, c.CreatedAt.UnixMicro())

@@ -10,6 +10,7 @@ import (
 
 	"github.com/doorward/doorward/internal/client"
 	"github.com/doorward/doorward/internal/rbac"
+	"github.com/doorward/doorward/internal/resource"
 	"github.com/doorward/doorward/internal/strictyaml"
 )
 
@@ -26,7 +27,7 @@ const (
 // Change is what becomes of one thing.
 type Change struct {
 	Do      Do       `json:"do"`
-	Kind    string   `json:"kind"` // role, group, client, grant or member
+	Kind    string   `json:"kind"` // role, group, resource, client, grant or member
 	Name    string   `json:"name"` // of a grant or a member: whose it is, like "user:ana"
 	Details []Detail `json:"details"`
 }
@@ -63,11 +64,12 @@ type Plan struct {
 	Effects []Effect `json:"effects"`
 	Left    []Left   `json:"left_alone"`
 
-	roles   []rbac.RoleChange
-	groups  []rbac.GroupChange
-	clients []client.Change
-	grants  []rbac.GrantChange
-	members []rbac.MemberChange
+	roles     []rbac.RoleChange
+	groups    []rbac.GroupChange
+	resources []resource.Change
+	clients   []client.Change
+	grants    []rbac.GrantChange
+	members   []rbac.MemberChange
 }
 
 // Empty reports whether there is nothing to change.
@@ -114,6 +116,7 @@ func newComparison(doc *Document, state State, prune bool, now time.Time) (*comp
 	}
 	c.next = c.compareRoles()
 	c.compareGroups()
+	c.compareResources()
 	c.compareClients()
 	c.giveGroups()
 	return c, nil
@@ -135,7 +138,7 @@ func (c *comparison) finish() *Plan {
 }
 
 // order is that of the kinds of things in a plan.
-var order = []string{"role", "group", "client", "grant", "member"}
+var order = []string{"role", "group", "resource", "client", "grant", "member"}
 
 // of returns what a change of a grant or a member is about: the role, the group.
 func (c Change) of() string {

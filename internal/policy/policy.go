@@ -18,6 +18,7 @@ import (
 	"github.com/doorward/doorward/internal/client"
 	"github.com/doorward/doorward/internal/principal"
 	"github.com/doorward/doorward/internal/rbac"
+	"github.com/doorward/doorward/internal/resource"
 )
 
 // Subject is who can have a role, as people name him.
@@ -41,11 +42,12 @@ func (s Subject) String() string {
 // Document is what a file says. A section that is not in it is nil; one that is
 // there and empty is not.
 type Document struct {
-	Roles   map[string]rbac.Role
-	Groups  map[string]rbac.Group
-	Clients map[string]client.Client
-	Grants  map[Subject][]rbac.Grant  // with what a person may say: role, organization, until and reason
-	Members map[Subject][]rbac.Member // with what a person may say: group, until and reason
+	Roles     map[string]rbac.Role
+	Groups    map[string]rbac.Group
+	Resources map[string]resource.Resource
+	Clients   map[string]client.Client
+	Grants    map[Subject][]rbac.Grant  // with what a person may say: role, organization, until and reason
+	Members   map[Subject][]rbac.Member // with what a person may say: group, until and reason
 
 	file     string
 	places   map[string]place  // of what is in it, by its path, like "roles/support/inherits[0]"
@@ -70,10 +72,11 @@ func (d *Document) at(path string) string {
 
 // State is what a server has, without who has which role.
 type State struct {
-	Version int64 // of the policy
-	Roles   []rbac.Role
-	Groups  []Group
-	Clients []client.Client
+	Version   int64 // of the policy
+	Roles     []rbac.Role
+	Groups    []Group
+	Resources []resource.Resource
+	Clients   []client.Client
 }
 
 // Holder is somebody who has roles or is in groups, or could.

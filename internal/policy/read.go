@@ -47,7 +47,7 @@ func (r *reader) read(root item) {
 		root.wrong("is not a policy, which begins with version: %s", Format)
 		return
 	}
-	sections := root.fields("version", "roles", "groups", "clients", "grants", "members")
+	sections := root.fields("version", "roles", "groups", "resources", "clients", "grants", "members")
 	v := sections["version"]
 	switch {
 	case v.n == nil:
@@ -60,6 +60,9 @@ func (r *reader) read(root item) {
 	}
 	if s := sections["groups"]; s.n != nil {
 		r.doc.Groups = readGroups(s)
+	}
+	if s := sections["resources"]; s.n != nil {
+		r.doc.Resources = readResources(s)
 	}
 	if s := sections["clients"]; s.n != nil {
 		r.doc.Clients = readClients(s)

@@ -26,6 +26,14 @@ groups:
   desk:
     description: Who answers
   nobody: {}
+resources:
+  orders:
+    identifier: https://orders.example.com
+    name: Orders
+    permissions: [orders:read, {name: orders:refund, description: Give money back}]
+    access_ttl: 5m
+    signing_alg: PS256
+  stock: {identifier: 'urn:stock'}
 clients:
   billing:
     client_name: Billing
@@ -62,7 +70,7 @@ func TestRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(d.Roles) != 3 || len(d.Clients) != 2 || len(d.Grants) != 4 || len(d.Groups) != 2 || len(d.Members) != 3 || d.Roles["support"].Description != "Helps people" {
+	if len(d.Roles) != 3 || len(d.Clients) != 2 || len(d.Grants) != 4 || len(d.Groups) != 2 || len(d.Members) != 3 || len(d.Resources) != 2 || d.Resources["orders"].AccessTTL != 5*time.Minute || d.Resources["orders"].Permissions[1].Description != "Give money back" || d.Roles["support"].Description != "Helps people" {
 		t.Errorf("read %+v", d)
 	}
 	if c := d.Clients["plain"]; c.Name != "plain" || c.Status != "active" || c.Method != "client_secret_basic" || len(c.Grants) != 1 {
@@ -143,6 +151,13 @@ func TestReadMistakes(t *testing.T) {
 		{"members as a list", begin + "members: {a: [ana]}\n", "members.a: is to have names below it"},
 		{"a group in a group", begin + "members: {a: {groups: [b]}}\n", "members.a.groups: unknown"},
 
+		{"an API without an identifier", begin + "resources: {a: {}}\n", "p.yaml:2:13: resources.a: it is an absolute URI without a fragment"},
+		{"a bad identifier", begin + "resources: {a: {identifier: x}}\n", "resources.a.identifier: it is an absolute URI"},
+		{"no duration", begin + "resources: {a: {identifier: 'urn:a', access_ttl: 300}}\n", "resources.a.access_ttl: is a duration, like 5m"},
+		{"a short lifetime", begin + "resources: {a: {identifier: 'urn:a', access_ttl: 1s}}\n", "resources.a.access_ttl: it is from 60 to 86400 seconds"},
+		{"an algorithm that is none", begin + "resources: {a: {identifier: 'urn:a', signing_alg: none}}\n", "resources.a.signing_alg: it is ES256"},
+		{"a wildcard of an API", begin + "resources: {a: {identifier: 'urn:a', permissions: ['*']}}\n", "resources.a.permissions: each is a permission"},
+
 		{"an anchor", begin + "roles: &a {}\n", "p.yaml:2:1: roles: anchors and aliases are refused"},
 		{"an alias", begin + "roles: *a\n", "p.yaml:2: anchors and aliases are refused"},
 		{"a known alias", begin + "roles: {a: &x {}, b: *x}\n", "anchors and aliases are refused"},
@@ -216,6 +231,9 @@ func write(t *testing.T, d *Document) []byte {
 	}
 	for _, name := range byName(d.Groups) {
 		s.Groups = append(s.Groups, Group{Group: d.Groups[name]})
+	}
+	for _, id := range byName(d.Resources) {
+		s.Resources = append(s.Resources, d.Resources[id])
 	}
 	for _, id := range byName(d.Clients) {
 		s.Clients = append(s.Clients, d.Clients[id])

@@ -9,6 +9,7 @@ import (
 	"github.com/doorward/doorward/internal/fault"
 	"github.com/doorward/doorward/internal/principal"
 	"github.com/doorward/doorward/internal/rbac"
+	"github.com/doorward/doorward/internal/resource"
 )
 
 // Store is what this package needs to have kept for it.
@@ -28,33 +29,36 @@ type Store interface {
 
 // Changes are what a plan does, as it is written.
 type Changes struct {
-	Basis   Basis
-	Roles   []rbac.RoleChange
-	Groups  []rbac.GroupChange
-	Clients []client.Change
-	Grants  []rbac.GrantChange
-	Members []rbac.MemberChange
+	Basis     Basis
+	Roles     []rbac.RoleChange
+	Groups    []rbac.GroupChange
+	Resources []resource.Change
+	Clients   []client.Change
+	Grants    []rbac.GrantChange
+	Members   []rbac.MemberChange
 }
 
 // Service makes plans and applies them.
-type Service struct {
-	store   Store
-	clock   clock.Clock
-	roles   *rbac.Service
-	clients *client.Service
+type Service struct{ parts Parts }
+
+// Parts are what a Service is made of: a store, and those who make the changes of
+// what is theirs.
+type Parts struct {
+	Store     Store
+	Clock     clock.Clock
+	Roles     *rbac.Service
+	Resources *resource.Service
+	Clients   *client.Service
 }
 
-// NewService returns a service over a store. The others make the changes of what is
-// theirs.
-func NewService(store Store, c clock.Clock, roles *rbac.Service, clients *client.Service) *Service {
-	return &Service{store, c, roles, clients}
-}
+// NewService returns a service.
+func NewService(p Parts) *Service { return &Service{p} }
 
 // Export returns what there is as a file, with who has which role or without.
 func (s *Service) Export(ctx context.Context, withGrants bool) (*Export, error) {
 	var e *Export
-	now := s.clock.Now()
-	err := s.store.PolicyState(ctx, func(state State) (func(Holder) error, error) {
+	now := s.parts.Clock.Now()
+	err := s.parts.Store.PolicyState(ctx, func(state State) (func(Holder) error, error) {
 		e = newExport(state, withGrants)
 		for _, g := range state.Groups {
 			e.add(Subject{InGroup, g.Name}, live(g.Grants, now), nil)
@@ -78,9 +82,9 @@ func (s *Service) Plan(ctx context.Context, doc *Document, prune bool) (*Plan, e
 		return nil, err
 	}
 	unseen := map[Subject]Holder{}
-	err = s.store.PolicyState(ctx, func(state State) (func(Holder) error, error) {
+	err = s.parts.Store.PolicyState(ctx, func(state State) (func(Holder) error, error) {
 		var err error
-		if c, err = newComparison(doc, state, prune, s.clock.Now()); err != nil {
+		if c, err = newComparison(doc, state, prune, s.parts.Clock.Now()); err != nil {
 			return nil, err
 		}
 		c.checkGrants(users)
@@ -115,7 +119,7 @@ func (s *Service) Plan(ctx context.Context, doc *Document, prune bool) (*Plan, e
 func (s *Service) named(ctx context.Context, doc *Document) (map[Subject]Holder, error) {
 	users := map[Subject]Holder{}
 	for _, subject := range doc.users() {
-		h, err := s.store.UserNamed(ctx, subject.Name)
+		h, err := s.parts.Store.UserNamed(ctx, subject.Name)
 		switch {
 		case err == nil:
 			users[subject] = h
@@ -146,6 +150,13 @@ func (s *Service) Apply(ctx context.Context, by principal.Principal, p *Plan) er
 		}
 		changes.Clients = append(changes.Clients, made)
 	}
+	for _, c := range p.resources {
+		made, err := s.resource(ctx, by, c)
+		if err != nil {
+			return err
+		}
+		changes.Resources = append(changes.Resources, made)
+	}
 	for _, c := range p.groups {
 		made, err := s.group(by, c)
 		if err != nil {
@@ -167,52 +178,68 @@ func (s *Service) Apply(ctx context.Context, by principal.Principal, p *Plan) er
 		}
 		changes.Members = append(changes.Members, made)
 	}
-	return s.store.ApplyPolicy(ctx, by, changes)
+	return s.parts.Store.ApplyPolicy(ctx, by, changes)
+}
+
+func (s *Service) resource(ctx context.Context, by principal.Principal, c resource.Change) (resource.Change, error) {
+	switch {
+	case c.After == nil:
+		return s.parts.Resources.Deleting(by, *c.Before), nil
+	case c.Before == nil:
+		return s.parts.Resources.Creating(ctx, by, *c.After)
+	}
+	return s.parts.Resources.Updating(ctx, by, *c.Before, *c.After)
 }
 
 func (s *Service) group(by principal.Principal, c rbac.GroupChange) (rbac.GroupChange, error) {
 	switch {
 	case c.After == nil:
-		return s.roles.DeletingGroup(by, c.Before.Name, c.Before.Version), nil
+		return s.parts.Roles.DeletingGroup(by, c.Before.Name, c.Before.Version), nil
 	case c.Before == nil:
-		return s.roles.CreatingGroup(by, *c.After)
+		return s.parts.Roles.CreatingGroup(by, *c.After)
 	}
-	return s.roles.UpdatingGroup(by, *c.After)
+	return s.parts.Roles.UpdatingGroup(by, *c.After)
 }
 
 func (s *Service) grant(by principal.Principal, c rbac.GrantChange) (rbac.GrantChange, error) {
 	if c.Taken {
-		return s.roles.Taking(by, c.Grant), nil
+		return s.parts.Roles.Taking(by, c.Grant), nil
 	}
-	return s.roles.Giving(by, c.Grant)
+	return s.parts.Roles.Giving(by, c.Grant)
 }
 
 func (s *Service) member(by principal.Principal, c rbac.MemberChange) (rbac.MemberChange, error) {
 	if c.Gone {
-		return s.roles.Leaving(by, c.Member), nil
+		return s.parts.Roles.Leaving(by, c.Member), nil
 	}
-	return s.roles.Joining(by, c.Member)
+	return s.parts.Roles.Joining(by, c.Member)
 }
 
 func (s *Service) role(by principal.Principal, c rbac.RoleChange) (rbac.RoleChange, error) {
 	switch {
 	case c.After == nil:
-		return s.roles.Deleting(by, c.Before.Name, c.Before.Version), nil
+		return s.parts.Roles.Deleting(by, c.Before.Name, c.Before.Version), nil
 	case c.Before == nil:
-		return s.roles.Creating(by, *c.After)
+		return s.parts.Roles.Creating(by, *c.After)
 	}
-	return s.roles.Replacing(by, *c.After)
+	return s.parts.Roles.Replacing(by, *c.After)
 }
 
 func (s *Service) client(by principal.Principal, c client.Change) (client.Change, error) {
 	switch {
 	case c.After == nil:
-		return s.clients.Deleting(by, *c.Before), nil
+		return s.parts.Clients.Deleting(by, *c.Before), nil
 	case c.Before == nil:
-		made, _, err := s.clients.Making(by, *c.After)
+		made, _, err := s.parts.Clients.Making(by, *c.After)
 		return made, err
 	}
-	return s.clients.Changing(by, *c.Before, *c.After)
+	return s.parts.Clients.Changing(by, *c.Before, *c.After)
+}
+
+// NeedsKeys reports whether a plan makes what needs a key of the server: the secret
+// of a client, or something that signs an API's tokens.
+func (p *Plan) NeedsKeys() bool {
+	return len(p.NewClients()) > 0 || slices.ContainsFunc(p.resources, func(c resource.Change) bool { return c.After != nil && c.After.Alg != "" })
 }
 
 // NewClients returns the ids of the clients that a plan makes: they need a secret.

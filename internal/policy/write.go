@@ -13,12 +13,13 @@ import (
 // file is a whole file. Its maps are written in the order of their keys. A section
 // of which nothing is to be said is not written; an empty one is.
 type file struct {
-	Version int                    `json:"version" yaml:"version"`
-	Roles   map[string]role        `json:"roles" yaml:"roles"`
-	Groups  map[string]team        `json:"groups" yaml:"groups"`
-	Clients map[string]application `json:"clients" yaml:"clients"`
-	Grants  *grants                `json:"grants,omitempty" yaml:"grants,omitempty"`
-	Members *map[string]*members   `json:"members,omitempty" yaml:"members,omitempty"`
+	Version   int                    `json:"version" yaml:"version"`
+	Roles     map[string]role        `json:"roles" yaml:"roles"`
+	Groups    map[string]team        `json:"groups" yaml:"groups"`
+	Resources map[string]api         `json:"resources" yaml:"resources"`
+	Clients   map[string]application `json:"clients" yaml:"clients"`
+	Grants    *grants                `json:"grants,omitempty" yaml:"grants,omitempty"`
+	Members   *map[string]*members   `json:"members,omitempty" yaml:"members,omitempty"`
 }
 
 // Export is what a server has, ready to be written as a file: without built-in
@@ -26,7 +27,7 @@ type file struct {
 type Export struct{ file file }
 
 func newExport(s State, withGrants bool) *Export {
-	e := &Export{file{Version: 1, Roles: writeRoles(s.Roles), Groups: writeGroups(s.Groups), Clients: writeClients(s.Clients)}}
+	e := &Export{file{Version: 1, Roles: writeRoles(s.Roles), Groups: writeGroups(s.Groups), Resources: writeResources(s.Resources), Clients: writeClients(s.Clients)}}
 	if withGrants {
 		e.file.Grants, e.file.Members = &grants{}, &map[string]*members{}
 	}

@@ -78,8 +78,8 @@ const (
 // ids are what an API's id may be chosen as.
 var ids = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
 
-// check returns a fault for what no API can be, and puts the permissions in order.
-func (r *Resource) check(permission func(string) error) error {
+// Check returns a fault for what no API can be, and puts the permissions in order.
+func (r *Resource) Check(permission func(string) error) error {
 	switch {
 	case !ids.MatchString(r.ID):
 		return fault.At("id", "it is 1 to 64 of a-z, 0-9, '.', '_' and '-', and begins with a letter or a digit")

@@ -3,7 +3,6 @@ package resource
 import (
 	"context"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/doorward/doorward/internal/audit"
@@ -74,24 +73,17 @@ func absent() error { return fault.New(fault.NotFound, "there is no such resourc
 // Create registers an API. Without an id one is made for it. Faults: Invalid with the
 // field; Conflict for an id or an identifier that is taken.
 func (s *Service) Create(ctx context.Context, by principal.Principal, r Resource) (Resource, error) {
-	now := s.Clock.Now()
-	r.CreatedAt, r.UpdatedAt, r.Version = now, now, 1
 	if r.ID == "" {
-		r.ID = id.New(now)
+		r.ID = id.New(s.Clock.Now())
 	}
 	if r.Name == "" {
 		r.Name = r.ID
 	}
-	if err := r.check(s.Permission); err != nil {
+	c, err := s.Creating(ctx, by, r)
+	if err != nil {
 		return Resource{}, err
 	}
-	if slices.ContainsFunc(s.Own, func(own string) bool { return strings.TrimSuffix(own, "/") == strings.TrimSuffix(r.Identifier, "/") }) {
-		return Resource{}, &fault.Error{Kind: fault.Conflict, Field: "identifier", Message: "tokens for it are for this server itself"}
-	}
-	if err := s.key(ctx, by, r); err != nil {
-		return Resource{}, err
-	}
-	return r, s.Store.CreateResource(ctx, by, r, r.changed(audit.Now(by, now, audit.ResourceCreated, r.Target()), Resource{}))
+	return *c.After, s.Store.CreateResource(ctx, by, *c.After, c.Event)
 }
 
 // key sees to it that tokens for an API can be signed before anybody asks for one.
@@ -160,17 +152,12 @@ func (s *Service) Update(ctx context.Context, by principal.Principal, r Resource
 		return Resource{}, err
 	case r.Version != before.Version: // the event tells of a change from before
 		return Resource{}, fault.New(fault.Stale, "it was changed since you read it; read it again and repeat your change")
-	case r.Identifier != before.Identifier:
-		return Resource{}, fault.At("identifier", "a resource keeps its identifier: it is in tokens; register another one instead")
 	}
-	if err := r.check(s.Permission); err != nil {
+	c, err := s.Updating(ctx, by, before, r)
+	if err != nil {
 		return Resource{}, err
 	}
-	if err := s.key(ctx, by, r); err != nil {
-		return Resource{}, err
-	}
-	r.UpdatedAt = s.Clock.Now()
-	return s.Store.UpdateResource(ctx, by, r, r.changed(audit.Now(by, r.UpdatedAt, audit.ResourceUpdated, r.Target()), before))
+	return s.Store.UpdateResource(ctx, by, *c.After, c.Event)
 }
 
 // Delete deletes an API for good. No token is given for it any more, and those that
@@ -180,8 +167,7 @@ func (s *Service) Delete(ctx context.Context, by principal.Principal, id string,
 	if err != nil {
 		return err
 	}
-	e := audit.Now(by, s.Clock.Now(), audit.ResourceDeleted, r.Target()).With("identifier", r.Identifier)
-	return s.Store.DeleteResource(ctx, by, id, version, e)
+	return s.Store.DeleteResource(ctx, by, id, version, s.Deleting(by, r).Event)
 }
 
 // Lifetime returns how long an access token for the API lives where all others live

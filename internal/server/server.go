@@ -170,7 +170,7 @@ func open(ctx context.Context, c config.Config, log *slog.Logger, tweaks []func(
 	k.Access = access.NewService(access.Parts{
 		Accounts: k.Accounts, Clients: k.Clients, Policy: k.Roles.Policy, Resources: k.Resources, Conditions: k.Conditions, Store: s, Clock: now,
 	})
-	k.Policy = policy.NewService(s, now, k.Roles, k.Clients)
+	k.Policy = policy.NewService(policy.Parts{Store: s, Clock: now, Roles: k.Roles, Resources: k.Resources, Clients: k.Clients})
 	k.Audit = audit.NewReader(s, now)
 	letters, err := carrier(c, o, s)
 	if err != nil {

@@ -7,10 +7,12 @@ import (
 	"github.com/doorward/doorward/internal/client"
 	"github.com/doorward/doorward/internal/clock"
 	"github.com/doorward/doorward/internal/fault"
+	"github.com/doorward/doorward/internal/feed"
 	"github.com/doorward/doorward/internal/id"
 	"github.com/doorward/doorward/internal/policy"
 	"github.com/doorward/doorward/internal/principal"
 	"github.com/doorward/doorward/internal/rbac"
+	"github.com/doorward/doorward/internal/resource"
 )
 
 var _ policy.Store = (*Store)(nil)
@@ -42,6 +44,14 @@ func readPolicy(all reading, begin func(policy.State) (func(policy.Holder) error
 		state.Clients = append(state.Clients, c.Client)
 		return err
 	}, `SELECT `+clientColumns+` FROM clients ORDER BY id`)
+	if err != nil {
+		return err
+	}
+	err = all(func(r scanner) error {
+		a, err := readResource(r)
+		state.Resources = append(state.Resources, a)
+		return err
+	}, `SELECT `+resourceColumns+` FROM resources ORDER BY id`)
 	if err != nil {
 		return err
 	}
@@ -158,7 +168,7 @@ func (s *Store) ApplyPolicy(ctx context.Context, by principal.Principal, c polic
 					return err
 				}
 			}
-			if len(c.Groups)+len(c.Clients)+len(c.Grants)+len(c.Members) == 0 {
+			if len(c.Groups)+len(c.Resources)+len(c.Clients)+len(c.Grants)+len(c.Members) == 0 {
 				return nil
 			}
 			if err := t.nextPolicy(c); err != nil {
@@ -166,6 +176,7 @@ func (s *Store) ApplyPolicy(ctx context.Context, by principal.Principal, c polic
 			}
 			for _, step := range []func() error{
 				func() error { return t.changeGroups(by, c.Groups) },
+				func() error { return t.changeResources(by, c.Resources) },
 				func() error { return t.changeClients(by, c.Clients) },
 				func() error { return t.changeGrants(by, c.Grants) },
 				func() error { return t.changeMembers(by, c.Members) },
@@ -198,8 +209,8 @@ func (t *tx) unchanged(b policy.Basis) error {
 // nextPolicy begins what follows a change of roles in the same transaction, under
 // the next version. A process that follows the feed knows a version when it meets
 // the first change of it, and of changes of one version the order is chance: so the
-// roles are of a version before, and what is kept of those whose grants change is
-// dropped before either.
+// roles are of a version before, and what is kept of those whose grants change, and
+// of APIs, is dropped before either.
 func (t *tx) nextPolicy(c policy.Changes) error {
 	if len(c.Roles) > 0 {
 		if err := t.one(`UPDATE policy SET version = version + 1 WHERE id = 1 RETURNING version`).scan(&t.policy); err != nil {
@@ -221,6 +232,14 @@ func (t *tx) nextPolicy(c policy.Changes) error {
 	for _, g := range c.Groups {
 		if g.After == nil {
 			holders = append(holders, rbac.OfGroup(g.Before.Name))
+		}
+	}
+	for _, r := range c.Resources {
+		if r.Before == nil {
+			continue
+		}
+		if err := t.changed(feed.Resource, r.Before.Identifier, 0); err != nil {
+			return err
 		}
 	}
 	return t.dropHoldings(holders)
@@ -269,6 +288,24 @@ func (t *tx) changeGroups(by principal.Principal, changes []rbac.GroupChange) er
 			_, err = t.updateGroup(by, *c.After, c.Event)
 		default:
 			err = t.createGroup(by, *c.After, c.Event)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *tx) changeResources(by principal.Principal, changes []resource.Change) error {
+	for _, c := range changes {
+		var err error
+		switch {
+		case c.After == nil:
+			err = t.deleteResource(by, c.Before.ID, c.Before.Version, c.Event)
+		case c.Before != nil:
+			_, err = t.updateResource(by, *c.After, c.Event)
+		default:
+			err = t.createResource(by, *c.After, c.Event)
 		}
 		if err != nil {
 			return err

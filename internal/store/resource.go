@@ -75,10 +75,6 @@ func permissionsOf(a resource.Resource) (string, error) {
 
 // CreateResource writes a new API.
 func (s *Store) CreateResource(ctx context.Context, by principal.Principal, a resource.Resource, e audit.Event) error {
-	permissions, err := permissionsOf(a)
-	if err != nil {
-		return err
-	}
 	return s.write(ctx, func(t *tx) error {
 		if err := t.once(e); err != nil {
 			return err
@@ -86,68 +82,81 @@ func (s *Store) CreateResource(ctx context.Context, by principal.Principal, a re
 		if err := t.lockPolicy(); err != nil {
 			return err
 		}
-		if err := t.still(by); err != nil {
-			return err
-		}
-		_, err := t.exec(`INSERT INTO resources (`+resourceColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-			a.ID, a.Identifier, a.Name, permissions, a.AccessTTL.Microseconds(), string(a.Alg), clock.Micro(a.CreatedAt), clock.Micro(a.UpdatedAt), a.Version, t.policy)
-		if key, dup := duplicate(err); dup {
-			field := "id"
-			if strings.Contains(key, "identifier") {
-				field = "identifier"
-			}
-			return (&fault.Error{Kind: fault.Conflict, Field: field, Message: "another resource has it already"}).Because(err)
-		} else if err != nil {
-			return err
-		}
-		if err := t.changedResource(a, false); err != nil {
-			return err
-		}
-		return t.record(e)
+		return t.createResource(by, a, e)
 	})
+}
+
+// createResource writes a new API under the lock of the policy.
+func (t *tx) createResource(by principal.Principal, a resource.Resource, e audit.Event) error {
+	permissions, err := permissionsOf(a)
+	if err != nil {
+		return err
+	}
+	if err := t.still(by); err != nil {
+		return err
+	}
+	_, err = t.exec(`INSERT INTO resources (`+resourceColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		a.ID, a.Identifier, a.Name, permissions, a.AccessTTL.Microseconds(), string(a.Alg), clock.Micro(a.CreatedAt), clock.Micro(a.UpdatedAt), a.Version, t.policy)
+	if key, dup := duplicate(err); dup {
+		field := "id"
+		if strings.Contains(key, "identifier") {
+			field = "identifier"
+		}
+		return (&fault.Error{Kind: fault.Conflict, Field: field, Message: "another resource has it already"}).Because(err)
+	} else if err != nil {
+		return err
+	}
+	if err := t.changedResource(a, false); err != nil {
+		return err
+	}
+	return t.record(e)
 }
 
 // UpdateResource writes an API if nobody else did since it was read.
 func (s *Store) UpdateResource(ctx context.Context, by principal.Principal, a resource.Resource, e audit.Event) (resource.Resource, error) {
+	var written resource.Resource
+	err := s.write(ctx, func(t *tx) (err error) { written, err = t.updateResource(by, a, e); return err })
+	return written, err
+}
+
+func (t *tx) updateResource(by principal.Principal, a resource.Resource, e audit.Event) (resource.Resource, error) {
 	permissions, err := permissionsOf(a)
 	if err != nil {
-		return resource.Resource{}, err
+		return a, err
 	}
-	err = s.write(ctx, func(t *tx) error {
-		before, err := t.uponResource(by, a.ID, a.Version)
-		if err != nil {
-			return err
-		}
-		a.Policy = t.policy
-		if _, err := t.exec(`UPDATE resources SET name = ?, permissions = ?, access_ttl = ?, alg = ?, updated_at = ?, version = version + 1, policy = ? WHERE id = ?`,
-			a.Name, permissions, a.AccessTTL.Microseconds(), string(a.Alg), clock.Micro(a.UpdatedAt), a.Policy, a.ID); err != nil {
-			return err
-		}
-		if err := t.changedResource(a, a.Narrows(before)); err != nil {
-			return err
-		}
-		return t.record(e)
-	})
-	a.Version++
-	return a, err
+	before, err := t.uponResource(by, a.ID, a.Version)
+	if err != nil {
+		return a, err
+	}
+	a.Policy, a.Version = t.policy, before.Version+1
+	if _, err := t.exec(`UPDATE resources SET name = ?, permissions = ?, access_ttl = ?, alg = ?, updated_at = ?, version = ?, policy = ? WHERE id = ?`,
+		a.Name, permissions, a.AccessTTL.Microseconds(), string(a.Alg), clock.Micro(a.UpdatedAt), a.Version, a.Policy, a.ID); err != nil {
+		return a, err
+	}
+	if err := t.changedResource(a, a.Narrows(before)); err != nil {
+		return a, err
+	}
+	return a, t.record(e)
 }
 
 // DeleteResource deletes an API.
 func (s *Store) DeleteResource(ctx context.Context, by principal.Principal, id string, version int64, e audit.Event) error {
-	return s.write(ctx, func(t *tx) error {
-		before, err := t.uponResource(by, id, version)
-		if err != nil {
-			return err
-		}
-		if _, err := t.exec(`DELETE FROM resources WHERE id = ?`, id); err != nil {
-			return err
-		}
-		before.AccessTTL = 0 // it gives no more
-		if err := t.changedResource(before, true); err != nil {
-			return err
-		}
-		return t.record(e)
-	})
+	return s.write(ctx, func(t *tx) error { return t.deleteResource(by, id, version, e) })
+}
+
+func (t *tx) deleteResource(by principal.Principal, id string, version int64, e audit.Event) error {
+	before, err := t.uponResource(by, id, version)
+	if err != nil {
+		return err
+	}
+	if _, err := t.exec(`DELETE FROM resources WHERE id = ?`, id); err != nil {
+		return err
+	}
+	before.AccessTTL = 0 // it gives no more
+	if err := t.changedResource(before, true); err != nil {
+		return err
+	}
+	return t.record(e)
 }
 
 // uponResource begins a change of an API, if it is of a version; 0 is any.

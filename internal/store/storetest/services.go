@@ -104,7 +104,7 @@ func NewServices(t testing.TB, s *store.Store, p Parts) *Services {
 	v.Resources = resource.NewService(resource.Parts{
 		Store: s, Clock: p.Clock, Own: []string{"https://auth.example", "https://api.example"}, Key: v.Keys.Ensure, Permission: scope,
 	})
-	v.Policy = policy.NewService(s, p.Clock, v.Roles, v.Clients)
+	v.Policy = policy.NewService(policy.Parts{Store: s, Clock: p.Clock, Roles: v.Roles, Resources: v.Resources, Clients: v.Clients})
 	v.APIKeys = apikey.NewService(s, p.Clock, keyPeppers{v.Keys}, scope, apikey.Options{MaxLifetime: 365 * 24 * time.Hour})
 	v.Issuer = issue.NewService(issue.Parts{
 		Store: s, Clock: p.Clock, Policy: v.Roles.Policy, Accounts: v.Accounts, Keys: v.Keys, Hasher: hasher(), Resources: v.Resources,
