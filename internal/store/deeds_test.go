@@ -257,6 +257,32 @@ func deletingRole(t *testing.T, v *storetest.Services, name string) scene {
 	}}
 }
 
+// applyingPolicy makes a role of what another one held, and gives it in its place.
+func applyingPolicy(t *testing.T, v *storetest.Services, name string) scene {
+	u := v.User(t, name)
+	role, next := "role-of-"+name, "next-of-"+name
+	_, err := v.Roles.CreateRole(t.Context(), storetest.Operator, rbac.Role{Name: role, Permissions: []string{"a"}})
+	expect(t, "creating the role", err, 0)
+	_, err = v.Roles.Give(t.Context(), storetest.Operator, u.ID, role, time.Time{}, "")
+	expect(t, "giving the role", err, 0)
+	text := "version: 1\nroles: {" + role + ": {permissions: [b]}, " + next + ": {permissions: [a]}}\n" +
+		"clients: {client-of-" + name + ": {scope: [a]}}\ngrants: {users: {" + name + ": [" + next + "]}}\n"
+	plan, err := planned(t, v, text, true)
+	expect(t, "the plan", err, 0)
+	do := func() error { return v.Policy.Apply(t.Context(), storetest.Operator, plan) }
+	return scene{do, func(t *testing.T, happened bool) {
+		want := fault.Kind(0)
+		if happened {
+			want = fault.Stale
+		}
+		expect(t, "applying it again", do(), want)
+		again, err := planned(t, v, text, true)
+		if err != nil || !again.Empty() {
+			t.Errorf("what was applied would change %+v, %v", again, err)
+		}
+	}}
+}
+
 func signIn(t *testing.T, v *storetest.Services, name, password string) error {
 	_, err := v.Issuer.SignIn(t.Context(), storetest.Browser, issue.Password{Name: name, Password: secret.From(password), Client: client.Builtin})
 	return err

@@ -49,6 +49,7 @@ var deeds = []deed{
 	{"give a role", 0, givingRole},
 	{"replace a role", 0, replacingRole},
 	{"delete a role", 0, deletingRole},
+	{"apply a policy", 0, applyingPolicy},
 }
 
 var rotations = []deed{

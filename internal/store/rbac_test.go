@@ -49,7 +49,13 @@ func TestNoVersionIsNamedBeforeItIsKnownWhole(t *testing.T) {
 			return n
 		}
 		there.Feed.Listen(func(ctx context.Context, _ feed.Change) error { held(ctx); return nil })
-		for round := range 4 {
+		losses := []func(role string) error{
+			func(role string) error { return here.Roles.DeleteRole(t.Context(), storetest.Operator, role, 0) },
+			func(role string) error { // what many things lose at once, roles and grants in one step
+				return apply(t, here, fmt.Sprintf("version: 1\nroles: {%s: {permissions: [p]}, beside-%s: {permissions: [q]}}\ngrants: {}\n", role, role), true)
+			},
+		}
+		for round := range 6 {
 			given = math.MaxInt64
 			role := fmt.Sprint("role", round)
 			if _, err := here.Roles.CreateRole(t.Context(), storetest.Operator, rbac.Role{Name: role, Permissions: []string{"p"}}); err != nil {
@@ -67,7 +73,7 @@ func TestNoVersionIsNamedBeforeItIsKnownWhole(t *testing.T) {
 			if n := held(t.Context()); n != len(holders) {
 				t.Fatalf("%d of %d hold the permission", n, len(holders))
 			}
-			if err := here.Roles.DeleteRole(t.Context(), storetest.Operator, role, 0); err != nil {
+			if err := losses[round%len(losses)](role); err != nil {
 				t.Fatal(err)
 			}
 			if err := there.Feed.Poll(t.Context()); err != nil {
