@@ -257,17 +257,16 @@ func deletingRole(t *testing.T, v *storetest.Services, name string) scene {
 	}}
 }
 
-// applyingPolicy makes a role of what another one held, and gives it in its place.
+// applyingPolicy changes a role and makes another, makes a client, and takes a grant
+// away for another one of the same role.
 func applyingPolicy(t *testing.T, v *storetest.Services, name string) scene {
-	u := v.User(t, name)
-	role, next := "role-of-"+name, "next-of-"+name
+	v.User(t, name, "viewer")
+	role := "policy-of-" + name
 	_, err := v.Roles.CreateRole(t.Context(), storetest.Operator, rbac.Role{Name: role, Permissions: []string{"a"}})
 	expect(t, "creating the role", err, 0)
-	_, err = v.Roles.Give(t.Context(), storetest.Operator, u.ID, role, time.Time{}, "")
-	expect(t, "giving the role", err, 0)
-	text := "version: 1\nroles: {" + role + ": {permissions: [b]}, " + next + ": {permissions: [a]}}\n" +
-		"clients: {client-of-" + name + ": {scope: [a]}}\ngrants: {users: {" + name + ": [" + next + "]}}\n"
-	plan, err := planned(t, v, text, true)
+	text := "version: 1\nroles: {" + role + ": {permissions: [b]}, next-" + role + ": {permissions: [a]}}\n" +
+		"clients: {client-of-" + name + ": {scope: [a]}}\ngrants: {users: {" + name + ": [{role: viewer, reason: another}]}}\n"
+	plan, err := planned(t, v, text, false)
 	expect(t, "the plan", err, 0)
 	do := func() error { return v.Policy.Apply(t.Context(), storetest.Operator, plan) }
 	return scene{do, func(t *testing.T, happened bool) {
@@ -276,7 +275,7 @@ func applyingPolicy(t *testing.T, v *storetest.Services, name string) scene {
 			want = fault.Stale
 		}
 		expect(t, "applying it again", do(), want)
-		again, err := planned(t, v, text, true)
+		again, err := planned(t, v, text, false)
 		if err != nil || !again.Empty() {
 			t.Errorf("what was applied would change %+v, %v", again, err)
 		}
