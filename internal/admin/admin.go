@@ -94,6 +94,7 @@ func New(p Parts) *API {
 	a.roles()
 	a.grants()
 	a.groups()
+	a.separations()
 	a.clients()
 	a.clientGrants()
 	a.resources()

@@ -37,7 +37,10 @@ func (a *API) describeOAuth() {
 		})
 	}
 	post("token", "/oauth2/token", "Get a token", "The token endpoint (RFC 6749, Section 3.2).",
-		map[string]*huma.Schema{"grant_type": {Type: "string", Enum: []any{"client_credentials"}}, "scope": {Type: "string", Description: "What the client gets by default if absent"}, "resource": text},
+		map[string]*huma.Schema{
+			"grant_type": {Type: "string", Enum: []any{"client_credentials"}}, "scope": {Type: "string", Description: "What the client gets by default if absent"}, "resource": text,
+			"roles": {Type: "string", Description: "Of the roles that were given, those to use, separated by spaces; all if absent"},
+		},
 		"grant_type", answer("A token", &huma.Schema{Type: "object", Properties: map[string]*huma.Schema{
 			"access_token": text, "token_type": {Type: "string", Enum: []any{"Bearer"}}, "expires_in": {Type: "integer", Description: "seconds"}, "scope": text,
 		}, Required: []string{"access_token", "token_type", "expires_in", "scope"}}),

@@ -35,6 +35,9 @@ const (
 	GroupDeleted         Action = "group.deleted"
 	MemberAdded          Action = "member.added"
 	MemberRemoved        Action = "member.removed"
+	SeparationCreated    Action = "separation.created"
+	SeparationUpdated    Action = "separation.updated"
+	SeparationDeleted    Action = "separation.deleted"
 	ClientCreated        Action = "client.created"
 	ClientUpdated        Action = "client.updated"
 	ClientDisabled       Action = "client.disabled"
@@ -100,6 +103,9 @@ var vocabulary = map[Action]string{
 	GroupDeleted:         "privilege_permissions_changed",
 	MemberAdded:          "privilege_permissions_changed",
 	MemberRemoved:        "privilege_permissions_changed",
+	SeparationCreated:    "privilege_permissions_changed",
+	SeparationUpdated:    "privilege_permissions_changed",
+	SeparationDeleted:    "privilege_permissions_changed",
 	ClientCreated:        "authz_admin",
 	ClientUpdated:        "authz_admin",
 	ClientDisabled:       "authz_admin",

@@ -22,7 +22,7 @@ type Topic string
 
 // The topics, with what the key and the version of their changes are.
 const (
-	Roles       Topic = "roles"        // key: a role's name; version: the policy's
+	Roles       Topic = "roles"        // key: a role's name, or empty for what is kept apart; version: the policy's
 	RoleNarrows Topic = "role-narrows" // a role lost permissions; key and version as above
 	Grants      Topic = "grants"       // key: an account's id; version: the policy's, or 0 before a change of roles
 	GrantLost   Topic = "grant-lost"   // a grant was taken away; key and version as above

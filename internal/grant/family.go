@@ -19,6 +19,7 @@ type Family struct {
 	Client   string
 	Session  string   // of the browser that holds it; empty for an app or a script
 	Scope    []string // what was granted at sign-in; it never grows
+	Roles    []string // that were chosen at sign-in, of those that were given; nil for all
 	Audience string
 	AuthTime time.Time
 	AMR      []string // RFC 8176

@@ -16,18 +16,22 @@ import (
 type basis struct {
 	rbac.Effective
 	policy   int64
+	absent   []string    // the chosen roles that the principal was not given
+	clash    *rbac.Clash // the roles that may not be used together
 	audience string
 	api      *resource.Resource // that it is for; nil for this server's own
 }
 
-// basisOf returns what a token of a principal for an audience follows from now.
-func (s *Service) basisOf(ctx context.Context, principalID, audience string) (basis, error) {
+// basisOf returns what a token of a principal for an audience follows from now, if it
+// is of some of the roles that were given; nil stands for all.
+func (s *Service) basisOf(ctx context.Context, principalID, audience string, roles []string) (basis, error) {
 	b := basis{audience: audience}
-	var err error
 	// The version is read before the API: what the API loses in between, it makes void.
-	if b.Effective, b.policy, err = s.policy.Of(ctx, principalID); err != nil {
+	use, err := s.policy.Using(ctx, principalID, roles)
+	if err != nil {
 		return b, err
 	}
+	b.Effective, b.policy, b.absent, b.clash = use.Effective, use.Policy, use.Absent, use.Clash
 	b.api, err = s.api(ctx, audience)
 	return b, err
 }

@@ -28,6 +28,7 @@ type ClientCredentials struct {
 	Client   client.Client // that has proved who it is
 	Scope    []string
 	Resource []string
+	Roles    []string // of those that were given, which to use; nil for all
 }
 
 // ClientToken gives a client an access token for itself (RFC 6749, Section 4.4).
@@ -47,7 +48,10 @@ func (s *Service) ClientToken(ctx context.Context, by principal.Principal, r Cli
 	if len(c.Beyond(asked)) > 0 {
 		return Tokens{}, &oauth.Error{Code: oauth.InvalidScope, Description: "the client may not ask for one of these scopes"}
 	}
-	b, err := s.basisOf(ctx, c.ID, audience)
+	b, err := s.basisOf(ctx, c.ID, audience, r.Roles)
+	if err == nil {
+		err = b.chosen()
+	}
 	if err != nil {
 		return Tokens{}, err
 	}
@@ -64,7 +68,7 @@ func (s *Service) ClientToken(ctx context.Context, by principal.Principal, r Cli
 		return Tokens{}, err
 	}
 	e := audit.Now(by, now, audit.TokenIssued, "family:"+by.Family).With("scope", strings.Join(scope, " ")).With("audience", audience)
-	switch err := s.store.IssueToClient(ctx, c, scope, e); {
+	switch err := s.store.IssueToClient(ctx, c, scope, chose(e, r.Roles)); {
 	case fault.KindOf(err) == fault.Denied:
 		return Tokens{}, (&oauth.Error{Code: oauth.InvalidScope, Description: "the client may not ask for one of these scopes any more"}).Because(err)
 	case err != nil:

@@ -109,9 +109,12 @@ func (s *Service) next(ctx context.Context, by principal.Principal, f grant.Fami
 	if slices.ContainsFunc(r.Resource, func(asked string) bool { return asked != f.Audience }) {
 		return Tokens{}, &oauth.Error{Code: oauth.InvalidTarget, Description: "the sign-in was for another resource"}
 	}
-	b, err := s.basisOf(ctx, f.User, f.Audience)
+	b, err := s.basisOf(ctx, f.User, f.Audience, f.Roles) // what was chosen and taken away since is used no more
 	if err != nil {
 		return Tokens{}, err
+	}
+	if b.clash != nil {
+		return Tokens{}, &oauth.Error{Code: oauth.InvalidGrant, Description: exclude(b.clash) + " by now: sign in again and choose with roles"}
 	}
 	scope, err := renew(f.Scope, r.Scope, b)
 	if err != nil {

@@ -25,12 +25,14 @@ type Password struct {
 	Client   client.Client
 	Scope    []string // sorted; nil for the client's default
 	Resource []string // RFC 8707
+	Roles    []string // of those that were given, which to use; nil for all
 	// Browser makes the tokens those of a browser's session, which begins with
 	// them and in the place of the one whose cookie is Replaces.
 	Browser  bool
 	Replaces secret.Text
-	// Trim lets a token that is too large for a cookie go without its scope: on a
-	// page nobody can ask for less, and the session alone opens the pages.
+	// Trim lets a token that is too large for a cookie go without its scope, and one
+	// of roles that exclude each other without any: on a page nobody can ask for less,
+	// and the session alone opens the pages.
 	Trim bool
 }
 
@@ -132,8 +134,15 @@ func (s *Service) admit(ctx context.Context, by principal.Principal, p Password,
 	if write.Letters, err = s.arrival(ctx, by, g, user, now); err != nil {
 		return Tokens{}, err
 	}
-	b, err := s.basisOf(ctx, user.ID, audience)
-	if _, deleted := errors.AsType[*oauth.Error](err); deleted { // the API, meanwhile
+	b, err := s.basisOf(ctx, user.ID, audience, p.Roles)
+	if p.Trim && b.clash != nil {
+		p.Roles = []string{}
+		b, err = s.basisOf(ctx, user.ID, audience, p.Roles)
+	}
+	if err == nil {
+		err = b.chosen()
+	}
+	if _, refused := errors.AsType[*oauth.Error](err); refused { // also where the API was deleted meanwhile
 		return Tokens{}, s.misasked(ctx, by, p.Name, g, write.Letters, err)
 	} else if err != nil {
 		return Tokens{}, err
@@ -143,7 +152,7 @@ func (s *Service) admit(ctx context.Context, by principal.Principal, p Password,
 		return Tokens{}, s.misasked(ctx, by, p.Name, g, write.Letters, err)
 	}
 	family, refresh := grant.New(now, user.ID, p.Client.ID, s.options.Family)
-	family.Scope, family.Audience, family.AMR = scope, audience, []string{"pwd"}
+	family.Scope, family.Roles, family.Audience, family.AMR = scope, p.Roles, audience, []string{"pwd"}
 	family.Address, family.UserAgent = by.Origin.Address, by.Origin.UserAgent
 	tokens := Tokens{Refresh: refresh.Text(), Scope: scope, Device: g.device.With(owner(user), g.pepper).Cookie(g.pepper)}
 	events := []audit.Event{audit.Now(by, now, audit.LoginSucceeded, user.Target()).With("method", "password").With("device", deviceWord(g.known))}
@@ -166,7 +175,7 @@ func (s *Service) admit(ctx context.Context, by principal.Principal, p Password,
 		return Tokens{}, err
 	}
 	write.Family = family
-	events = append(events, audit.Now(by, now, audit.TokenIssued, family.Target()).With("scope", strings.Join(scope, " ")))
+	events = append(events, chose(audit.Now(by, now, audit.TokenIssued, family.Target()).With("scope", strings.Join(scope, " ")), p.Roles))
 	if err := s.store.SignIn(ctx, write, events...); fault.KindOf(err) == fault.Unauthenticated {
 		return Tokens{}, errChanged
 	} else if err != nil {

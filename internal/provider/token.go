@@ -68,7 +68,11 @@ type tokens struct {
 
 // clientCredentials lets a client act for itself (RFC 6749, Section 4.4).
 func clientCredentials(ctx context.Context, p *Provider, c client.Client, r oauth.TokenRequest) (issue.Tokens, error) {
-	t, err := p.Issuer.ClientToken(ctx, web.By(ctx), issue.ClientCredentials{Client: c, Scope: r.Scope, Resource: r.Resource})
+	roles, err := issue.ParseRoles(r.Params.Get("roles"))
+	if err != nil {
+		return issue.Tokens{}, err
+	}
+	t, err := p.Issuer.ClientToken(ctx, web.By(ctx), issue.ClientCredentials{Client: c, Scope: r.Scope, Resource: r.Resource, Roles: roles})
 	if fault.KindOf(err) == fault.Unauthenticated { // it was disabled, and the news has not come yet
 		return t, r.Client.Unproved().Because(err)
 	}

@@ -79,7 +79,11 @@ func (p *Policy) load(ctx context.Context) (version int64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	p.snapshot.Store(s)
+	apart, err := p.store.Separations(ctx)
+	if err != nil {
+		return 0, err
+	}
+	p.snapshot.Store(s.WithSeparations(apart))
 	return version, nil
 }
 
@@ -160,6 +164,44 @@ func (p *Policy) Of(ctx context.Context, principalID string) (Effective, int64, 
 		return Effective{}, 0, err
 	}
 	return p.effective(h, now), version, nil
+}
+
+// Use is what a session or a token may use of what a principal holds.
+type Use struct {
+	Effective
+	Policy int64    // the version of the policy that this was worked out under
+	Absent []string // the chosen roles that the principal was not given
+	Clash  *Clash   // the roles that may not be used together; nil if there are none
+}
+
+// Using returns what a principal may use now that has chosen some of the roles that
+// it was given; nil stands for all of them.
+func (p *Policy) Using(ctx context.Context, principalID string, chosen []string) (Use, error) {
+	u := Use{Policy: p.version.Load()} // as in Of
+	now := p.clock.Now()
+	h, err := p.known(ctx, principalID, now)
+	if err != nil {
+		return Use{}, err
+	}
+	s := p.snapshot.Load()
+	if chosen == nil {
+		u.Effective, u.Clash = p.effective(h, now), s.Clash(Dynamic, h.Grants, now)
+		return u, nil
+	}
+	var grants []Grant
+	for _, role := range chosen {
+		given := len(grants)
+		for _, g := range h.Grants {
+			if g.Role == role && g.Live(now) {
+				grants = append(grants, g)
+			}
+		}
+		if len(grants) == given {
+			u.Absent = append(u.Absent, role)
+		}
+	}
+	u.Effective, u.Clash = s.Effective(grants, "", now), s.Clash(Dynamic, grants, now)
+	return u, nil
 }
 
 // known returns what a principal holds, of roles that this process knows. Who was

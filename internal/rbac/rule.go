@@ -121,7 +121,8 @@ func mayLeave(s *Snapshot, actor Set, c RoleChange) error {
 // ApplyRoles returns the snapshot as it would be with roles created, changed if
 // there are such, or deleted. It checks no rights, and returns the faults of
 // Validate and NewSnapshot; NotFound for the deletion of what is not there; and
-// Conflict for that of a role that is built-in or that another one would inherit.
+// Conflict for that of a role that is built-in, that another one would inherit or
+// that a separation names, and where a role would hold what one keeps apart.
 func ApplyRoles(s *Snapshot, changes ...RoleChange) (*Snapshot, error) {
 	to := make(map[string]*Role, len(changes))
 	for _, c := range changes {
@@ -155,7 +156,11 @@ func ApplyRoles(s *Snapshot, changes ...RoleChange) (*Snapshot, error) {
 	if err := orphans(roles, to); err != nil {
 		return nil, err
 	}
-	return NewSnapshot(s.version, roles)
+	next, err := NewSnapshot(s.version, roles)
+	if err != nil {
+		return nil, err
+	}
+	return next.keepApart(s)
 }
 
 // orphans returns a fault for a role that goes while one of roles inherits it.

@@ -18,6 +18,7 @@ type Store interface {
 	PolicyStore
 	GroupStore
 	MemberStore
+	SeparationStore
 }
 
 // PolicyStore is what is kept of roles and grants.

@@ -24,6 +24,7 @@ type Snapshot struct {
 	words   *vocabulary
 	nodes   []node // sorted by the roles' names
 	index   map[string]int
+	apart   []Separation // sorted by name
 }
 
 type node struct {

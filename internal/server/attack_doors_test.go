@@ -86,6 +86,10 @@ var notWays = map[string]string{
 	"POST /groups/{name}/roles":          "an access token",
 	"DELETE /groups/{name}/roles/{role}": "an access token",
 
+	"POST /separations":          "an access token",
+	"PUT /separations/{name}":    "an access token",
+	"DELETE /separations/{name}": "an access token",
+
 	"POST /access/check":   "an access token",
 	"POST /access/explain": "an access token",
 

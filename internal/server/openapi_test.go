@@ -567,6 +567,29 @@ func converseAboutKeys(t *testing.T, call func(pattern, path string, body any, h
 	call("DELETE /api-keys/{id}", path, nil)
 }
 
+// converseOfSeparations is converse for separations.
+func converseOfSeparations(call func(pattern, path string, body any, headers ...string) servertest.Answer) {
+	type m = map[string]any
+	eyes := m{"name": "eyes", "description": "Four eyes", "kind": "static", "roles": []string{"clerk", "editor"}}
+	call("POST /separations", "/separations", eyes, "Idempotency-Key", "s")
+	call("POST /separations", "/separations", eyes, "Idempotency-Key", "s")
+	call("POST /separations", "/separations", eyes)
+	call("POST /separations", "/separations", m{"name": "eyes", "kind": "other", "roles": []string{}})
+	call("GET /separations", "/separations", nil)
+	call("GET /separations", "/separations?limit=1", nil)
+	call("GET /separations/{name}", "/separations/eyes", nil)
+	call("GET /separations/{name}", "/separations/eyes", nil, "If-None-Match", `"v1"`)
+	call("GET /separations/{name}", "/separations/nosuch", nil)
+	call("PUT /separations/{name}", "/separations/eyes", m{"kind": "static", "roles": []string{"clerk", "viewer"}}, "If-Match", `"v1"`)
+	call("PUT /separations/{name}", "/separations/eyes", m{"kind": "static", "roles": []string{"clerk", "viewer"}}, "If-Match", `"v1"`)
+	call("PUT /separations/{name}", "/separations/eyes", m{"kind": "static", "roles": []string{"admin", "viewer"}})
+	call("PUT /separations/{name}", "/separations/nosuch", m{"kind": "static", "roles": []string{"clerk", "viewer"}})
+	call("DELETE /roles/{name}", "/roles/clerk", nil)
+	call("DELETE /separations/{name}", "/separations/eyes", nil, "If-Match", `"v99"`)
+	call("DELETE /separations/{name}", "/separations/eyes", nil)
+	call("DELETE /separations/{name}", "/separations/eyes", nil)
+}
+
 // converse makes a call of each operation that succeeds, and some that do not.
 func converse(t *testing.T, s *servertest.Site, check func(string, servertest.Answer) servertest.Answer) {
 	t.Helper()
@@ -629,6 +652,7 @@ func converse(t *testing.T, s *servertest.Site, check func(string, servertest.An
 	call("PUT /roles/{name}", "/roles/clerk", m{})
 	call("PUT /roles/{name}", "/roles/viewer", m{})
 	call("PUT /roles/{name}", "/roles/clerk", m{}, "If-Match", `"v1"`)
+	converseOfSeparations(call)
 	call("POST /users/{id}/roles", "/users/"+ann.ID+"/roles", m{"role": "clerk", "until": "2100-01-01T00:00:00Z", "reason": "because"})
 	call("POST /users/{id}/roles", "/users/"+ann.ID+"/roles", m{"role": "clerk"})
 	call("POST /users/{id}/roles", "/users/nosuch/roles", m{"role": "clerk"})

@@ -123,6 +123,12 @@ func managed(api http.Handler) []route {
 		{"POST /groups/{name}/roles", "roles:grant", problem, api},
 		{"DELETE /groups/{name}/roles/{role}", "roles:grant", problem, api},
 
+		{"GET /separations", "roles:read", problem, api},
+		{"POST /separations", "roles:write", problem, api},
+		{"GET /separations/{name}", "roles:read", problem, api},
+		{"PUT /separations/{name}", "roles:write", problem, api},
+		{"DELETE /separations/{name}", "roles:write", problem, api},
+
 		{"POST /access/check", token, problem, api},   // about others: roles:read
 		{"POST /access/explain", token, problem, api}, // about others: roles:read
 		{"GET /access/decisions/{id}", "audit:read", problem, api},
@@ -204,7 +210,7 @@ func pages(p *signin.Surface) []route {
 // what gives tokens, the API and what this server says of itself. Pages are not
 // among them.
 var shared = []string{
-	"/auth/", "/oauth2/", "/.well-known/", "/users", "/roles", "/conditions", "/groups", "/access/", "/api-keys", "/clients", "/resources", "/sessions", "/audit/", "/openapi.json",
+	"/auth/", "/oauth2/", "/.well-known/", "/users", "/roles", "/conditions", "/groups", "/separations", "/access/", "/api-keys", "/clients", "/resources", "/sessions", "/audit/", "/openapi.json",
 }
 
 // forPeople are the paths under those that a person opens in a browser.

@@ -173,6 +173,26 @@ func (c *call) group() string {
 	return path
 }
 
+// separation keeps two roles apart, or is none.
+func (c *call) separation() string {
+	made(c.t, c.s, c.root, "one"+c.unique(), nil, nil)
+	made(c.t, c.s, c.root, "two"+c.unique(), nil, nil)
+	if c.target == "absent" {
+		return "/separations/nosuch"
+	}
+	c.by("/separations", c.apart(c.unique()))
+	return "/separations/" + c.unique()
+}
+
+// apart is what a separation of that two roles says.
+func (c *call) apart(name string) map[string]any {
+	body := map[string]any{"kind": "static", "roles": []string{"one" + c.unique(), "two" + c.unique()}}
+	if name != "" {
+		body["name"] = name
+	}
+	return body
+}
+
 // by makes something as an administrator.
 func (c *call) by(path string, body any) {
 	c.t.Helper()
@@ -397,6 +417,12 @@ var matrix = map[string]row{
 		wants: map[string]cells{"delegate": {204, 403, 404}, "admin": {204, 204, 404}},
 		path:  func(c *call) string { return c.group() + "/roles/" + c.held },
 	},
+
+	"GET /separations":           {wants: admins(200, 200, 200)},
+	"POST /separations":          {wants: admins(201, 201, 201), body: func(c *call) any { c.separation(); return c.apart("other" + c.unique()) }},
+	"GET /separations/{name}":    {wants: admins(200, 200, 404), path: (*call).separation},
+	"PUT /separations/{name}":    {wants: admins(200, 200, 404), path: (*call).separation, body: func(c *call) any { return c.apart("") }},
+	"DELETE /separations/{name}": {wants: admins(204, 204, 404), path: (*call).separation},
 
 	"GET /clients": {wants: admins(200, 200, 200)},
 	"POST /clients": {

@@ -98,7 +98,7 @@ func optional(w http.ResponseWriter, r *http.Request, known ...string) (oauth.Pa
 // fields of the password form of OAuth 2.0 (RFC 6749, Section 4.3.2), which is
 // no grant here: only first-party applications may show it.
 func (s *Surface) Login(w http.ResponseWriter, r *http.Request) error {
-	p, err := params(w, r, "grant_type", "username", "password", "scope", "resource", "client_id", "client_secret", "mode")
+	p, err := params(w, r, "grant_type", "username", "password", "scope", "resource", "client_id", "client_secret", "mode", "roles")
 	if err != nil {
 		return err
 	}
@@ -118,6 +118,9 @@ func (s *Surface) Login(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if request.Scope, err = oauth.ParseScope(p.Get("scope")); err != nil {
+		return err
+	}
+	if request.Roles, err = issue.ParseRoles(p.Get("roles")); err != nil {
 		return err
 	}
 	if browser {

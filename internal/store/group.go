@@ -264,6 +264,9 @@ func (t *tx) addMember(by principal.Principal, m rbac.Member, e audit.Event) err
 	} else if err != nil {
 		return err
 	}
+	if err := t.keptApart(m.Principal, word(m.Kind)); err != nil {
+		return err
+	}
 	if err := t.changed(feed.Grants, m.Principal, t.policy); err != nil {
 		return err
 	}

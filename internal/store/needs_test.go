@@ -79,6 +79,17 @@ func acts(v *storetest.Services, me, other account.User) []act {
 		{"take a client's role", "roles:grant", func(ctx context.Context, by principal.Principal) error {
 			return v.Roles.TakeGrant(ctx, by, rbac.Grant{Kind: principal.Service, Principal: "app", Role: "held"})
 		}},
+		{"keep roles apart", "roles:write", func(ctx context.Context, by principal.Principal) error {
+			_, err := v.Roles.CreateSeparation(ctx, by, rbac.Separation{Name: "made", Kind: rbac.Static, Roles: []string{"apart-a", "apart-b"}})
+			return err
+		}},
+		{"keep other roles apart", "roles:write", func(ctx context.Context, by principal.Principal) error {
+			_, err := v.Roles.ReplaceSeparation(ctx, by, rbac.Separation{Name: "kept", Kind: rbac.Dynamic, Roles: []string{"apart-a", "apart-b"}})
+			return err
+		}},
+		{"let roles together", "roles:write", func(ctx context.Context, by principal.Principal) error {
+			return v.Roles.DeleteSeparation(ctx, by, "kept", 0)
+		}},
 		{"make a group", "roles:write", func(ctx context.Context, by principal.Principal) error {
 			_, err := v.Roles.CreateGroup(ctx, by, rbac.Group{Name: "made"})
 			return err
@@ -145,7 +156,7 @@ func TestAttackPermissionLostOnTheWay(t *testing.T) {
 		v := storetest.NewServices(t, storetest.Open(t, dsn, store.Options{Clock: still}), storetest.Parts{Clock: still})
 		w := storetest.NewWitness(t, dsn)
 		manager := rbac.Role{Name: "manager", Permissions: []string{"users:write", "roles:write", "roles:grant", "clients:write", "resources:write"}}
-		for _, r := range []rbac.Role{manager, {Name: "empty"}, {Name: "held"}} {
+		for _, r := range []rbac.Role{manager, {Name: "empty"}, {Name: "held"}, {Name: "apart-a"}, {Name: "apart-b"}} {
 			if _, err := v.Roles.CreateRole(t.Context(), storetest.Operator, r); err != nil {
 				t.Fatal(err)
 			}
@@ -153,6 +164,9 @@ func TestAttackPermissionLostOnTheWay(t *testing.T) {
 		me, other := v.User(t, "me", "manager"), v.User(t, "other", "held")
 		v.Client(t, "app", nil, "held")
 		v.Group(t, "staff", "held")
+		if _, err := v.Roles.CreateSeparation(t.Context(), storetest.Operator, rbac.Separation{Name: "kept", Kind: rbac.Static, Roles: []string{"apart-a", "apart-b"}}); err != nil {
+			t.Fatal(err)
+		}
 		v.Join(t, "staff", me.ID)
 		if _, err := v.Resources.Create(t.Context(), storetest.Operator, resource.Resource{ID: "api", Identifier: "urn:api"}); err != nil {
 			t.Fatal(err)

@@ -95,12 +95,7 @@ func (t *tx) give(by principal.Principal, g rbac.Grant, e audit.Event) error {
 	} else if err != nil {
 		return err
 	}
-	if g.Group != "" {
-		err = t.changedGroup(g.Group)
-	} else {
-		err = t.changed(feed.Grants, g.Principal, t.policy)
-	}
-	if err != nil {
+	if err := t.given(g); err != nil {
 		return err
 	}
 	return t.record(e)
@@ -132,6 +127,21 @@ func (t *tx) take(by principal.Principal, g rbac.Grant, e audit.Event) error {
 		return err
 	}
 	return t.record(e)
+}
+
+// given refuses a grant that was made if a separation forbids it, and tells others
+// of it.
+func (t *tx) given(g rbac.Grant) error {
+	if g.Group == "" {
+		if err := t.keptApart(g.Principal, word(g.Kind)); err != nil {
+			return err
+		}
+		return t.changed(feed.Grants, g.Principal, t.policy)
+	}
+	if err := t.keptApartIn(g.Group, g.Role); err != nil {
+		return err
+	}
+	return t.changedGroup(g.Group)
 }
 
 // mayTouchHolder holds the rule of who may act on whom a grant is for.

@@ -36,6 +36,11 @@ func (t *tx) lockPolicy() error {
 		if t.read, err = rbac.NewSnapshot(roles, all); err != nil {
 			return err
 		}
+		apart, err := readSeparations(t.all)
+		if err != nil {
+			return err
+		}
+		t.read = t.read.WithSeparations(apart)
 	}
 	t.roles = t.read
 	return nil
@@ -181,6 +186,11 @@ func (t *tx) keepingAdmin(change func() error) error {
 	if err != nil {
 		return err
 	}
+	for _, check := range t.checks {
+		if err := check(); err != nil {
+			return err
+		}
+	}
 	if !before {
 		return nil
 	}
@@ -189,6 +199,16 @@ func (t *tx) keepingAdmin(change func() error) error {
 		return fault.New(fault.Conflict, "it would leave no administrator; make another one first")
 	}
 	return err
+}
+
+// whole looks at a state once it is one: now, or after the change that this is a step
+// of.
+func (t *tx) whole(check func() error) error {
+	if t.keeping {
+		t.checks = append(t.checks, check)
+		return nil
+	}
+	return check()
 }
 
 func (t *tx) admins(roles *rbac.Snapshot) (bool, error) { return holdsAdmin(roles, t.one) }
@@ -242,6 +262,11 @@ func (t *tx) changeRoles(by principal.Principal, changes ...rbac.RoleChange) err
 	if err != nil {
 		t.roles = before
 		return err
+	}
+	for _, p := range rbac.Gaining(before, next, rbac.Static) {
+		if err := t.whole(func() error { return t.unviolated(p, "", nil) }); err != nil {
+			return err
+		}
 	}
 	if _, err := t.exec(`UPDATE policy SET roles = version WHERE id = 1`); err != nil {
 		return err

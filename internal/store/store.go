@@ -135,6 +135,7 @@ type tx struct {
 	read    *rbac.Snapshot // as they were when it began
 	kept    *rbac.Snapshot // as the transaction before saw them
 	keeping bool           // an administrator, past the change that runs
+	checks  []func() error // what to look at once the change is whole
 }
 
 // runner runs statements in a transaction.

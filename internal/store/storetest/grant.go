@@ -27,7 +27,7 @@ var life = grant.Lifetimes{Absolute: 24 * time.Hour, Idle: time.Hour, Grace: 10 
 func begin(t testing.TB, s *store.Store, u account.User, at time.Time) (grant.Family, grant.RefreshToken) {
 	t.Helper()
 	f, token := grant.New(at, u.ID, "client", life)
-	f.Scope, f.Audience, f.AMR = []string{"a:read", "a:write"}, "https://api.example", []string{"pwd", "otp"}
+	f.Scope, f.Roles, f.Audience, f.AMR = []string{"a:read", "a:write"}, []string{"reader", "writer"}, "https://api.example", []string{"pwd", "otp"}
 	if err := s.SignIn(t.Context(), issue.SignIn{Family: f, Was: Stored}, event(audit.LoginSucceeded, u.Target()), event(audit.TokenIssued, f.Target())); err != nil {
 		t.Fatal(err)
 	}
@@ -65,8 +65,14 @@ func familyAsWritten(t *testing.T, s *store.Store) {
 	if err := s.SignIn(t.Context(), issue.SignIn{Family: f, Was: Stored}, event(audit.TokenIssued, f.Target())); err != nil {
 		t.Fatal(err)
 	}
-	if got := familyOf(t, s, token); len(got.Scope)+len(got.AMR) != 0 {
-		t.Errorf("scope %q, amr %q", got.Scope, got.AMR)
+	if got := familyOf(t, s, token); len(got.Scope)+len(got.AMR) != 0 || got.Roles != nil {
+		t.Errorf("scope %q, amr %q, roles %q", got.Scope, got.AMR, got.Roles)
+	}
+	f, token = grant.New(instant, u.ID, "client", life) // no roles are not all
+	f.Roles = []string{}
+	Want(t, "signing in with no roles", s.SignIn(t.Context(), issue.SignIn{Family: f, Was: Stored}, event(audit.TokenIssued, f.Target())), 0)
+	if got := familyOf(t, s, token); got.Roles == nil || len(got.Roles) != 0 {
+		t.Errorf("roles %q", got.Roles)
 	}
 }
 

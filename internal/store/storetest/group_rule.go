@@ -136,7 +136,7 @@ type plot struct {
 // who try it held before; and who is above them holds what he held.
 func groupWalk(t *testing.T, s *store.Store) {
 	w := &plot{chance: chance{seed: rand.Text()}, s: s, success: map[string]int{}, app: "walk-app"}
-	for role, list := range map[string][]string{"walk-a": {"a"}, "walk-b": {"b"}, "walk-ab": {"a", "b"}, "walk-nothing": nil} {
+	for role, list := range map[string][]string{"walk-a": {"a"}, "walk-b": {"b"}, "walk-abc": {"a", "b", "c"}, "walk-nothing": nil} {
 		createRole(t, s, newRole(role, list...))
 		w.roles = append(w.roles, role)
 	}
@@ -148,7 +148,7 @@ func groupWalk(t *testing.T, s *store.Store) {
 	w.by, w.users = []principal.Principal{one, two}, []string{one.ID, two.ID, boss.ID, create(t, s, person(t, "walk-aside")).ID}
 	registerClient(t, s, application(w.app, "a"))
 	grouped(t, s, "walk-mine", []string{"walk-a"}, one.ID)
-	grouped(t, s, "walk-above", []string{"walk-ab"}, boss.ID)
+	grouped(t, s, "walk-above", []string{"walk-abc"}, boss.ID)
 	grouped(t, s, "walk-empty", nil)
 	w.groups = []string{"walk-mine", "walk-above", "walk-empty", "walk-made"}
 	Want(t, "for an hour", give(t, s, Operator, two.ID, "walk-b", hour), 0)
@@ -191,14 +191,7 @@ func groupWalk(t *testing.T, s *store.Store) {
 // held is until when everybody holds each permission.
 func (w *plot) held(t *testing.T) map[string]map[string]time.Time {
 	t.Helper()
-	all, at, _, err := w.s.Policy(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	snapshot, err := rbac.NewSnapshot(at, all)
-	if err != nil {
-		t.Fatal(err)
-	}
+	snapshot := w.snapshot(t)
 	ends := map[string]map[string]time.Time{}
 	for _, who := range append(slices.Clone(w.users), w.app) {
 		grants, err := w.s.GrantsOf(t.Context(), who)
@@ -215,6 +208,24 @@ func (w *plot) held(t *testing.T) map[string]map[string]time.Time {
 		}
 	}
 	return ends
+}
+
+// snapshot is what the database says of roles.
+func (w *plot) snapshot(t *testing.T) *rbac.Snapshot {
+	t.Helper()
+	all, at, _, err := w.s.Policy(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	snapshot, err := rbac.NewSnapshot(at, all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	apart, err := w.s.Separations(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return snapshot.WithSeparations(apart)
 }
 
 // step tries one thing, and says which.
@@ -251,7 +262,7 @@ func (w *plot) step(t *testing.T) (string, error) {
 // write makes or changes a role, to whatever it may be.
 func (w *plot) write(t *testing.T, by principal.Principal, name string) error {
 	r := newRole(name, pickOf(&w.chance, [][]string{nil, {"a"}, {"b"}, {"a", "b"}, {"c"}})...)
-	r.Inherits = pickOf(&w.chance, [][]string{nil, {"walk-a"}, {"walk-ab"}})
+	r.Inherits = pickOf(&w.chance, [][]string{nil, {"walk-a"}, {"walk-abc"}})
 	r.Version = 0
 	if w.pick(2) == 0 {
 		r.Version = 1
