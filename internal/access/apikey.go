@@ -67,9 +67,12 @@ func (s *Service) Bearer(ctx context.Context, k apikey.Key) (Bearer, error) {
 	default:
 		return b, apikey.Refused("it has no owner")
 	}
-	held, _, err := s.Policy.Of(ctx, k.Owner.ID)
+	held, err := s.Policy.Using(ctx, k.Owner.ID, nil)
 	if err != nil {
 		return b, err
+	}
+	if held.Clash != nil { // a key cannot choose
+		return b, apikey.Refused("its owner holds roles that exclude each other")
 	}
 	b.Scopes = slices.DeleteFunc(slices.Clone(b.Scopes), func(scope string) bool { return !held.Has(scope) })
 	b.Roles = held.Roles()

@@ -59,7 +59,15 @@ func TestDynamicSeparation(t *testing.T) {
 		if before.Scope != "orders:approve orders:write users:read users:write" {
 			t.Fatalf("before there is a separation: %q", before.Scope)
 		}
+		var key struct{ Key string }
+		s.Call(t, before.Access, "POST", "/api-keys", map[string]any{"name": "hers", "scopes": []string{"users:read"}, "expires_in": 600}).JSON(t, &key)
+		if a := s.Call(t, key.Key, "GET", "/users", nil); a.Status != http.StatusOK {
+			t.Errorf("her key: %d %s", a.Status, a.Body)
+		}
 		keepApart(t, s, root)
+		if a := s.Call(t, key.Key, "GET", "/users", nil); a.Status != http.StatusUnauthorized { // it cannot choose
+			t.Errorf("her key, of both: %d %s", a.Status, a.Body)
+		}
 		// What was given before is void, and goes on no more.
 		if a := s.Call(t, before.Access, "GET", "/users/me", nil); a.Status != http.StatusUnauthorized {
 			t.Errorf("a token of both: %d %s", a.Status, a.Body)
