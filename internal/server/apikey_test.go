@@ -12,6 +12,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -21,6 +22,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/doorward/doorward/guard"
 	"github.com/doorward/doorward/internal/apikey"
 	"github.com/doorward/doorward/internal/audit"
 	"github.com/doorward/doorward/internal/outbox"
@@ -469,4 +471,56 @@ func TestAttackKeyLeaks(t *testing.T) {
 		refusedAs(t, "no array", github.reports(t, s, `{"token":"x"}`), http.StatusBadRequest, "body")
 		refusedAs(t, "a form", s.Send(t, "POST", "/api-keys/leaks", formType, body, good...), http.StatusUnsupportedMediaType, "")
 	})
+}
+
+// An API behind guard takes keys, by asking this server, and refuses one within a second
+// of its end.
+func TestAPIKeyAtAGuardedAPI(t *testing.T) {
+	t.Parallel()
+	s := servertest.Start(t, servertest.Options{})
+	makeRole(t, s, "reader", "orders:read")
+	ann := s.User(t, "ann", "reader")
+	const orders = "https://orders.example.com"
+	api := register(t, s, s.Login(t, servertest.Admin).Access, map[string]any{"client_id": "orders", "audiences": []string{orders}})
+	g, err := guard.New(s.URL, guard.Audience(orders), guard.Credentials(api.id, api.secret))
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := g.Require(guard.Permission("orders:read"))(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p := guard.PrincipalFrom(r.Context())
+		fmt.Fprint(w, p.Subject, " ", p.KeyID)
+	}))
+	ask := func(k held) (int, string) {
+		w := httptest.NewRecorder()
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/orders", nil)
+		r.RemoteAddr = "192.0.2.7:1234"
+		r.Header.Set("X-API-Key", k.text)
+		h.ServeHTTP(w, r)
+		return w.Code, w.Body.String()
+	}
+	owner := principal.Owner{Kind: principal.User, ID: ann.ID}
+	near, err := apikey.ParseNetworks([]string{"192.0.2.0/24"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	good := keyFrom(t, s, servertest.Operator, apikey.Draft{Owner: owner, Scopes: []string{"orders:read"}, Networks: near, Resources: []string{orders}})
+	for what, tt := range map[string]struct {
+		draft apikey.Draft
+		want  int
+	}{
+		"without the permission": {apikey.Draft{}, http.StatusForbidden},
+		"for another API":        {apikey.Draft{Scopes: []string{"orders:read"}, Resources: []string{s.URL}}, http.StatusUnauthorized},
+	} {
+		tt.draft.Owner = owner
+		if status, body := ask(keyFrom(t, s, servertest.Operator, tt.draft)); status != tt.want {
+			t.Errorf("%s: %d %s", what, status, body)
+		}
+	}
+	if status, body := ask(good); status != http.StatusOK || body != ann.ID+" "+good.id {
+		t.Errorf("%d %s", status, body)
+	}
+	if err := s.Core.APIKeys.Revoke(t.Context(), servertest.Operator, good.id, 0); err != nil {
+		t.Fatal(err)
+	}
+	within(t, 2*time.Second, "the API refuses it", func() bool { status, _ := ask(good); return status == http.StatusUnauthorized })
 }
