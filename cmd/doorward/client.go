@@ -164,12 +164,19 @@ func (p *program) printClient(ctx context.Context, k *server.Core, id string) er
 	v := clientDetail{admin.ShowClient(found, now), []admin.Grant{}}
 	t := clientTable(v.Client)
 	for _, g := range h.Grants {
-		v.Roles = append(v.Roles, viewGrant(g, now))
-		through := ""
-		if g.Group != "" {
-			through = " through the group " + g.Group
+		one, err := viewGrant(ctx, k, g)
+		if err != nil {
+			return err
 		}
-		t.row("role", g.Role+through+" "+moment(g.Until, "without end"))
+		v.Roles = append(v.Roles, one)
+		line := g.Role
+		if g.Group != "" {
+			line += " through the group " + g.Group
+		}
+		if one.Org != "" {
+			line += " in " + one.Org
+		}
+		t.row("role", line+" "+moment(g.Until, "without end"))
 	}
 	return p.print(v, t)
 }

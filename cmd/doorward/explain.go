@@ -55,6 +55,7 @@ func (m *matter) about(c *cobra.Command) (about access.About, err error) {
 
 func (p *program) roleExplain() *cobra.Command {
 	var service bool
+	var organization string
 	var m matter
 	c := p.command("explain", "Say whether a user may do something, and why", `The path leads from the user over his roles to the permission; or the reason
 says why there is none. Where conditions decide, they are named. The exit code is 0
@@ -73,7 +74,7 @@ doorward role explain ana order:refund --object order:7 --properties '{"total": 
 				} else if _, err := p.find(c.Context(), k, args[0]); err != nil {
 					return err
 				}
-				d, err := k.Access.Decide(c.Context(), access.Question{Subject: subject, Permission: args[1], About: about})
+				d, err := k.Access.Decide(c.Context(), access.Question{Subject: subject, Permission: args[1], Organization: organization, About: about})
 				if err != nil {
 					return err
 				}
@@ -85,6 +86,7 @@ doorward role explain ana order:refund --object order:7 --properties '{"total": 
 			})
 		})
 	c.Flags().BoolVar(&service, "client", false, "whether a client may, for itself: both its scopes and its roles count")
+	c.Flags().StringVar(&organization, "organization", "", "within this one (`NAME`); what he may do elsewhere does not count there")
 	m.flags(c)
 	return c
 }

@@ -125,9 +125,11 @@ func (p *program) printGroup(ctx context.Context, k *server.Core, g rbac.Group) 
 	if err != nil {
 		return err
 	}
-	now := k.Clock.Now()
 	for _, one := range h.Grants {
-		shown := viewGrant(one, now)
+		shown, err := viewGrant(ctx, k, one)
+		if err != nil {
+			return err
+		}
 		v.Grants = append(v.Grants, shown)
 		shown.Group = "" // it is this one
 		t.row("role", grantText(shown))
@@ -278,7 +280,7 @@ doorward group grant support refunder --until 24h --reason "the sale"`,
 				if err != nil {
 					return err
 				}
-				return p.printGranted(made, g.Name, k)
+				return p.printGranted(c.Context(), k, made, g.Name)
 			})
 		})
 	c.Flags().StringVar(&until, "until", "", "when it ends (`TIME`)")

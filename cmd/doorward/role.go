@@ -29,10 +29,17 @@ func viewRole(r rbac.Role) admin.Role {
 	}
 }
 
-func viewGrant(g rbac.Grant, now time.Time) admin.Grant {
-	return admin.Grant{
-		ID: g.ID, Role: g.Role, Group: g.Group, Until: stamp(g.Until), Reason: g.Reason, GrantedBy: g.By, GrantedAt: stamp(g.At), Live: g.Live(now),
+// viewGrant returns a grant as it is printed.
+func viewGrant(ctx context.Context, k *server.Core, g rbac.Grant) (admin.Grant, error) {
+	v := admin.Grant{
+		ID: g.ID, Role: g.Role, Group: g.Group, Until: stamp(g.Until), Reason: g.Reason, GrantedBy: g.By, GrantedAt: stamp(g.At), Live: g.Live(k.Clock.Now()),
 	}
+	if g.Organization == "" {
+		return v, nil
+	}
+	o, err := k.Orgs.ByID(ctx, g.Organization)
+	v.Org = o.Name
+	return v, err
 }
 
 func (p *program) roleCreate() *cobra.Command {
@@ -118,28 +125,34 @@ func parseUntil(text string, now time.Time) (time.Time, bool) {
 }
 
 func (p *program) roleGrant() *cobra.Command {
-	var until, reason string
+	var until, reason, organization string
 	var service bool
 	c := p.command("grant", "Grant a role to a user", `It counts at once. With --until it ends by itself: after a duration like 24h, or
 at a time like 2027-01-01T00:00:00Z (RFC 3339).`, `
 doorward role grant ana support
-doorward role grant ana support --until 24h --reason "covers for Ben"`,
+doorward role grant ana support --until 24h --reason "covers for Ben"
+doorward role grant ana support --organization acme`,
 		[]string{"USER", "ROLE"}, func(c *cobra.Command, args []string) error {
 			end, err := p.end(c, until)
 			if err != nil {
 				return err
 			}
 			return p.upon(c.Context(), args[0], args[1], service, func(k *server.Core, h holder) error {
-				g, err := k.Roles.GiveGrant(c.Context(), p.operator(), rbac.Grant{Kind: h.kind, Principal: h.id, Role: args[1], Until: end, Reason: reason})
+				in, err := organizationID(c.Context(), k, organization)
 				if err != nil {
 					return err
 				}
-				return p.printGranted(g, h.name, k)
+				g, err := k.Roles.GiveGrant(c.Context(), p.operator(), rbac.Grant{Kind: h.kind, Principal: h.id, Role: args[1], Organization: in, Until: end, Reason: reason})
+				if err != nil {
+					return err
+				}
+				return p.printGranted(c.Context(), k, g, h.name)
 			})
 		})
 	c.Flags().StringVar(&until, "until", "", "when it ends (`TIME`)")
 	c.Flags().StringVar(&reason, "reason", "", "why, for the audit log (`TEXT`)")
 	c.Flags().BoolVar(&service, "client", false, "to a client instead of a user")
+	c.Flags().StringVar(&organization, "organization", "", "to count within this one alone (`NAME`), of which he is a member")
 	return c
 }
 
@@ -155,12 +168,19 @@ func (p *program) end(c *cobra.Command, until string) (time.Time, error) {
 	return end, nil
 }
 
-func (p *program) printGranted(g rbac.Grant, to string, k *server.Core) error {
+func (p *program) printGranted(ctx context.Context, k *server.Core, g rbac.Grant, to string) error {
+	v, err := viewGrant(ctx, k, g)
+	if err != nil {
+		return err
+	}
 	var t table
 	t.row("granted", g.Role)
 	t.row("to", to)
+	if v.Org != "" {
+		t.row("in", v.Org)
+	}
 	t.row("until", moment(g.Until, "without end"))
-	return p.print(viewGrant(g, k.Clock.Now()), t)
+	return p.print(v, t)
 }
 
 // holder is who has a role, or is to have it.
@@ -193,13 +213,27 @@ func (p *program) holder(ctx context.Context, k *server.Core, name string, servi
 	return holder{principal.User, u.ID, u.Username}, err
 }
 
+// organizationID returns the id of an organization by its name; none for none.
+func organizationID(ctx context.Context, k *server.Core, name string) (string, error) {
+	if name == "" {
+		return "", nil
+	}
+	o, err := k.Orgs.Fresh(ctx, name)
+	return o.ID, err
+}
+
 func (p *program) roleRevoke() *cobra.Command {
 	var service bool
+	var organization string
 	c := p.command("revoke", "Take a role away from a user", "Access tokens that carry what he had by it are refused within a second.",
 		"doorward role revoke ana support",
 		[]string{"USER", "ROLE"}, func(c *cobra.Command, args []string) error {
 			return p.upon(c.Context(), args[0], args[1], service, func(k *server.Core, h holder) error {
-				if err := k.Roles.TakeGrant(c.Context(), p.operator(), rbac.Grant{Kind: h.kind, Principal: h.id, Role: args[1]}); err != nil {
+				in, err := organizationID(c.Context(), k, organization)
+				if err != nil {
+					return err
+				}
+				if err := k.Roles.TakeGrant(c.Context(), p.operator(), rbac.Grant{Kind: h.kind, Principal: h.id, Role: args[1], Organization: in}); err != nil {
 					return err
 				}
 				var t table
@@ -213,6 +247,7 @@ func (p *program) roleRevoke() *cobra.Command {
 			})
 		})
 	c.Flags().BoolVar(&service, "client", false, "from a client instead of a user")
+	c.Flags().StringVar(&organization, "organization", "", "the role that he has within this one (`NAME`)")
 	return c
 }
 

@@ -221,7 +221,7 @@ func judgeLocal(ctx context.Context, k *server.Core, in inspection, token string
 	g, err := guard.New(issuer, guard.AudienceFunc(registered), guard.Audience(audience...), guard.Leeway(server.Leeway), guard.Now(k.Clock.Now),
 		guard.Keys(func() *guard.KeySet { return set }),
 		guard.Revocation(func(_ context.Context, p *guard.Principal) error {
-			if k.Revoked.Has(grant.Access{Family: p.Family, Account: p.Subject, Client: p.ClientID, Roles: p.Roles, Audience: p.Audience, Policy: p.PolicyVersion}) {
+			if k.Revoked.Has(grant.Access{Family: p.Family, Account: p.Subject, Client: p.ClientID, Roles: p.Roles, Audience: p.Audience, Organization: p.Organization, Policy: p.PolicyVersion}) {
 				return guard.ErrRevoked
 			}
 			return nil

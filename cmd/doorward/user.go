@@ -178,8 +178,12 @@ func (p *program) viewUser(ctx context.Context, k *server.Core, u account.User) 
 	}
 	now := k.Clock.Now()
 	for _, g := range h.Grants {
-		v.Grants = append(v.Grants, viewGrant(g, now))
-		if g.Live(now) && !slices.Contains(v.Roles, g.Role) { // two groups may give the same
+		one, err := viewGrant(ctx, k, g)
+		if err != nil {
+			return v, err
+		}
+		v.Grants = append(v.Grants, one)
+		if g.Live(now) && g.Organization == "" && !slices.Contains(v.Roles, g.Role) { // two groups may give the same
 			v.Roles = append(v.Roles, g.Role)
 		}
 	}
@@ -235,6 +239,9 @@ func grantText(g admin.Grant) string {
 	text := g.Role
 	if g.Group != "" {
 		text += " through the group " + g.Group
+	}
+	if g.Org != "" {
+		text += " in " + g.Org
 	}
 	text += ", granted by " + g.GrantedBy
 	if g.Until != "" && g.Live {

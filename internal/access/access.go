@@ -18,6 +18,7 @@ import (
 	"github.com/doorward/doorward/internal/condition"
 	"github.com/doorward/doorward/internal/fault"
 	"github.com/doorward/doorward/internal/id"
+	"github.com/doorward/doorward/internal/org"
 	"github.com/doorward/doorward/internal/principal"
 	"github.com/doorward/doorward/internal/rbac"
 	"github.com/doorward/doorward/internal/resource"
@@ -31,6 +32,7 @@ type Parts struct {
 	Resources  *resource.Service
 	Conditions *condition.Service
 	Store      Store
+	Orgs       *org.Service
 	Clock      clock.Clock
 }
 
@@ -47,9 +49,12 @@ func NewService(p Parts) *Service { return &Service{Parts: p, Log: newLog()} }
 type Question struct {
 	Subject    string // "user:" and an id or a username, or "client:" and an id
 	Permission string
-	Resource   string   // where it is to be used, by what its tokens are for; empty for wherever
-	Scopes     []string // of the credential that asks about itself; nil for none
-	Key        bool     // that is an API key
+	Resource   string // where it is to be used, by what its tokens are for; empty for wherever
+	// Organization is the name of the one within which it is asked; empty for the server
+	// as a whole, which is another place: what is held there does not count within one.
+	Organization string
+	Scopes       []string // of the credential that asks about itself; nil for none
+	Key          bool     // that is an API key
 	// About is what conditions are told beside that.
 	About
 }
@@ -181,10 +186,21 @@ func (s *Service) client(ctx context.Context, name string) (h holder, reason str
 // settle decides for a holder: by his roles, then by the conditions, and then by what
 // narrows both.
 func (s *Service) settle(ctx context.Context, d Decision, h holder, q Question) (_ Decision, err error) {
-	if d.Decision, err = s.Policy.Explain(ctx, h.name, h.id, nil, q.Permission); err != nil {
+	o, err := s.membership(ctx, q.Organization, h.id)
+	switch {
+	case fault.KindOf(err) == fault.NotFound: // whether there is one is for its members to know
+		d.Reason = h.name + " is not a member of such an organization."
+		return d, nil
+	case err != nil:
 		return d, err
 	}
-	if err := s.weigh(ctx, &d, h, q); err != nil {
+	if d.Decision, err = s.Policy.Explain(ctx, h.name, h.id, nil, q.Permission, o.ID); err != nil {
+		return d, err
+	}
+	if d.Allowed && o.ID != "" {
+		d.Path = slices.Insert(d.Path, 1, "organization:"+o.Name)
+	}
+	if err := s.weigh(ctx, &d, h, q, o.ID); err != nil {
 		return d, err
 	}
 	if d.Allowed && h.scopes != nil && !slices.Contains(h.scopes, d.Permission) {
@@ -198,6 +214,15 @@ func (s *Service) settle(ctx context.Context, d Decision, h holder, q Question) 
 		d.NarrowedBy, d.Reason = NarrowedByKey, q.Subject+" could do this, but this API key does not carry it."
 	}
 	return d, nil
+}
+
+// membership returns the organization of a name, if it has the member; the zero one for
+// the server as a whole.
+func (s *Service) membership(ctx context.Context, name, id string) (org.Organization, error) {
+	if name == "" {
+		return org.Organization{}, nil
+	}
+	return s.Orgs.Membership(ctx, name, id)
 }
 
 // within holds a decision against the API where it is to be used, if one is named.

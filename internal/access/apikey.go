@@ -67,7 +67,7 @@ func (s *Service) Bearer(ctx context.Context, k apikey.Key) (Bearer, error) {
 	default:
 		return b, apikey.Refused("it has no owner")
 	}
-	held, err := s.Policy.Using(ctx, k.Owner.ID, nil)
+	held, err := s.Policy.Using(ctx, k.Owner.ID, "", nil)
 	if err != nil {
 		return b, err
 	}

@@ -14,7 +14,7 @@ import (
 // weigh holds conditions against what the roles decided: one that forbids counts more
 // than they, and one that permits stands in where they do not allow. Neither has a word
 // on the permissions of this server's own API, nor on what is no permission.
-func (s *Service) weigh(ctx context.Context, d *Decision, h holder, q Question) error {
+func (s *Service) weigh(ctx context.Context, d *Decision, h holder, q Question, organization string) error {
 	set := s.Conditions.Set()
 	if !set.Concerns(d.Permission) || rbac.Managing(d.Permission) {
 		return nil
@@ -22,7 +22,7 @@ func (s *Service) weigh(ctx context.Context, d *Decision, h holder, q Question) 
 	if _, err := rbac.ParsePermission(d.Permission); err != nil {
 		return nil //nolint:nilerr // the roles have said so
 	}
-	held, _, err := s.Policy.Of(ctx, h.id)
+	held, err := s.Policy.Using(ctx, h.id, organization, nil)
 	if err != nil {
 		return err
 	}

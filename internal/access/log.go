@@ -169,7 +169,7 @@ func (s *Service) Denied(ctx context.Context, by principal.Principal, permission
 		d.Permission, d.Reason = permission, why
 		return d
 	}
-	explained, err := s.Policy.Explain(ctx, d.Subject, holder.ID, append([]string{}, by.Scopes...), permission)
+	explained, err := s.Policy.Explain(ctx, d.Subject, holder.ID, append([]string{}, by.Scopes...), permission, "")
 	switch {
 	case err != nil:
 		d.Reason = "Why could not be worked out."

@@ -20,7 +20,7 @@ type Check struct {
 	Subject    string `json:"subject,omitempty" maxLength:"300" doc:"user:ID, user:NAME or client:ID; who asks, if it is absent. About others one needs roles:read, and by their names users:read"`
 	Permission string `json:"permission,omitempty" maxLength:"300"`
 	Resource   string `json:"resource,omitempty" maxLength:"600" doc:"The identifier of the API where it is to be used: what that does not know, nobody may use there"`
-	Org        string `json:"organization,omitempty" maxLength:"64" doc:"Not yet: there are no organizations"`
+	Org        string `json:"organization,omitempty" maxLength:"64" doc:"The name of the one within which it is asked; that of the token, if it is for one; else the server as a whole"`
 
 	Object  *Object    `json:"object,omitempty" doc:"What is acted on: conditions are told of it"`
 	Action  jsonObject `json:"action_properties,omitempty" doc:"What conditions are told of the action, as context.action"`
@@ -52,7 +52,7 @@ type Explanation struct {
 type Why struct {
 	Path       []string `json:"path,omitempty" doc:"Where roles allow it: from the subject over its roles to the permission"`
 	Reason     string   `json:"reason,omitempty" doc:"Where it is not allowed: why, in a sentence"`
-	NarrowedBy string   `json:"narrowed_by,omitempty" doc:"What takes away what would be allowed: the scope of the credential, the API key, the client's scopes, or the resource"`
+	NarrowedBy string   `json:"narrowed_by,omitempty" doc:"What takes away what would be allowed: the scope of the credential, the API key, the client's scopes, the resource, or the organization"`
 	Missing    []string `json:"missing,omitempty" doc:"Roles any one of which would allow it"`
 	Conditions []Policy `json:"conditions,omitempty" doc:"The policies that decided where roles did not, and those that could not be evaluated"`
 }
@@ -190,11 +190,8 @@ func (a *API) decided(ctx context.Context, d access.Decision) {
 // question reads a question. About oneself anybody may ask, and then the credential
 // narrows the answer as it does everything else.
 func (a *API) question(ctx context.Context, by principal.Principal, c Check) (access.Question, error) {
-	switch {
-	case c.Permission == "":
+	if c.Permission == "" {
 		return access.Question{}, fault.At("body.permission", "it is missing")
-	case c.Org != "":
-		return access.Question{}, fault.At("body.organization", "there are no organizations so far; leave it out")
 	}
 	about, err := c.about()
 	if err != nil {
@@ -202,7 +199,10 @@ func (a *API) question(ctx context.Context, by principal.Principal, c Check) (ac
 	}
 	own := by.Holder().String()
 	if c.Subject == "" || c.Subject == own {
-		return access.Question{Subject: own, Permission: c.Permission, Resource: c.Resource, Scopes: append([]string{}, by.Scopes...), Key: by.Kind == principal.Key, About: about}, nil
+		name, err := a.organizationOf(ctx, by, c.Org)
+		return access.Question{
+			Subject: own, Permission: c.Permission, Resource: c.Resource, Organization: name, Scopes: append([]string{}, by.Scopes...), Key: by.Kind == principal.Key, About: about,
+		}, err
 	}
 	if err := a.needs(ctx, by, "roles:read"); err != nil {
 		return access.Question{}, err
@@ -212,7 +212,20 @@ func (a *API) question(ctx context.Context, by principal.Principal, c Check) (ac
 			return access.Question{}, err
 		}
 	}
-	return access.Question{Subject: c.Subject, Permission: c.Permission, Resource: c.Resource, About: about}, nil
+	return access.Question{Subject: c.Subject, Permission: c.Permission, Resource: c.Resource, Organization: c.Org, About: about}, nil
+}
+
+// organizationOf returns the organization within which somebody asks about himself: a
+// token for one says nothing of any other place.
+func (a *API) organizationOf(ctx context.Context, by principal.Principal, asked string) (string, error) {
+	if by.Organization == "" {
+		return asked, nil
+	}
+	o, err := a.Orgs.ByID(ctx, by.Organization)
+	if err == nil && asked != "" && asked != o.Name {
+		err = fault.At("body.organization", "it is not the one that the token is for")
+	}
+	return o.Name, err
 }
 
 // about reads what conditions are told.

@@ -30,7 +30,7 @@ type User struct {
 	Profile       account.Profile `json:"profile"`
 	Attributes    jsonObject      `json:"attributes" doc:"A JSON object"`
 	HasPassword   bool            `json:"has_password"`
-	Roles         []string        `json:"roles" doc:"The roles that were granted, also to groups that the account is in, without those that they inherit"`
+	Roles         []string        `json:"roles" doc:"The roles that were granted on the server as a whole, also to groups that the account is in, without those that they inherit"`
 	CreatedAt     string          `json:"created_at"`
 	UpdatedAt     string          `json:"updated_at"`
 	SignedInAt    string          `json:"signed_in_at,omitempty" doc:"Absent if never"`
@@ -48,7 +48,7 @@ func (a *API) show(ctx context.Context, u account.User) (User, error) {
 	}
 	now := a.Clock.Now()
 	for _, g := range h.Grants {
-		if g.Live(now) && !slices.Contains(v.Roles, g.Role) { // two groups may give the same
+		if g.Live(now) && g.Organization == "" && !slices.Contains(v.Roles, g.Role) { // two groups may give the same
 			v.Roles = append(v.Roles, g.Role)
 		}
 	}

@@ -27,6 +27,7 @@ import (
 	"github.com/doorward/doorward/internal/issue"
 	"github.com/doorward/doorward/internal/keyring"
 	"github.com/doorward/doorward/internal/limit"
+	"github.com/doorward/doorward/internal/org"
 	"github.com/doorward/doorward/internal/rbac"
 	"github.com/doorward/doorward/internal/resource"
 	"github.com/doorward/doorward/internal/session"
@@ -42,6 +43,7 @@ type Parts struct {
 	Access    *access.Service
 	Roles     *rbac.Service
 	Resources *resource.Service
+	Orgs      *org.Service
 	Issuer    *issue.Service
 	Sessions  *session.Service
 	Limits    *limit.Service
@@ -99,6 +101,7 @@ func New(p Parts) *API {
 	a.clientGrants()
 	a.resources()
 	a.apiKeys()
+	a.organizations()
 	a.access()
 	a.conditions()
 	a.sessions()

@@ -16,6 +16,16 @@ type Me struct {
 	EffectiveRoles []string `json:"effective_roles" doc:"The granted roles and all that they inherit"`
 	Permissions    []string `json:"permissions" doc:"What the roles allow"`
 	Scope          []string `json:"scope" doc:"What this access token carries"`
+	Organization   string   `json:"organization,omitempty" doc:"The one that this access token is for: roles and permissions are those within it"`
+
+	Organizations []MyOrganization `json:"organizations" doc:"Those that I belong to"`
+}
+
+// MyOrganization is one that somebody belongs to.
+type MyOrganization struct {
+	ID          string `json:"id"`
+	Name        string `json:"name"`
+	DisplayName string `json:"display_name"`
 }
 
 type meOut struct {
@@ -70,7 +80,7 @@ func (a *API) getMe(ctx context.Context, _ *struct{}) (*meOut, error) {
 	if err != nil {
 		return nil, err
 	}
-	held, _, err := a.Roles.Of(ctx, who.ID)
+	held, err := a.Roles.Using(ctx, who.ID, by.Organization, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -78,9 +88,15 @@ func (a *API) getMe(ctx context.Context, _ *struct{}) (*meOut, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &meOut{ETag: web.ETag(u.Version), Body: Me{
-		User: v, EffectiveRoles: some(held.Roles()), Permissions: some(held.Permissions()), Scope: some(by.Scopes),
-	}}, nil
+	me := Me{User: v, EffectiveRoles: some(held.Roles()), Permissions: some(held.Permissions()), Scope: some(by.Scopes), Organizations: []MyOrganization{}}
+	belongs, err := a.Orgs.Of(ctx, who.ID)
+	for _, o := range belongs {
+		me.Organizations = append(me.Organizations, MyOrganization{o.ID, o.Name, o.DisplayName})
+		if o.ID == by.Organization {
+			me.Organization = o.Name
+		}
+	}
+	return &meOut{ETag: web.ETag(u.Version), Body: me}, err
 }
 
 // some returns list, or an empty one that JSON writes as [].

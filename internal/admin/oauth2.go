@@ -39,7 +39,8 @@ func (a *API) describeOAuth() {
 	post("token", "/oauth2/token", "Get a token", "The token endpoint (RFC 6749, Section 3.2).",
 		map[string]*huma.Schema{
 			"grant_type": {Type: "string", Enum: []any{"client_credentials"}}, "scope": {Type: "string", Description: "What the client gets by default if absent"}, "resource": text,
-			"roles": {Type: "string", Description: "Of the roles that were given, those to use, separated by spaces; all if absent"},
+			"organization": {Type: "string", Description: "The name of the one that the token is to be for"},
+			"roles":        {Type: "string", Description: "Of the roles that were given, those to use, separated by spaces; all if absent"},
 		},
 		"grant_type", answer("A token", &huma.Schema{Type: "object", Properties: map[string]*huma.Schema{
 			"access_token": text, "token_type": {Type: "string", Enum: []any{"Bearer"}}, "expires_in": {Type: "integer", Description: "seconds"}, "scope": text,
@@ -49,7 +50,7 @@ func (a *API) describeOAuth() {
 		map[string]*huma.Schema{"token": token, "token_type_hint": text}, "token",
 		answer("What it says, or active: false and no more", &huma.Schema{Type: "object", Properties: map[string]*huma.Schema{
 			"active": {Type: "boolean"}, "scope": text, "client_id": text, "username": text, "token_type": text, "exp": number, "iat": number, "nbf": number,
-			"sub": text, "aud": {Type: "array", Items: text}, "iss": text, "jti": text,
+			"sub": text, "aud": {Type: "array", Items: text}, "iss": text, "jti": text, "org": text, "org_name": text,
 		}, Required: []string{"active"}}), "invalid_request")
 	post("revoke", "/oauth2/revoke", "End a token", "RFC 7009. A token of another client stays as it is, and the answer is the same.",
 		map[string]*huma.Schema{"token": token, "token_type_hint": text}, "token", answer("Done, or there was nothing to do", nil), "invalid_request")

@@ -192,6 +192,7 @@ type Grant struct {
 	ID        string `json:"id"`
 	Role      string `json:"role"`
 	Group     string `json:"group,omitempty" doc:"The group that it was given to; absent where it was given to the account or the client itself"`
+	Org       string `json:"organization,omitempty" doc:"The one within which it counts; absent for the server as a whole"`
 	Until     string `json:"until,omitempty" doc:"When it ends; absent if it does not"`
 	Reason    string `json:"reason,omitempty"`
 	GrantedBy string `json:"granted_by"`
@@ -199,8 +200,18 @@ type Grant struct {
 	Live      bool   `json:"live" doc:"false once it has ended"`
 }
 
-func (a *API) showGrant(g rbac.Grant) Grant {
-	return Grant{ID: g.ID, Role: g.Role, Group: g.Group, Until: stamp(g.Until), Reason: g.Reason, GrantedBy: g.By, GrantedAt: stamp(g.At), Live: g.Live(a.Clock.Now())}
+func (a *API) showGrant(ctx context.Context, g rbac.Grant) (Grant, error) {
+	v := Grant{ID: g.ID, Role: g.Role, Group: g.Group, Until: stamp(g.Until), Reason: g.Reason, GrantedBy: g.By, GrantedAt: stamp(g.At), Live: g.Live(a.Clock.Now())}
+	if g.Organization == "" {
+		return v, nil
+	}
+	o, err := a.Orgs.ByID(ctx, g.Organization)
+	if fault.KindOf(err) == fault.NotFound { // deleted, and the news of the grant has not come yet
+		v.Live = false
+		return v, nil
+	}
+	v.Org = o.Name
+	return v, err
 }
 
 type grantMade struct {
@@ -220,7 +231,10 @@ type giveRole struct {
 	ByID
 	IdempotencyKey string `header:"Idempotency-Key" maxLength:"255" doc:"Names this request: sent again within 24 hours it has no second effect"`
 	RawBody        []byte
-	Body           GrantBody
+	Body           struct {
+		GrantBody
+		Org string `json:"organization,omitempty" maxLength:"64" doc:"Within which it is to count, by name; whom it is given to is a member. Absent: the server as a whole"`
+	}
 }
 
 // GrantBody is what is asked for of a grant. It is exported for the reason of ByID.
@@ -247,6 +261,7 @@ func end(until *time.Time) time.Time {
 type takeRole struct {
 	ByID
 	Role    string `path:"role" maxLength:"64"`
+	Org     string `query:"organization" maxLength:"64" doc:"The one within which it was given"`
 	IfMatch string `header:"If-Match"`
 }
 
@@ -288,7 +303,11 @@ func (a *API) grantsOf(ctx context.Context, id string) (*grantPage, error) {
 	page := &grantPage{}
 	page.Body.Items = []Grant{}
 	for _, g := range h.Grants {
-		page.Body.Items = append(page.Body.Items, a.showGrant(g))
+		v, err := a.showGrant(ctx, g)
+		if err != nil {
+			return nil, err
+		}
+		page.Body.Items = append(page.Body.Items, v)
 	}
 	return page, nil
 }
@@ -307,7 +326,13 @@ func (a *API) giveTo(ctx context.Context, in *giveRole, where string, kind princ
 	if err != nil {
 		return nil, err
 	}
-	return a.give(ctx, by, in.Body.of(rbac.Grant{Kind: kind, Principal: in.ID}), where)
+	asked := in.Body.of(rbac.Grant{Kind: kind, Principal: in.ID})
+	if asked.Organization, err = a.organizationID(ctx, in.Body.Org); fault.KindOf(err) == fault.NotFound {
+		return nil, fault.At("body.organization", "there is no such organization").Because(err)
+	} else if err != nil {
+		return nil, err
+	}
+	return a.give(ctx, by, asked, where)
 }
 
 func (a *API) give(ctx context.Context, by principal.Principal, asked rbac.Grant, where string) (*grantMade, error) {
@@ -319,8 +344,15 @@ func (a *API) give(ctx context.Context, by principal.Principal, asked rbac.Grant
 	if err != nil {
 		return nil, err
 	}
+	v, err := a.showGrant(ctx, g)
+	if err != nil {
+		return nil, err
+	}
 	location := strings.Join([]string{a.URL, where, "roles", g.Role}, "/")
-	return &grantMade{madeAt(location, replayed), grantTag(g), a.showGrant(g)}, nil
+	if v.Org != "" {
+		location += "?organization=" + v.Org
+	}
+	return &grantMade{madeAt(location, replayed), grantTag(g), v}, nil
 }
 
 // grant returns the grant that an earlier request made.
@@ -334,7 +366,7 @@ func (a *API) grant(ctx context.Context, asked rbac.Grant) (rbac.Grant, error) {
 		return rbac.Grant{}, err
 	}
 	for _, g := range h.Grants {
-		if g.Role == asked.Role && g.Principal == holder {
+		if g.Role == asked.Role && g.Organization == asked.Organization && g.Principal == holder {
 			return g, nil
 		}
 	}
@@ -342,11 +374,19 @@ func (a *API) grant(ctx context.Context, asked rbac.Grant) (rbac.Grant, error) {
 }
 
 func (a *API) takeRole(ctx context.Context, in *takeRole) (*struct{}, error) {
-	return a.take(ctx, rbac.Grant{Kind: principal.User, Principal: in.ID, Role: in.Role}, in.IfMatch)
+	return a.takeFrom(ctx, in, principal.User)
 }
 
 func (a *API) takeClientRole(ctx context.Context, in *takeRole) (*struct{}, error) {
-	return a.take(ctx, rbac.Grant{Kind: principal.Service, Principal: in.ID, Role: in.Role}, in.IfMatch)
+	return a.takeFrom(ctx, in, principal.Service)
+}
+
+func (a *API) takeFrom(ctx context.Context, in *takeRole, kind principal.Kind) (*struct{}, error) {
+	organization, err := a.organizationID(ctx, in.Org)
+	if err != nil {
+		return nil, err
+	}
+	return a.take(ctx, rbac.Grant{Kind: kind, Principal: in.ID, Role: in.Role, Organization: organization}, in.IfMatch)
 }
 
 func (a *API) take(ctx context.Context, g rbac.Grant, tag string) (*struct{}, error) {

@@ -37,8 +37,9 @@ func (a *API) describeSignIn() {
 		RequestBody: body([]string{"username", "password"}, map[string]*huma.Schema{
 			"username": {Type: "string", Description: "The username, or the email once it is verified"}, "password": secretText,
 			"scope": {Type: "string", Description: "Permissions to ask for; all that the user holds if absent"}, "grant_type": text, "client_id": text, "resource": text,
-			"roles": {Type: "string", Description: "Of the roles that were given, those to use, separated by spaces; all if absent. Where a dynamic separation keeps some of them apart, one has to choose"},
-			"mode":  {Type: "string", Enum: []any{"cookie"}, Description: "cookie: the tokens go into a browser's cookies, which scripts cannot read"},
+			"organization": {Type: "string", Description: "The name of the one that the tokens are to be for"},
+			"roles":        {Type: "string", Description: "Of the roles that were given, those to use, separated by spaces; all if absent. Where a dynamic separation keeps some of them apart, one has to choose"},
+			"mode":         {Type: "string", Enum: []any{"cookie"}, Description: "cookie: the tokens go into a browser's cookies, which scripts cannot read"},
 		}),
 		Responses: map[string]*huma.Response{
 			"200": answer("Tokens", tokens), "400": answer("invalid_request, invalid_scope or invalid_target", oauthError),

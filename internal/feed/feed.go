@@ -24,14 +24,18 @@ type Topic string
 const (
 	Roles       Topic = "roles"        // key: a role's name, or empty for what is kept apart; version: the policy's
 	RoleNarrows Topic = "role-narrows" // a role lost permissions; key and version as above
-	Grants      Topic = "grants"       // key: an account's id; version: the policy's, or 0 before a change of roles
-	GrantLost   Topic = "grant-lost"   // a grant was taken away; key and version as above
+	Grants      Topic = "grants"       // what it holds or belongs to; key: an account's id; version: the policy's, or 0 before a change of roles
+	GrantLost   Topic = "grant-lost"   // a grant or a membership was taken away; key and version as above
 	Groups      Topic = "groups"       // what a group holds changed; key: its name; version as of Grants
 	Account     Topic = "account"      // key: an account's id; version: the account's
 	Client      Topic = "client"       // key: a client's id; version: the client's
 	APIKey      Topic = "api-key"      // key: an API key's id; version: the key's
-	Condition   Topic = "condition"    // key: a condition's name; version: the condition's
-	Resource    Topic = "resource"     // key: an API's identifier; version: the policy's
+	// key: an organization's id; version: its own
+	Organization Topic = "organization"
+	// An organization is gone; key: its id; version: the policy's.
+	OrganizationEnded Topic = "organization-ended"
+	Condition         Topic = "condition" // key: a condition's name; version: the condition's
+	Resource          Topic = "resource"  // key: an API's identifier; version: the policy's
 	// An API knows permissions no more, or is gone; key and version as above.
 	ResourceNarrows Topic = "resource-narrows"
 	FamilyEnded     Topic = "family-ended" // key: a token family's id
@@ -90,14 +94,17 @@ func (f *Feed) Listen(l Listener) { f.listeners = append(f.listeners, l) }
 // under, and it must not skip any.
 func (f *Feed) Committed(ctx context.Context, changes []Change) {
 	for _, c := range changes {
-		if c.Topic == Roles || c.Topic == Grants || c.Topic == GrantLost || c.Topic == Groups || c.Topic == Resource {
+		switch c.Topic {
+		case Roles, Grants, GrantLost, Groups, Resource, OrganizationEnded:
 			err := f.Poll(ctx)
 			if err == nil {
 				return
 			}
 			f.log.Error("the change feed cannot be read", "error", err)
-			break
+		default:
+			continue
 		}
+		break
 	}
 	for _, c := range changes {
 		if err := f.tell(ctx, c); err != nil { // the next poll brings it again

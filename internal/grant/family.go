@@ -21,8 +21,10 @@ type Family struct {
 	Scope    []string // what was granted at sign-in; it never grows
 	Roles    []string // that were chosen at sign-in, of those that were given; nil for all
 	Audience string
-	AuthTime time.Time
-	AMR      []string // RFC 8176
+	// Organization is the id of the one that its tokens are for; empty for none.
+	Organization string
+	AuthTime     time.Time
+	AMR          []string // RFC 8176
 	// Where it began. Personal data, and not read back with the family.
 	Address, UserAgent string
 

@@ -19,6 +19,7 @@ type Revoked struct {
 	families map[string]time.Time // ended; until when to remember
 	accounts map[string]narrowed  // lost a grant, or as a client something else
 	roles    map[string]narrowed  // lost permissions
+	gone     map[string]time.Time // organizations; until when to remember
 	apis     map[string]narrowed  // know permissions no more, by what tokens for them are for
 	swept    time.Time
 }
@@ -31,7 +32,7 @@ type narrowed struct {
 
 // NewRevoked returns an empty set.
 func NewRevoked() *Revoked {
-	return &Revoked{families: map[string]time.Time{}, accounts: map[string]narrowed{}, roles: map[string]narrowed{}, apis: map[string]narrowed{}}
+	return &Revoked{families: map[string]time.Time{}, gone: map[string]time.Time{}, accounts: map[string]narrowed{}, roles: map[string]narrowed{}, apis: map[string]narrowed{}}
 }
 
 // Apply adds what a change revokes.
@@ -43,6 +44,8 @@ func (r *Revoked) Apply(c feed.Change) {
 	switch c.Topic {
 	case feed.FamilyEnded:
 		r.families[c.Key] = later(r.families[c.Key], until)
+	case feed.OrganizationEnded:
+		r.gone[c.Key] = later(r.gone[c.Key], until)
 	case feed.GrantLost:
 		r.accounts[c.Key] = r.accounts[c.Key].and(c.Version, until)
 	case feed.RoleNarrows:
@@ -72,9 +75,11 @@ func later(a, b time.Time) time.Time {
 
 func (r *Revoked) sweep(now time.Time) {
 	r.swept = now
-	for key, until := range r.families {
-		if now.After(until) {
-			delete(r.families, key)
+	for _, m := range []map[string]time.Time{r.families, r.gone} {
+		for key, until := range m {
+			if now.After(until) {
+				delete(m, key)
+			}
 		}
 	}
 	for _, m := range []map[string]narrowed{r.accounts, r.roles, r.apis} {
@@ -93,7 +98,9 @@ type Access struct {
 	Client   string
 	Roles    []string // effective
 	Audience []string
-	Policy   int64 // the version of the policy that it was made under
+	// The organization that it is for, if any.
+	Organization string
+	Policy       int64 // the version of the policy that it was made under
 }
 
 // Has reports whether a token is revoked.
@@ -101,6 +108,9 @@ func (r *Revoked) Has(t Access) bool {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	if _, ended := r.families[t.Family]; ended {
+		return true
+	}
+	if _, ended := r.gone[t.Organization]; ended {
 		return true
 	}
 	if len(r.accounts) > 0 && (r.accounts[t.Account].version > t.Policy || r.accounts[t.Client].version > t.Policy) {

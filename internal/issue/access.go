@@ -32,6 +32,9 @@ type claims struct {
 	AMR      []string `json:"amr,omitempty"`
 	Session  string   `json:"sid,omitempty"`
 	Family   string   `json:"fam"`
+	// The organization that Scope and Roles hold within.
+	Org     string `json:"org,omitempty"`
+	OrgName string `json:"org_name,omitempty"`
 	// Policy is the version of the policy that Scope and Roles follow from. A
 	// grant that was taken away under a later version makes the token void: a
 	// version tells before from after exactly, where seconds cannot.
@@ -83,6 +86,7 @@ func (s *Service) sign(b basis, c claims, most int) (secret.Text, error) {
 	if c.Roles = b.Roles(); c.Roles == nil {
 		c.Roles = []string{}
 	}
+	c.Org, c.OrgName = b.org.ID, b.org.Name
 	c.Issuer, c.Audience, c.Policy, c.Begins, c.ID = s.options.Issuer, b.audience, b.policy, c.IssuedAt, rand.Text()
 	payload, err := json.Marshal(c)
 	if err != nil {

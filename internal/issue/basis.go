@@ -2,11 +2,13 @@ package issue
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
 	"github.com/doorward/doorward/internal/fault"
 	"github.com/doorward/doorward/internal/oauth"
+	"github.com/doorward/doorward/internal/org"
 	"github.com/doorward/doorward/internal/rbac"
 	"github.com/doorward/doorward/internal/resource"
 )
@@ -20,20 +22,53 @@ type basis struct {
 	clash    *rbac.Clash // the roles that may not be used together
 	audience string
 	api      *resource.Resource // that it is for; nil for this server's own
+	org      org.Organization   // that it is for; zero for none
 }
 
-// basisOf returns what a token of a principal for an audience follows from now, if it
-// is of some of the roles that were given; nil stands for all.
-func (s *Service) basisOf(ctx context.Context, principalID, audience string, roles []string) (basis, error) {
-	b := basis{audience: audience}
-	// The version is read before the API: what the API loses in between, it makes void.
-	use, err := s.policy.Using(ctx, principalID, roles)
+// extent is where a token holds, and what of it.
+type extent struct {
+	audience     string
+	organization string   // its id; empty for none
+	roles        []string // those that were chosen; nil for all that were given
+}
+
+// basisOf returns what a token of a principal follows from now. The error is a NotFound
+// for who is no member of the organization, and an oauth.Error for an audience that is
+// not there.
+func (s *Service) basisOf(ctx context.Context, principalID string, at extent) (basis, error) {
+	b := basis{audience: at.audience}
+	// The version is read first: what the API loses in between, or the member, it makes
+	// void.
+	use, err := s.policy.Using(ctx, principalID, at.organization, at.roles)
 	if err != nil {
 		return b, err
 	}
 	b.Effective, b.policy, b.absent, b.clash = use.Effective, use.Policy, use.Absent, use.Clash
-	b.api, err = s.api(ctx, audience)
+	if at.organization != "" {
+		if b.org, err = s.orgs.MembershipByID(ctx, at.organization, principalID); err != nil {
+			return b, err
+		}
+	}
+	b.api, err = s.api(ctx, at.audience)
 	return b, err
+}
+
+// organization returns the id of the organization of a name, for a member of it.
+func (s *Service) organization(ctx context.Context, name, principalID string) (string, error) {
+	if name == "" {
+		return "", nil
+	}
+	o, err := s.orgs.Membership(ctx, name, principalID)
+	return o.ID, outside(err)
+}
+
+// outside is the one answer to who is no member: whether there is such an organization
+// is not for him to know.
+func outside(err error) error {
+	if !isOutside(err) {
+		return err
+	}
+	return (&oauth.Error{Code: oauth.InvalidRequest, Description: "it is not a member of such an organization"}).Because(err)
 }
 
 // gives reports whether a token may carry a scope: what the principal holds and the
@@ -73,6 +108,11 @@ func (s *Service) audience(ctx context.Context, asked []string) (string, error) 
 	}
 	_, err := s.api(ctx, asked[0])
 	return asked[0], err
+}
+
+func isOutside(err error) bool {
+	_, told := errors.AsType[*oauth.Error](err)
+	return !told && fault.KindOf(err) == fault.NotFound
 }
 
 // api returns the API that goes by an audience, as it is registered now; nil for this

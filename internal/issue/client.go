@@ -15,10 +15,11 @@ import (
 
 // ClientStore is what is kept of the tokens of clients that act for themselves.
 type ClientStore interface {
-	// IssueToClient records that a client was given a token with scopes. It returns an
-	// Unauthenticated fault if the client is not active any more, or is another of its
-	// id; and a Denied one if it is not registered for this any more.
-	IssueToClient(ctx context.Context, c client.Client, scopes []string, e audit.Event) error
+	// IssueToClient records that a client was given a token with scopes, within an
+	// organization if its id is not empty. It returns an Unauthenticated fault if the
+	// client is not active any more, or is another of its id; a Denied one if it is not
+	// registered for this any more; and a NotFound if it is no member any more.
+	IssueToClient(ctx context.Context, c client.Client, organization string, scopes []string, e audit.Event) error
 	// RevokeToken ends a token that is no family's, by its public handle.
 	RevokeToken(ctx context.Context, handle string, e audit.Event) error
 }
@@ -29,6 +30,8 @@ type ClientCredentials struct {
 	Scope    []string
 	Resource []string
 	Roles    []string // of those that were given, which to use; nil for all
+	// Organization is the name of the one that the token is to be for; empty for none.
+	Organization string
 }
 
 // ClientToken gives a client an access token for itself (RFC 6749, Section 4.4).
@@ -48,12 +51,16 @@ func (s *Service) ClientToken(ctx context.Context, by principal.Principal, r Cli
 	if len(c.Beyond(asked)) > 0 {
 		return Tokens{}, &oauth.Error{Code: oauth.InvalidScope, Description: "the client may not ask for one of these scopes"}
 	}
-	b, err := s.basisOf(ctx, c.ID, audience, r.Roles)
+	organization, err := s.organization(ctx, r.Organization, c.ID)
+	if err != nil {
+		return Tokens{}, err
+	}
+	b, err := s.basisOf(ctx, c.ID, extent{audience, organization, r.Roles})
 	if err == nil {
 		err = b.chosen()
 	}
 	if err != nil {
-		return Tokens{}, err
+		return Tokens{}, outside(err)
 	}
 	scope, err := holds(c, asked, b)
 	if err != nil {
@@ -68,11 +75,12 @@ func (s *Service) ClientToken(ctx context.Context, by principal.Principal, r Cli
 		return Tokens{}, err
 	}
 	e := audit.Now(by, now, audit.TokenIssued, "family:"+by.Family).With("scope", strings.Join(scope, " ")).With("audience", audience)
-	switch err := s.store.IssueToClient(ctx, c, scope, chose(e, r.Roles)); {
+	e = chose(inside(e, b), r.Roles)
+	switch err := s.store.IssueToClient(ctx, c, organization, scope, e); {
 	case fault.KindOf(err) == fault.Denied:
 		return Tokens{}, (&oauth.Error{Code: oauth.InvalidScope, Description: "the client may not ask for one of these scopes any more"}).Because(err)
 	case err != nil:
-		return Tokens{}, err
+		return Tokens{}, outside(err)
 	}
 	return Tokens{Access: access, Expires: s.lasts(b, now), Scope: scope}, nil
 }

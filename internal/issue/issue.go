@@ -19,6 +19,7 @@ import (
 	"github.com/doorward/doorward/internal/grant"
 	"github.com/doorward/doorward/internal/keyring"
 	"github.com/doorward/doorward/internal/limit"
+	"github.com/doorward/doorward/internal/org"
 	"github.com/doorward/doorward/internal/outbox"
 	"github.com/doorward/doorward/internal/principal"
 	"github.com/doorward/doorward/internal/rbac"
@@ -34,7 +35,7 @@ type Store interface {
 	CredentialOf(ctx context.Context, l account.Login) (account.Credential, error)
 	// SignIn begins a family, and the session that holds it if there is one, if the
 	// account is still active and its password still Was, or returns an
-	// Unauthenticated fault. The oldest families and sessions past the cap end.
+	// Unauthenticated fault; and a NotFound if it left the family's organization. The oldest families and sessions past the cap end.
 	SignIn(ctx context.Context, s SignIn, events ...audit.Event) error
 	// FamilyByHandle returns the family that a refresh token belongs to, or a
 	// NotFound.
@@ -93,6 +94,7 @@ type Service struct {
 	limits   *limit.Service
 
 	resources *resource.Service
+	orgs      *org.Service
 	options   Options
 }
 
@@ -109,6 +111,7 @@ type Parts struct {
 	Limits   *limit.Service
 
 	Resources *resource.Service
+	Orgs      *org.Service
 }
 
 // NewService returns a service.
@@ -119,7 +122,7 @@ func NewService(p Parts, o Options) *Service {
 	if p.Fresh == nil {
 		p.Fresh = func() error { return nil }
 	}
-	return &Service{p.Store, p.Clock, p.Log, p.Fresh, p.Policy, p.Accounts, p.Keys, p.Hasher, p.Limits, p.Resources, o}
+	return &Service{p.Store, p.Clock, p.Log, p.Fresh, p.Policy, p.Accounts, p.Keys, p.Hasher, p.Limits, p.Resources, p.Orgs, o}
 }
 
 // Tokens is what a sign-in or a refresh gives.

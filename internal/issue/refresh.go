@@ -109,8 +109,11 @@ func (s *Service) next(ctx context.Context, by principal.Principal, f grant.Fami
 	if slices.ContainsFunc(r.Resource, func(asked string) bool { return asked != f.Audience }) {
 		return Tokens{}, &oauth.Error{Code: oauth.InvalidTarget, Description: "the sign-in was for another resource"}
 	}
-	b, err := s.basisOf(ctx, f.User, f.Audience, f.Roles) // what was chosen and taken away since is used no more
-	if err != nil {
+	// What was chosen and taken away since is used no more.
+	b, err := s.basisOf(ctx, f.User, extent{f.Audience, f.Organization, f.Roles})
+	if isOutside(err) {
+		return Tokens{}, errDead.Because(errors.Join(err, &Dead{f.ID}))
+	} else if err != nil {
 		return Tokens{}, err
 	}
 	if b.clash != nil {

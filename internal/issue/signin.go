@@ -26,6 +26,8 @@ type Password struct {
 	Scope    []string // sorted; nil for the client's default
 	Resource []string // RFC 8707
 	Roles    []string // of those that were given, which to use; nil for all
+	// Organization is the name of the one that the tokens are to be for; empty for none.
+	Organization string
 	// Browser makes the tokens those of a browser's session, which begins with
 	// them and in the place of the one whose cookie is Replaces.
 	Browser  bool
@@ -134,15 +136,8 @@ func (s *Service) admit(ctx context.Context, by principal.Principal, p Password,
 	if write.Letters, err = s.arrival(ctx, by, g, user, now); err != nil {
 		return Tokens{}, err
 	}
-	b, err := s.basisOf(ctx, user.ID, audience, p.Roles)
-	if p.Trim && b.clash != nil {
-		p.Roles = []string{}
-		b, err = s.basisOf(ctx, user.ID, audience, p.Roles)
-	}
-	if err == nil {
-		err = b.chosen()
-	}
-	if _, refused := errors.AsType[*oauth.Error](err); refused { // also where the API was deleted meanwhile
+	b, err := s.basisFor(ctx, &p, user.ID, audience)
+	if _, refused := errors.AsType[*oauth.Error](err); refused { // also where he is no member, or the API was deleted meanwhile
 		return Tokens{}, s.misasked(ctx, by, p.Name, g, write.Letters, err)
 	} else if err != nil {
 		return Tokens{}, err
@@ -152,7 +147,7 @@ func (s *Service) admit(ctx context.Context, by principal.Principal, p Password,
 		return Tokens{}, s.misasked(ctx, by, p.Name, g, write.Letters, err)
 	}
 	family, refresh := grant.New(now, user.ID, p.Client.ID, s.options.Family)
-	family.Scope, family.Roles, family.Audience, family.AMR = scope, p.Roles, audience, []string{"pwd"}
+	family.Scope, family.Roles, family.Audience, family.Organization, family.AMR = scope, p.Roles, audience, b.org.ID, []string{"pwd"}
 	family.Address, family.UserAgent = by.Origin.Address, by.Origin.UserAgent
 	tokens := Tokens{Refresh: refresh.Text(), Scope: scope, Device: g.device.With(owner(user), g.pepper).Cookie(g.pepper)}
 	events := []audit.Event{audit.Now(by, now, audit.LoginSucceeded, user.Target()).With("method", "password").With("device", deviceWord(g.known))}
@@ -175,13 +170,42 @@ func (s *Service) admit(ctx context.Context, by principal.Principal, p Password,
 		return Tokens{}, err
 	}
 	write.Family = family
-	events = append(events, chose(audit.Now(by, now, audit.TokenIssued, family.Target()).With("scope", strings.Join(scope, " ")), p.Roles))
-	if err := s.store.SignIn(ctx, write, events...); fault.KindOf(err) == fault.Unauthenticated {
+	events = append(events, chose(inside(audit.Now(by, now, audit.TokenIssued, family.Target()).With("scope", strings.Join(scope, " ")), b), p.Roles))
+	switch err := s.store.SignIn(ctx, write, events...); {
+	case fault.KindOf(err) == fault.Unauthenticated:
 		return Tokens{}, errChanged
-	} else if err != nil {
+	case fault.KindOf(err) == fault.NotFound:
+		return Tokens{}, s.misasked(ctx, by, p.Name, g, write.Letters, outside(err))
+	case err != nil:
 		return Tokens{}, err
 	}
 	return tokens, nil
+}
+
+// basisFor is basisOf for what a sign-in asks for. Who cannot choose, and would use
+// roles that exclude each other, uses none.
+func (s *Service) basisFor(ctx context.Context, p *Password, user, audience string) (basis, error) {
+	organization, err := s.organization(ctx, p.Organization, user)
+	if err != nil {
+		return basis{}, err
+	}
+	b, err := s.basisOf(ctx, user, extent{audience, organization, p.Roles})
+	if err == nil && p.Trim && b.clash != nil {
+		p.Roles = []string{}
+		b, err = s.basisOf(ctx, user, extent{audience, organization, p.Roles})
+	}
+	if err == nil {
+		err = b.chosen()
+	}
+	return b, outside(err)
+}
+
+// inside returns the event of tokens with the organization that they are for.
+func inside(e audit.Event, b basis) audit.Event {
+	if b.org.ID == "" {
+		return e
+	}
+	return e.With("organization", b.org.ID)
 }
 
 func earlier(a, b time.Time) time.Time {

@@ -34,6 +34,9 @@ type Principal struct {
 	// Needs is the permission that let the request pass, if it needed one. It is
 	// asked for again in the transaction that does what was asked.
 	Needs string
+	// Organization is the id of the organization that the credential is for. What it
+	// carries holds there alone; on this server it allows nothing.
+	Organization string
 	// Client is the id of the OAuth client through which the principal acts.
 	Client string
 	// Family is the public handle of the token family that the access token

@@ -20,8 +20,10 @@ type Token struct {
 	principal.Principal
 	ID       string   // "jti"
 	Audience []string // "aud"
-	Issued   time.Time
-	Expires  time.Time
+	// The name of the organization that it is for, if any.
+	OrganizationName string
+	Issued           time.Time
+	Expires          time.Time
 }
 
 // judged is the answer of introspection (RFC 7662, Section 2.2). Of a token that is
@@ -40,6 +42,8 @@ type judged struct {
 	Issuer   string   `json:"iss,omitempty"`
 	ID       string   `json:"jti,omitempty"`
 	KeyID    string   `json:"key_id,omitempty"` // of an API key; of no specification
+	Org      string   `json:"org,omitempty"`
+	OrgName  string   `json:"org_name,omitempty"`
 }
 
 // Introspect says whether an access token is good, and what it says, to the client
@@ -119,6 +123,7 @@ func (p *Provider) describe(r *http.Request, t Token) (judged, error) {
 	answer := judged{
 		Active: true, Scope: oauth.FormatScope(t.Scopes), Client: t.Client, Type: "Bearer",
 		Expires: t.Expires.Unix(), Issued: t.Issued.Unix(), Begins: t.Issued.Unix(), Subject: t.Principal.ID, Audience: t.Audience, Issuer: p.issuer, ID: t.ID,
+		Org: t.Organization, OrgName: t.OrganizationName,
 	}
 	if t.Kind == principal.User {
 		u, err := p.Accounts.User(r.Context(), t.Principal.ID)

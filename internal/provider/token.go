@@ -72,7 +72,9 @@ func clientCredentials(ctx context.Context, p *Provider, c client.Client, r oaut
 	if err != nil {
 		return issue.Tokens{}, err
 	}
-	t, err := p.Issuer.ClientToken(ctx, web.By(ctx), issue.ClientCredentials{Client: c, Scope: r.Scope, Resource: r.Resource, Roles: roles})
+	t, err := p.Issuer.ClientToken(ctx, web.By(ctx), issue.ClientCredentials{
+		Client: c, Scope: r.Scope, Resource: r.Resource, Organization: r.Params.Get("organization"), Roles: roles,
+	})
 	if fault.KindOf(err) == fault.Unauthenticated { // it was disabled, and the news has not come yet
 		return t, r.Client.Unproved().Because(err)
 	}

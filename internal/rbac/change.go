@@ -70,7 +70,7 @@ func (s *Service) Giving(by principal.Principal, g Grant) (GrantChange, error) {
 		g.Principal = OfGroup(g.Group)
 	}
 	g.ID, g.By, g.At = id.New(now), by.String(), now
-	e := audit.Now(by, now, audit.GrantCreated, g.target()).With("role", g.Role)
+	e := g.inside(audit.Now(by, now, audit.GrantCreated, g.target()).With("role", g.Role))
 	if !g.Until.IsZero() {
 		e = e.With("until", g.Until.UTC().Format(audit.TimeFormat))
 	}
@@ -94,7 +94,7 @@ func (s *Service) Taking(by principal.Principal, g Grant) GrantChange {
 	if g.Group != "" {
 		g.Principal = OfGroup(g.Group)
 	}
-	return GrantChange{Grant: g, Taken: true, Event: audit.Now(by, s.clock.Now(), audit.GrantRevoked, g.target()).With("role", g.Role)}
+	return GrantChange{Grant: g, Taken: true, Event: g.inside(audit.Now(by, s.clock.Now(), audit.GrantRevoked, g.target()).With("role", g.Role))}
 }
 
 // GroupChange is a group that comes (Before is nil), one that changes, or one that

@@ -19,7 +19,9 @@ type Decision struct {
 	// Reason is one sentence for a person, when denied.
 	Reason string
 	// NarrowedBy is "scope" when the subject's roles would allow, but the
-	// credential's scope does not carry the permission.
+	// credential's scope does not carry the permission; "organization" when it has such
+	// a role, but elsewhere: in another organization, in one but not on the server, or
+	// on the server but not in this one.
 	NarrowedBy string
 	// Missing is the names of the roles any one of which would allow, sorted,
 	// when the subject has none of them.
@@ -45,6 +47,13 @@ func (s *Snapshot) Check(subject string, grants []Grant, scopes []string, permis
 	if path == nil {
 		d.Missing = s.names(func(n *node) bool { return n.closure.has(bit) })
 		d.Reason = s.lacking(subject, grants, organization, bit, d.Missing)
+		if s.Everywhere(grants, now).bits.has(bit) {
+			d.NarrowedBy = "organization"
+			d.Reason = fmt.Sprintf("%s may use %q in an organization, but not on the server as a whole.", subject, permission)
+			if organization != "" {
+				d.Reason = fmt.Sprintf("%s may use %q elsewhere, but not in this organization.", subject, permission)
+			}
+		}
 		return d
 	}
 	d.Allowed = true

@@ -63,7 +63,7 @@ func TestCheck(t *testing.T) {
 		{"ended", []Grant{ended("support", 2), ended("boss", 1), ended("lead", 3), ended("auditor", 0)}, nil, "read", Decision{Missing: []string{"boss", "clerk", "lead", "support", "twin", "viewer"}, Reason: `user:ana had "read" through role "boss", but that grant ended at 2026-11-24T11:00:00Z.`}},
 		{"ended and narrowed", []Grant{ended("viewer", 1)}, []string{"write"}, "orders:write", Decision{Missing: []string{"boss"}, Reason: `user:ana has none of the roles that hold "orders:write": boss.`}},
 		{"a role that is gone", grant("root"), nil, "orders:write", Decision{Missing: []string{"boss"}, Reason: `user:ana has none of the roles that hold "orders:write": boss.`}},
-		{"in another organization", []Grant{{Role: "boss", Organization: "acme"}}, nil, "orders:write", Decision{Missing: []string{"boss"}, Reason: `user:ana has none of the roles that hold "orders:write": boss.`}},
+		{"in another organization", []Grant{{Role: "boss", Organization: "acme"}}, nil, "orders:write", Decision{NarrowedBy: "organization", Missing: []string{"boss"}, Reason: `user:ana may use "orders:write" in an organization, but not on the server as a whole.`}},
 		{"ended in another organization", []Grant{{Role: "boss", Organization: "acme", Until: noon}}, nil, "orders:write", Decision{Missing: []string{"boss"}, Reason: `user:ana has none of the roles that hold "orders:write": boss.`}},
 		{"unknown", grant("boss"), nil, "orders:fly", Decision{Reason: `No role holds "orders:fly".`}},
 		{"unknown in this case", grant("boss"), []string{"Orders:write"}, "Orders:write", Decision{Reason: `No role holds "Orders:write".`}},

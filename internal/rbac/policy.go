@@ -101,7 +101,7 @@ func (p *Policy) Apply(ctx context.Context, c feed.Change) error {
 	case feed.Grants, feed.GrantLost:
 		p.grants.Drop(c.Key)
 		p.advance(c)
-	case feed.Groups: // who is in it is not known here
+	case feed.Groups, feed.OrganizationEnded: // whose members are not known here
 		p.grants.Clear()
 		p.advance(c)
 	case feed.Resource: // whoever keeps APIs has followed it before
@@ -174,9 +174,10 @@ type Use struct {
 	Clash  *Clash   // the roles that may not be used together; nil if there are none
 }
 
-// Using returns what a principal may use now that has chosen some of the roles that
-// it was given; nil stands for all of them.
-func (p *Policy) Using(ctx context.Context, principalID string, chosen []string) (Use, error) {
+// Using returns what a principal may use now, within an organization by its id or, if
+// that is empty, on the server as a whole: what he may do on one does not count in the
+// other. chosen are some of the roles that he was given there; nil stands for all.
+func (p *Policy) Using(ctx context.Context, principalID, organization string, chosen []string) (Use, error) {
 	u := Use{Policy: p.version.Load()} // as in Of
 	now := p.clock.Now()
 	h, err := p.known(ctx, principalID, now)
@@ -184,23 +185,19 @@ func (p *Policy) Using(ctx context.Context, principalID string, chosen []string)
 		return Use{}, err
 	}
 	s := p.snapshot.Load()
-	if chosen == nil {
-		u.Effective, u.Clash = p.effective(h, now), s.Clash(Dynamic, h.Grants, now)
-		return u, nil
-	}
-	var grants []Grant
+	grants := slices.DeleteFunc(slices.Clone(h.Grants), func(g Grant) bool {
+		return g.Organization != organization || chosen != nil && !slices.Contains(chosen, g.Role)
+	})
 	for _, role := range chosen {
-		given := len(grants)
-		for _, g := range h.Grants {
-			if g.Role == role && g.Live(now) {
-				grants = append(grants, g)
-			}
-		}
-		if len(grants) == given {
+		if !slices.ContainsFunc(grants, func(g Grant) bool { return g.Role == role && g.Live(now) }) {
 			u.Absent = append(u.Absent, role)
 		}
 	}
-	u.Effective, u.Clash = s.Effective(grants, "", now), s.Clash(Dynamic, grants, now)
+	if u.Clash = s.Clash(Dynamic, grants, now); organization == "" && chosen == nil {
+		u.Effective = p.effective(h, now)
+	} else {
+		u.Effective = s.Effective(grants, organization, now)
+	}
 	return u, nil
 }
 
@@ -224,12 +221,13 @@ func (p *Policy) knows(h *Holding, now time.Time) bool {
 }
 
 // Allows answers the one question for a principal: may it use permission now,
-// with the roles it has now and the credential it came with.
+// with the roles it has now and the credential it came with. On this server a
+// credential for an organization allows nothing: what it carries holds there alone.
 func (p *Policy) Allows(ctx context.Context, by principal.Principal, permission string) (bool, error) {
 	if by.Trusted() {
 		return true, nil
 	}
-	if !slices.Contains(by.Scopes, permission) {
+	if by.Organization != "" || !slices.Contains(by.Scopes, permission) {
 		return false, nil
 	}
 	id := by.Holder().ID
@@ -242,14 +240,15 @@ func (p *Policy) Allows(ctx context.Context, by principal.Principal, permission 
 	return err == nil && e.Has(permission), err
 }
 
-// Explain answers the question with its why.
-func (p *Policy) Explain(ctx context.Context, subject, principalID string, scopes []string, permission string) (Decision, error) {
+// Explain answers the question with its why, within an organization or, if that is
+// empty, on the server as a whole. subject is what the answer calls the principal.
+func (p *Policy) Explain(ctx context.Context, subject, principalID string, scopes []string, permission, organization string) (Decision, error) {
 	now := p.clock.Now()
 	h, err := p.known(ctx, principalID, now)
 	if err != nil {
 		return Decision{}, err
 	}
-	return p.snapshot.Load().Check(subject, h.Grants, scopes, permission, "", now), nil
+	return p.snapshot.Load().Check(subject, h.Grants, scopes, permission, organization, now), nil
 }
 
 // Same reports whether two roles say the same; when and how often they were

@@ -116,6 +116,7 @@ func Builtin() []Role {
 			"roles:read", "roles:write", "roles:grant",
 			"clients:read", "clients:write",
 			"resources:read", "resources:write",
+			"organizations:read", "organizations:write",
 			"keys:read", "keys:write",
 			"audit:read",
 			"sessions:read", "sessions:write",

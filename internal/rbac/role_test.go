@@ -71,7 +71,7 @@ func TestBuiltin(t *testing.T) {
 	for _, tt := range []struct{ role, holds string }{
 		{"viewer", "read"},
 		{"editor", "read write"},
-		{AdminRole, "admin audit:read clients:read clients:write keys:read keys:write read resources:read resources:write roles:grant roles:read roles:write sessions:read sessions:write users:read users:write write"},
+		{AdminRole, "admin audit:read clients:read clients:write keys:read keys:write organizations:read organizations:write read resources:read resources:write roles:grant roles:read roles:write sessions:read sessions:write users:read users:write write"},
 	} {
 		if got := strings.Join(s.OfRole(tt.role).Permissions(), " "); got != tt.holds {
 			t.Errorf("%s holds %s; want %s", tt.role, got, tt.holds)

@@ -162,14 +162,14 @@ type Clash struct {
 }
 
 // Clash returns the first separation of a kind that forbids what grants add up to at a
-// time; nil if none does.
+// time, wherever each of them counts; nil if none does.
 func (s *Snapshot) Clash(kind Apart, grants []Grant, now time.Time) *Clash {
 	if !slices.ContainsFunc(s.apart, func(p Separation) bool { return p.Kind == kind }) {
 		return nil
 	}
 	reached := newBitmap(len(s.nodes))
 	for _, g := range grants {
-		if i, ok := s.index[g.Role]; ok && g.Organization == "" && g.Live(now) {
+		if i, ok := s.index[g.Role]; ok && g.Live(now) {
 			reached.or(s.nodes[i].reach)
 		}
 	}

@@ -35,10 +35,10 @@ type PolicyStore interface {
 	ReplaceRole(ctx context.Context, by principal.Principal, r Role, e audit.Event) (Role, error)
 	// DeleteRole deletes a role and all grants of it.
 	DeleteRole(ctx context.Context, by principal.Principal, name string, version int64, e audit.Event) error
-	// CreateGrant returns a Conflict if the principal has the role already, and
-	// a NotFound for an unknown role or account.
+	// CreateGrant returns a Conflict if the principal has the role already, or is no
+	// member of g.Organization, and a NotFound for an unknown role or account.
 	CreateGrant(ctx context.Context, by principal.Principal, g Grant, e audit.Event) error
-	// DeleteGrant takes g.Role from g.Principal. If g.ID is not empty and another
+	// DeleteGrant takes g.Role, in g.Organization, from g.Principal. If g.ID is not empty and another
 	// grant has come in its place, it returns a Stale fault.
 	DeleteGrant(ctx context.Context, by principal.Principal, g Grant, e audit.Event) error
 }
@@ -104,6 +104,14 @@ func (s *Service) Take(ctx context.Context, by principal.Principal, principalID,
 func (s *Service) TakeGrant(ctx context.Context, by principal.Principal, g Grant) error {
 	c := s.Taking(by, g)
 	return s.store.DeleteGrant(ctx, by, c.Grant, c.Event)
+}
+
+// inside returns the event of a grant with the organization that it counts in.
+func (g Grant) inside(e audit.Event) audit.Event {
+	if g.Organization == "" {
+		return e
+	}
+	return e.With("organization", g.Organization)
 }
 
 // target returns whom a grant is for, as the audit log names him.

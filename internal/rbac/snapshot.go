@@ -234,6 +234,18 @@ func (s *Snapshot) OfRole(name string) Set {
 
 func (s *Snapshot) set(m bitmap) Set { return Set{words: s.words, bits: m} }
 
+// Everywhere returns what grants add up to on the server and in all organizations
+// together: what whoever touches their principal is held against.
+func (s *Snapshot) Everywhere(grants []Grant, now time.Time) Set {
+	held := newBitmap(s.words.size())
+	for _, g := range grants {
+		if i, ok := s.index[g.Role]; ok && g.Live(now) {
+			held.or(s.nodes[i].closure)
+		}
+	}
+	return s.set(held)
+}
+
 // Effective is what a principal may do at one moment.
 type Effective struct {
 	Set

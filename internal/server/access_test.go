@@ -104,7 +104,6 @@ func TestAccess(t *testing.T) {
 			{"subject": "ann", "permission": "read"},
 			{"subject": "role:admin", "permission": "read"},
 			{"subject": "user:", "permission": "read"},
-			{"permission": "read", "organization": "acme"},
 			{"permission": "read", "checks": []any{}},
 			{"permission": "read", "bogus": 1},
 			{"checks": slices.Repeat([]map[string]any{{"permission": "read"}}, 201)},

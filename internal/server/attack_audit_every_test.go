@@ -109,7 +109,7 @@ func causesOfPeople(t *testing.T, s *servertest.Site, c *steered) []cause {
 // causesOfOperators are what administrators do, and the commands.
 func causesOfOperators(t *testing.T, s *servertest.Site) []cause {
 	t.Helper()
-	by, gus := servertest.Operator, s.User(t, "gus")
+	by, gus, joins := servertest.Operator, s.User(t, "gus"), s.User(t, "belongs")
 	must := func(err error) {
 		t.Helper()
 		if err != nil {
@@ -147,6 +147,11 @@ func causesOfOperators(t *testing.T, s *servertest.Site) []cause {
 		{audit.SeparationDeleted, call(http.MethodDelete, "/separations/eyes", nil)},
 		{audit.RoleDeleted, call(http.MethodDelete, "/roles/clerk", nil)},
 		{audit.UserDeleted, call(http.MethodDelete, path, nil)},
+		{audit.OrganizationCreated, call(http.MethodPost, "/organizations", m{"name": "acme"})},
+		{audit.OrganizationUpdated, call(http.MethodPatch, "/organizations/acme", m{"display_name": "Acme"})},
+		{audit.OrganizationMemberAdded, call(http.MethodPost, "/organizations/acme/members", m{"id": joins.ID})},
+		{audit.OrganizationMemberRemoved, call(http.MethodDelete, "/organizations/acme/members/"+joins.ID, nil)},
+		{audit.OrganizationDeleted, call(http.MethodDelete, "/organizations/acme", nil)},
 		{audit.ResourceCreated, call(http.MethodPost, "/resources", m{"id": "orders", "identifier": "urn:orders"})},
 		{audit.ResourceUpdated, call(http.MethodPatch, "/resources/orders", m{"name": "Orders"})},
 		{audit.ResourceDeleted, call(http.MethodDelete, "/resources/orders", nil)},

@@ -121,6 +121,13 @@ var notWays = map[string]string{
 	"POST /api-keys/verify":      "API keys",
 	"POST /api-keys/leaks":       "a signature",
 
+	"POST /organizations":          "an access token",
+	"PATCH /organizations/{name}":  "an access token",
+	"DELETE /organizations/{name}": "an access token",
+
+	"POST /organizations/{name}/members":        "an access token",
+	"DELETE /organizations/{name}/members/{id}": "an access token",
+
 	"POST /oauth2/token":      "a client's secret",
 	"POST /oauth2/introspect": "a client's secret",
 	"POST /oauth2/revoke":     "a client's secret",

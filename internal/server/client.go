@@ -9,6 +9,7 @@ import (
 	"github.com/doorward/doorward/internal/client"
 	"github.com/doorward/doorward/internal/fault"
 	"github.com/doorward/doorward/internal/keyring"
+	"github.com/doorward/doorward/internal/org"
 	"github.com/doorward/doorward/internal/principal"
 	"github.com/doorward/doorward/internal/provider"
 )
@@ -45,7 +46,15 @@ func (s *Server) judge(ctx context.Context, token string) (provider.Token, bool,
 			return provider.Token{}, false, err
 		}
 	}
-	return provider.Token{Principal: holder(p), ID: p.ID, Audience: p.Audience, Issued: p.Issued, Expires: p.Expires}, true, nil
+	var organization org.Organization
+	if p.Organization != "" {
+		if organization, err = s.Orgs.ByID(ctx, p.Organization); fault.KindOf(err) == fault.NotFound {
+			return provider.Token{}, false, nil
+		} else if err != nil {
+			return provider.Token{}, false, err
+		}
+	}
+	return provider.Token{OrganizationName: organization.Name, Principal: holder(p), ID: p.ID, Audience: p.Audience, Issued: p.Issued, Expires: p.Expires}, true, nil
 }
 
 // holder returns whom a token is about, or an API key. A client that acts for itself is its own
@@ -58,5 +67,5 @@ func holder(p *guard.Principal) principal.Principal {
 	if p.KeyID != "" {
 		return principal.Principal{Kind: principal.Key, ID: p.KeyID, Owner: principal.Owner{Kind: kind, ID: p.Subject}, Client: p.ClientID, Scopes: p.Scopes}
 	}
-	return principal.Principal{Kind: kind, ID: p.Subject, Client: p.ClientID, Family: p.Family, Session: p.Session, Scopes: p.Scopes}
+	return principal.Principal{Kind: kind, ID: p.Subject, Client: p.ClientID, Organization: p.Organization, Family: p.Family, Session: p.Session, Scopes: p.Scopes}
 }

@@ -159,7 +159,7 @@ func (s *Server) revoked(_ context.Context, p *guard.Principal) error {
 	if p.KeyID != "" { // it was looked up for this request
 		return nil
 	}
-	if s.Revoked.Has(grant.Access{Family: p.Family, Account: p.Subject, Client: p.ClientID, Roles: p.Roles, Audience: p.Audience, Policy: p.PolicyVersion}) {
+	if s.Revoked.Has(grant.Access{Family: p.Family, Account: p.Subject, Client: p.ClientID, Roles: p.Roles, Audience: p.Audience, Organization: p.Organization, Policy: p.PolicyVersion}) {
 		return &issue.Dead{Family: p.Family}
 	}
 	return nil

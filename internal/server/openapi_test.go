@@ -590,6 +590,43 @@ func converseOfSeparations(call func(pattern, path string, body any, headers ...
 	call("DELETE /separations/{name}", "/separations/eyes", nil)
 }
 
+// converseAboutOrganizations is converse about organizations.
+func converseAboutOrganizations(t *testing.T, s *servertest.Site, call func(pattern, path string, body any, headers ...string) servertest.Answer) {
+	t.Helper()
+	type m = map[string]any
+	u := s.User(t, "belongs")
+	for range 2 {
+		call("POST /organizations", "/organizations", m{"name": "acme", "display_name": "Acme"}, "Idempotency-Key", "o")
+	}
+	call("POST /organizations", "/organizations", m{"name": "acme"})
+	call("POST /organizations", "/organizations", m{"name": "Acme Ltd."})
+	call("GET /organizations", "/organizations?limit=1", nil)
+	call("GET /organizations", "/organizations?after=x", nil)
+	call("GET /organizations/{name}", "/organizations/acme", nil)
+	call("GET /organizations/{name}", "/organizations/nosuch", nil)
+	call("PATCH /organizations/{name}", "/organizations/acme", m{"display_name": nil})
+	call("PATCH /organizations/{name}", "/organizations/acme", m{"name": "other"})
+	call("PATCH /organizations/{name}", "/organizations/acme", m{}, "If-Match", `"v99"`)
+	call("POST /users/{id}/roles", "/users/"+u.ID+"/roles", m{"role": "viewer", "organization": "acme"})
+	call("POST /users/{id}/roles", "/users/"+u.ID+"/roles", m{"role": "viewer", "organization": "nosuch"})
+	members := "/organizations/acme/members"
+	for range 2 {
+		call("POST /organizations/{name}/members", members, m{"id": u.ID}, "Idempotency-Key", "m")
+	}
+	call("POST /organizations/{name}/members", members, m{"id": u.ID})
+	call("POST /organizations/{name}/members", members, m{"id": "nosuch", "type": "client"})
+	call("POST /users/{id}/roles", "/users/"+u.ID+"/roles", m{"role": "viewer", "organization": "acme"})
+	call("GET /users/{id}/roles", "/users/"+u.ID+"/roles", nil)
+	call("GET /organizations/{name}/members", members+"?limit=1", nil)
+	call("GET /organizations/{name}/members", members+"?after=x", nil)
+	call("DELETE /users/{id}/roles/{role}", "/users/"+u.ID+"/roles/viewer?organization=acme", nil)
+	call("DELETE /organizations/{name}/members/{id}", members+"/"+u.ID, nil)
+	call("DELETE /organizations/{name}/members/{id}", members+"/"+u.ID, nil)
+	call("DELETE /organizations/{name}", "/organizations/acme", nil, "If-Match", `"v99"`)
+	call("DELETE /organizations/{name}", "/organizations/acme", nil)
+	call("DELETE /organizations/{name}", "/organizations/acme", nil)
+}
+
 // converse makes a call of each operation that succeeds, and some that do not.
 func converse(t *testing.T, s *servertest.Site, check func(string, servertest.Answer) servertest.Answer) {
 	t.Helper()
@@ -673,6 +710,7 @@ func converse(t *testing.T, s *servertest.Site, check func(string, servertest.An
 
 	converseAsClient(t, s, call, check)
 	converseAboutResources(call)
+	converseAboutOrganizations(t, s, call)
 	call("POST /access/check", "/access/check", m{"permission": "read"})
 	call("POST /access/check", "/access/check", m{"checks": []m{{"subject": "user:" + ann.ID, "permission": "write"}, {"subject": "user:admin", "permission": "write"}}})
 	call("POST /access/check", "/access/check", m{"subject": "x", "permission": "write"})

@@ -164,6 +164,15 @@ func managed(api http.Handler) []route {
 		{"POST /api-keys/{id}/rotate", token, problem, api}, // another's: keys:write
 		{"POST /api-keys/verify", token, problem, api},
 
+		{"GET /organizations", "organizations:read", problem, api},
+		{"POST /organizations", "organizations:write", problem, api},
+		{"GET /organizations/{name}", "organizations:read", problem, api},
+		{"PATCH /organizations/{name}", "organizations:write", problem, api},
+		{"DELETE /organizations/{name}", "organizations:write", problem, api},
+		{"GET /organizations/{name}/members", "organizations:read", problem, api},
+		{"POST /organizations/{name}/members", "organizations:write", problem, api},
+		{"DELETE /organizations/{name}/members/{id}", "organizations:write", problem, api},
+
 		{"GET /audit/events", "audit:read", problem, api},
 		{"GET /audit/counts", "audit:read", problem, api},
 		{"GET /audit/checkpoint", "audit:read", problem, api},
@@ -210,7 +219,7 @@ func pages(p *signin.Surface) []route {
 // what gives tokens, the API and what this server says of itself. Pages are not
 // among them.
 var shared = []string{
-	"/auth/", "/oauth2/", "/.well-known/", "/users", "/roles", "/conditions", "/groups", "/separations", "/access/", "/api-keys", "/clients", "/resources", "/sessions", "/audit/", "/openapi.json",
+	"/auth/", "/oauth2/", "/.well-known/", "/users", "/roles", "/conditions", "/groups", "/separations", "/access/", "/api-keys", "/clients", "/resources", "/organizations", "/sessions", "/audit/", "/openapi.json",
 }
 
 // forPeople are the paths under those that a person opens in a browser.

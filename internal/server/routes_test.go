@@ -235,6 +235,28 @@ func keyCells(status int) map[string]cells {
 	return w
 }
 
+// organization is one that somebody made, or none.
+func (c *call) organization() string {
+	if c.target == "absent" {
+		return "/organizations/nosuch"
+	}
+	if a := c.s.Call(c.t, c.root, "POST", "/organizations", map[string]any{"name": c.unique()}); a.Status != http.StatusCreated {
+		c.t.Fatalf("making an organization: %d %s", a.Status, a.Body)
+	}
+	return "/organizations/" + c.unique()
+}
+
+// membership is the caller's own in an organization, or another's, or none's.
+func (c *call) membership() string {
+	o := c.organization()
+	if c.target != "absent" && c.id != "" && c.id != "06h0mrdu337tnmefrq24vvnum8" {
+		if a := c.s.Call(c.t, c.root, "POST", o+"/members", map[string]any{"id": c.id}); a.Status != http.StatusCreated {
+			c.t.Fatalf("adding a member: %d %s", a.Status, a.Body)
+		}
+	}
+	return o + "/members/" + c.id
+}
+
 // keepers are the cells of a change that clients:write is enough for.
 func keepers(status int) map[string]cells {
 	return map[string]cells{"keeper": {status, 403, 404}, "admin": {status, status, 404}}
@@ -469,6 +491,18 @@ var matrix = map[string]row{
 	},
 	"POST /api-keys/verify": {wants: signedIn(200), body: func(*call) any { return map[string]any{"key": "dwk_x"} }},
 	"POST /api-keys/leaks":  {wants: everybody(404)},
+
+	"GET /organizations":                {wants: admins(200, 200, 200)},
+	"POST /organizations":               {wants: admins(201, 201, 201), body: func(c *call) any { return map[string]any{"name": c.unique()} }},
+	"GET /organizations/{name}":         {wants: admins(200, 200, 404), path: (*call).organization},
+	"PATCH /organizations/{name}":       {wants: admins(200, 200, 404), path: (*call).organization, body: func(*call) any { return map[string]any{"display_name": "Mine"} }},
+	"DELETE /organizations/{name}":      {wants: admins(204, 204, 404), path: (*call).organization},
+	"GET /organizations/{name}/members": {wants: admins(200, 200, 404), path: func(c *call) string { return c.organization() + "/members" }},
+	"POST /organizations/{name}/members": {
+		wants: admins(201, 201, 404), path: func(c *call) string { return c.organization() + "/members" },
+		body: func(c *call) any { return map[string]any{"id": c.s.User(c.t, "joins"+strconv.Itoa(c.n)).ID} },
+	},
+	"DELETE /organizations/{name}/members/{id}": {wants: admins(204, 204, 404), path: (*call).membership},
 
 	"POST /access/check":   {wants: askers(), body: (*call).question},
 	"POST /access/explain": {wants: askers(), body: (*call).question},

@@ -31,6 +31,7 @@ import (
 	"github.com/doorward/doorward/internal/jose"
 	"github.com/doorward/doorward/internal/keyring"
 	"github.com/doorward/doorward/internal/limit"
+	"github.com/doorward/doorward/internal/org"
 	"github.com/doorward/doorward/internal/outbox"
 	"github.com/doorward/doorward/internal/policy"
 	"github.com/doorward/doorward/internal/provider"
@@ -58,6 +59,7 @@ type Core struct {
 	Roles      *rbac.Service
 	Resources  *resource.Service
 	Policy     *policy.Service
+	Orgs       *org.Service
 	Issuer     *issue.Service
 	Sessions   *session.Service
 	Limits     *limit.Service
@@ -166,9 +168,10 @@ func open(ctx context.Context, c config.Config, log *slog.Logger, tweaks []func(
 	k.Resources = resource.NewService(resource.Parts{
 		Store: s, Clock: now, Own: []string{issuer(c), audience(c)}, Key: k.Keys.Ensure, Permission: permission,
 	})
+	k.Orgs = org.NewService(s, now)
 	k.Conditions = condition.NewService(s, now)
 	k.Access = access.NewService(access.Parts{
-		Accounts: k.Accounts, Clients: k.Clients, Policy: k.Roles.Policy, Resources: k.Resources, Conditions: k.Conditions, Store: s, Clock: now,
+		Accounts: k.Accounts, Clients: k.Clients, Policy: k.Roles.Policy, Resources: k.Resources, Conditions: k.Conditions, Orgs: k.Orgs, Store: s, Clock: now,
 	})
 	k.Policy = policy.NewService(policy.Parts{Store: s, Clock: now, Roles: k.Roles, Resources: k.Resources, Clients: k.Clients})
 	k.Audit = audit.NewReader(s, now)
@@ -181,7 +184,7 @@ func open(ctx context.Context, c config.Config, log *slog.Logger, tweaks []func(
 	k.Sessions = session.NewService(s, now)
 	k.Issuer = issue.NewService(issue.Parts{
 		Store: s, Clock: now, Log: log, Limits: k.Limits, Fresh: k.Fresh, Policy: k.Roles.Policy, Accounts: k.Accounts, Keys: k.Keys, Hasher: k.Hasher,
-		Resources: k.Resources,
+		Resources: k.Resources, Orgs: k.Orgs,
 	}, issue.Options{
 		Issuer: issuer(c), Audience: audience(c), AccessTTL: c.Tokens.AccessTTL,
 		Family:  grant.Lifetimes{Absolute: c.Tokens.RefreshTTL, Idle: c.Tokens.RefreshIdle, Grace: c.Tokens.RotationGrace},
@@ -226,6 +229,7 @@ func (k *Core) listen() {
 	k.Feed.Listen(sure(k.Revoked.Apply))
 	k.Feed.Listen(sure(k.Accounts.Apply))
 	k.Feed.Listen(sure(k.Clients.Apply))
+	k.Feed.Listen(sure(k.Orgs.Apply))
 	k.Feed.Listen(sure(k.Resources.Apply)) // before the roles, which say up to where all is known
 	k.Feed.Listen(sure(k.APIKeys.Apply))
 	k.Feed.Listen(k.Roles.Apply)
@@ -325,7 +329,7 @@ func New(k *Core, version string) (*Server, error) {
 		return nil, err
 	}
 	api := admin.New(admin.Parts{
-		Accounts: k.Accounts, Clients: k.Clients, APIKeys: k.APIKeys, Access: k.Access, Resources: k.Resources, Bearer: s.bearerOf, Reporters: k.Config.Keys.LeakReporters,
+		Accounts: k.Accounts, Clients: k.Clients, APIKeys: k.APIKeys, Access: k.Access, Resources: k.Resources, Orgs: k.Orgs, Bearer: s.bearerOf, Reporters: k.Config.Keys.LeakReporters,
 		Count: count, Roles: k.Roles, Issuer: k.Issuer, Sessions: k.Sessions, Limits: k.Limits, Keys: k.Keys, Audit: k.Audit, Tree: k.Store, Clock: k.Clock, Cookies: s.cookies, URL: issuer(k.Config), Version: version,
 	})
 	if s.origins, err = web.NewCrossOrigin(scheme, k.Config.CORS.Origins); err != nil {

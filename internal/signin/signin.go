@@ -98,7 +98,7 @@ func optional(w http.ResponseWriter, r *http.Request, known ...string) (oauth.Pa
 // fields of the password form of OAuth 2.0 (RFC 6749, Section 4.3.2), which is
 // no grant here: only first-party applications may show it.
 func (s *Surface) Login(w http.ResponseWriter, r *http.Request) error {
-	p, err := params(w, r, "grant_type", "username", "password", "scope", "resource", "client_id", "client_secret", "mode", "roles")
+	p, err := params(w, r, "grant_type", "username", "password", "scope", "resource", "organization", "client_id", "client_secret", "mode", "roles")
 	if err != nil {
 		return err
 	}
@@ -113,7 +113,7 @@ func (s *Surface) Login(w http.ResponseWriter, r *http.Request) error {
 	if name == "" || password == "" {
 		return &oauth.Error{Code: oauth.InvalidRequest, Description: "username and password are required"}
 	}
-	request := issue.Password{Name: name, Password: secret.From(password), Resource: p["resource"], Browser: browser}
+	request := issue.Password{Name: name, Password: secret.From(password), Resource: p["resource"], Organization: p.Get("organization"), Browser: browser}
 	if request.Client, err = application(p); err != nil {
 		return err
 	}

@@ -178,7 +178,7 @@ func (s *Store) DeleteUser(ctx context.Context, by principal.Principal, d accoun
 			} else if err != nil {
 				return err
 			}
-			if _, err := t.exec(`DELETE FROM grants WHERE principal = ?`, d.ID); err != nil {
+			if err := t.removeGrants(d.ID); err != nil {
 				return err
 			}
 			if err := t.leave(d.ID); err != nil {

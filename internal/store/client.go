@@ -221,7 +221,7 @@ func (t *tx) deleteClient(by principal.Principal, id string, version int64, e au
 	if _, err := t.exec(`DELETE FROM clients WHERE id = ?`, id); err != nil {
 		return err
 	}
-	if _, err := t.exec(`DELETE FROM grants WHERE principal = ?`, id); err != nil {
+	if err := t.removeGrants(id); err != nil {
 		return err
 	}
 	if err := t.leave(id); err != nil {
@@ -256,7 +256,7 @@ func (t *tx) uponClient(by principal.Principal, id string, version int64) (clien
 // scopes, if it still is the client that proved itself, active and registered for
 // them. Who issues read the version of the policy that the token names only after
 // the client: what the client lost in between, that version does not make void.
-func (s *Store) IssueToClient(ctx context.Context, c client.Client, scopes []string, e audit.Event) error {
+func (s *Store) IssueToClient(ctx context.Context, c client.Client, organization string, scopes []string, e audit.Event) error {
 	records := recordsOf(e)
 	return s.through(ctx, s.db.record, func(t *tx) error {
 		now, err := t.client(c.ID)
@@ -267,6 +267,9 @@ func (s *Store) IssueToClient(ctx context.Context, c client.Client, scopes []str
 			return err
 		case !now.May(oauth.ClientCredentials) || len(now.Beyond(scopes)) > 0:
 			return fault.New(fault.Denied, "the client may not ask for this any more")
+		}
+		if err := t.member(organization, c.ID); err != nil {
+			return err
 		}
 		return t.keep(records)
 	})

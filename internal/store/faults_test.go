@@ -145,7 +145,7 @@ func (p *prover) prove(t *testing.T) {
 }
 
 func (p *prover) prepare(t *testing.T) {
-	for _, table := range []string{"audit_waiting", "changes", "once", "grants", "token_families", "sessions", "users", "clients", "groups", "members", "resources", "outbox"} {
+	for _, table := range []string{"audit_waiting", "changes", "once", "grants", "token_families", "sessions", "users", "clients", "groups", "members", "resources", "organizations", "organization_members", "outbox"} {
 		p.Exec(t, "DELETE FROM "+table)
 	}
 	p.scene = p.next()

@@ -43,6 +43,9 @@ func (s *Store) SignIn(ctx context.Context, in issue.SignIn, events ...audit.Eve
 		if n == 0 {
 			return fault.New(fault.Unauthenticated, "the account has changed")
 		}
+		if err := t.enter(f.Organization, f.User); err != nil {
+			return err
+		}
 		if in.Session != nil {
 			if err := t.begin(events[0].Actor, *in.Session, in.Replaces); err != nil {
 				return err
@@ -62,11 +65,11 @@ func (s *Store) SignIn(ctx context.Context, in issue.SignIn, events ...audit.Eve
 }
 
 func (t *tx) insertFamily(f grant.Family) error {
-	_, err := t.exec(`INSERT INTO token_families (id, handle, user_id, client_id, session, address, user_agent, scope, roles, audience, amr, auth_time,
+	_, err := t.exec(`INSERT INTO token_families (id, handle, user_id, client_id, session, address, user_agent, scope, roles, audience, organization, amr, auth_time,
 			secret, generation, grace_pepper, grace_until, created_at, used_at, idle_until, expires_at, ended_at, ended_why)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?, ?, 0, '')`,
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?, ?, 0, '')`,
 		f.ID, f.Handle[:], f.User, f.Client, f.Session, f.Address, f.UserAgent, strings.Join(f.Scope, " "),
-		sql.NullString{String: strings.Join(f.Roles, " "), Valid: f.Roles != nil}, f.Audience, strings.Join(f.AMR, " "), clock.Micro(f.AuthTime),
+		sql.NullString{String: strings.Join(f.Roles, " "), Valid: f.Roles != nil}, f.Audience, f.Organization, strings.Join(f.AMR, " "), clock.Micro(f.AuthTime),
 		f.Secret[:], f.Generation, clock.Micro(f.CreatedAt), clock.Micro(f.UsedAt), clock.Micro(f.IdleUntil), clock.Micro(f.ExpiresAt))
 	return err
 }
@@ -114,10 +117,10 @@ func (s *Store) FamilyByHandle(ctx context.Context, handle secret.Hash) (grant.F
 	var roles sql.NullString
 	var turn, previous []byte
 	var auth, grace, created, used, idle, expires, ended int64
-	err := s.one(ctx, `SELECT id, user_id, client_id, session, scope, roles, audience, amr, auth_time, secret, previous, generation,
+	err := s.one(ctx, `SELECT id, user_id, client_id, session, scope, roles, audience, organization, amr, auth_time, secret, previous, generation,
 			grace_salt, grace_pepper, grace_until, created_at, used_at, idle_until, expires_at, ended_at, ended_why
 		FROM token_families WHERE handle = ?`, handle[:]).
-		scan(&f.ID, &f.User, &f.Client, &f.Session, &scope, &roles, &f.Audience, &amr, &auth, &turn, &previous, &f.Generation,
+		scan(&f.ID, &f.User, &f.Client, &f.Session, &scope, &roles, &f.Audience, &f.Organization, &amr, &auth, &turn, &previous, &f.Generation,
 			&f.Grace.Salt, &f.Grace.Pepper, &grace, &created, &used, &idle, &expires, &ended, &f.EndedWhy)
 	if err != nil {
 		return grant.Family{}, absent(err, "token family")

@@ -206,13 +206,13 @@ func (t *tx) mayTouchGroup(by principal.Principal, name string) error {
 			return err
 		}
 		return rbac.MayTouch(actor, t.roles.OfRole(role))
-	}, `SELECT role FROM grants WHERE principal = ? AND organization = '' AND (until = 0 OR until > ?)
+	}, `SELECT role FROM grants WHERE principal = ? AND (until = 0 OR until > ?)
 		UNION SELECT grants.role FROM members JOIN grants ON grants.principal = members.principal
-			WHERE members.group_name = ? AND (members.until = 0 OR members.until > ?) AND grants.organization = '' AND (grants.until = 0 OR grants.until > ?)
+			WHERE members.group_name = ? AND (members.until = 0 OR members.until > ?) AND (grants.until = 0 OR grants.until > ?)
 		UNION SELECT grants.role FROM members JOIN members AS others ON others.principal = members.principal
 			JOIN grants ON grants.principal = 'group:' || others.group_name
 			WHERE members.group_name = ? AND (members.until = 0 OR members.until > ?) AND (others.until = 0 OR others.until > ?)
-			AND grants.organization = '' AND (grants.until = 0 OR grants.until > ?)`,
+			AND (grants.until = 0 OR grants.until > ?)`,
 		rbac.OfGroup(name), now, name, now, now, name, now, now, now)
 	if err != nil {
 		return err

@@ -118,6 +118,35 @@ func acts(v *storetest.Services, me, other account.User) []act {
 		{"delete a client", "clients:write", func(ctx context.Context, by principal.Principal) error {
 			return v.Clients.Delete(ctx, by, "app", 0)
 		}},
+		{"make an organization", "organizations:write", func(ctx context.Context, by principal.Principal) error {
+			_, err := v.Orgs.Create(ctx, by, "made", "")
+			return err
+		}},
+		{"change an organization", "organizations:write", func(ctx context.Context, by principal.Principal) error {
+			o, err := v.Orgs.Fresh(ctx, "acme")
+			if err == nil {
+				o.DisplayName = "changed"
+				_, err = v.Orgs.Update(ctx, by, o)
+			}
+			return err
+		}},
+		{"add a member", "organizations:write", func(ctx context.Context, by principal.Principal) error {
+			o, err := v.Orgs.Fresh(ctx, "acme")
+			if err == nil {
+				_, err = v.Orgs.Add(ctx, by, o, principal.User, me.ID)
+			}
+			return err
+		}},
+		{"remove a member", "organizations:write", func(ctx context.Context, by principal.Principal) error {
+			o, err := v.Orgs.Fresh(ctx, "acme")
+			if err == nil {
+				err = v.Orgs.Remove(ctx, by, o, other.ID)
+			}
+			return err
+		}},
+		{"delete an organization", "organizations:write", func(ctx context.Context, by principal.Principal) error {
+			return v.Orgs.Delete(ctx, by, "acme", 0)
+		}},
 		{"register an API", "resources:write", func(ctx context.Context, by principal.Principal) error {
 			_, err := v.Resources.Create(ctx, by, resource.Resource{ID: "made", Identifier: "urn:made"})
 			return err
@@ -155,7 +184,7 @@ func TestAttackPermissionLostOnTheWay(t *testing.T) {
 		still := clock.Func(func() time.Time { return now })
 		v := storetest.NewServices(t, storetest.Open(t, dsn, store.Options{Clock: still}), storetest.Parts{Clock: still})
 		w := storetest.NewWitness(t, dsn)
-		manager := rbac.Role{Name: "manager", Permissions: []string{"users:write", "roles:write", "roles:grant", "clients:write", "resources:write"}}
+		manager := rbac.Role{Name: "manager", Permissions: []string{"users:write", "roles:write", "roles:grant", "clients:write", "resources:write", "organizations:write"}}
 		for _, r := range []rbac.Role{manager, {Name: "empty"}, {Name: "held"}, {Name: "apart-a"}, {Name: "apart-b"}} {
 			if _, err := v.Roles.CreateRole(t.Context(), storetest.Operator, r); err != nil {
 				t.Fatal(err)
@@ -168,6 +197,11 @@ func TestAttackPermissionLostOnTheWay(t *testing.T) {
 			t.Fatal(err)
 		}
 		v.Join(t, "staff", me.ID)
+		if o, err := v.Orgs.Create(t.Context(), storetest.Operator, "acme", ""); err != nil {
+			t.Fatal(err)
+		} else if _, err := v.Orgs.Add(t.Context(), storetest.Operator, o, principal.User, other.ID); err != nil {
+			t.Fatal(err)
+		}
 		if _, err := v.Resources.Create(t.Context(), storetest.Operator, resource.Resource{ID: "api", Identifier: "urn:api"}); err != nil {
 			t.Fatal(err)
 		}

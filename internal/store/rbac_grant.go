@@ -76,6 +76,9 @@ func (t *tx) give(by principal.Principal, g rbac.Grant, e audit.Event) error {
 	if _, ok := t.roles.Role(g.Role); !ok {
 		return fault.At("role", "there is no such role")
 	}
+	if err := t.belongs(g); err != nil {
+		return err
+	}
 	actor, err := t.giver(by, g.Until)
 	if err != nil {
 		return err
@@ -108,10 +111,10 @@ func (t *tx) take(by principal.Principal, g rbac.Grant, e audit.Event) error {
 	}
 	var present string
 	err := t.keepingAdmin(func() error {
-		if !text(g.Role) {
+		if !text(g.Role) || !text(g.Organization) {
 			return absent(sql.ErrNoRows, "grant")
 		}
-		err := t.one(`DELETE FROM grants WHERE principal = ? AND role = ? AND organization = '' RETURNING id`, g.Principal, g.Role).scan(&present)
+		err := t.one(`DELETE FROM grants WHERE principal = ? AND role = ? AND organization = ? RETURNING id`, g.Principal, g.Role, g.Organization).scan(&present)
 		switch {
 		case errors.Is(err, sql.ErrNoRows):
 			return t.notGiven(g)
@@ -183,7 +186,7 @@ func (t *tx) notGiven(g rbac.Grant) error {
 		return err
 	}
 	for _, other := range grants {
-		if other.Role == g.Role {
+		if other.Role == g.Role && other.Group != "" && g.Organization == "" {
 			return fault.New(fault.NotFound, "the %s has this role through the group %q alone; take it out of that", wordOf(g), other.Group)
 		}
 	}

@@ -106,6 +106,9 @@ func (t *tx) actor(by principal.Principal, some func([]rbac.Grant) []rbac.Grant)
 	if by.Trusted() {
 		return t.roles.All(), nil
 	}
+	if by.Organization != "" {
+		return rbac.Set{}, fault.New(fault.Denied, "a token for an organization allows nothing on this server")
+	}
 	grants, scopes, err := t.grantsOfActor(by)
 	if err != nil {
 		return rbac.Set{}, err
@@ -130,7 +133,8 @@ func (t *tx) still(by principal.Principal) error {
 }
 
 // mayTouch holds the rule of who may act on whom: an account, or a client, which
-// holds what it may ask for in the name of others, too.
+// holds what it may ask for in the name of others, too. What the target holds within
+// organizations counts like all else; what by holds there does not help him.
 func (t *tx) mayTouch(by principal.Principal, id string, kind principal.Kind) error {
 	statement, what := `SELECT '[]' FROM users WHERE id = ?`, word(kind)
 	if kind == principal.Service {
@@ -158,7 +162,7 @@ func (t *tx) mayTouch(by principal.Principal, id string, kind principal.Kind) er
 	if err := rbac.MayTouch(actor, t.roles.Set(scopes)); err != nil {
 		return err
 	}
-	return rbac.MayTouch(actor, t.roles.Effective(grants, "", t.now).Set)
+	return rbac.MayTouch(actor, t.roles.Everywhere(grants, t.now))
 }
 
 // word is what people call a principal of a kind that can have roles.

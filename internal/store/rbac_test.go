@@ -250,7 +250,7 @@ func TestRoleOfAnotherProcess(t *testing.T) {
 			t.Errorf("%v holds nothing: %v", u.ID, err)
 		}
 		u = both[1].User(t, "bea", "fresh")
-		if d, err := both[0].Roles.Explain(t.Context(), "user:bea", u.ID, nil, "orders:read"); err != nil || !d.Allowed {
+		if d, err := both[0].Roles.Explain(t.Context(), "user:bea", u.ID, nil, "orders:read", ""); err != nil || !d.Allowed {
 			t.Errorf("%+v, %v", d, err)
 		}
 	})

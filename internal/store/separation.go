@@ -234,9 +234,9 @@ func (t *tx) unviolated(p rbac.Separation, condition string, conditions []any) e
 	now := clock.Micro(t.now)
 	statement := `WITH apart (role, part) AS (VALUES (?, ?)` + strings.Repeat(`, (?, ?)`, len(args)/2-1) + `),
 		held (principal, role) AS (
-			SELECT principal, role FROM grants WHERE organization = '' AND (until = 0 OR until > ?)
+			SELECT principal, role FROM grants WHERE (until = 0 OR until > ?)
 			UNION ALL SELECT members.principal, grants.role FROM members JOIN grants ON grants.principal = 'group:' || members.group_name
-				WHERE (members.until = 0 OR members.until > ?) AND grants.organization = '' AND (grants.until = 0 OR grants.until > ?))
+				WHERE (members.until = 0 OR members.until > ?) AND (grants.until = 0 OR grants.until > ?))
 		SELECT held.principal, MIN(apart.part), MAX(apart.part) FROM held JOIN apart ON apart.role = held.role ` + condition + `
 		GROUP BY held.principal HAVING COUNT(DISTINCT apart.part) > 1 ORDER BY held.principal LIMIT 6`
 	type violation struct{ who, one, other string }

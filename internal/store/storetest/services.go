@@ -21,6 +21,7 @@ import (
 	"github.com/doorward/doorward/internal/jose"
 	"github.com/doorward/doorward/internal/keyring"
 	"github.com/doorward/doorward/internal/limit"
+	"github.com/doorward/doorward/internal/org"
 	"github.com/doorward/doorward/internal/policy"
 	"github.com/doorward/doorward/internal/principal"
 	"github.com/doorward/doorward/internal/rbac"
@@ -40,6 +41,7 @@ type Services struct {
 	APIKeys    *apikey.Service
 	Resources  *resource.Service
 	Policy     *policy.Service
+	Orgs       *org.Service
 	Conditions *condition.Service
 	Keys       *keyring.Service
 	Issuer     *issue.Service
@@ -106,8 +108,9 @@ func NewServices(t testing.TB, s *store.Store, p Parts) *Services {
 	})
 	v.Policy = policy.NewService(policy.Parts{Store: s, Clock: p.Clock, Roles: v.Roles, Resources: v.Resources, Clients: v.Clients})
 	v.APIKeys = apikey.NewService(s, p.Clock, keyPeppers{v.Keys}, scope, apikey.Options{MaxLifetime: 365 * 24 * time.Hour})
+	v.Orgs = org.NewService(s, p.Clock)
 	v.Issuer = issue.NewService(issue.Parts{
-		Store: s, Clock: p.Clock, Policy: v.Roles.Policy, Accounts: v.Accounts, Keys: v.Keys, Hasher: hasher(), Resources: v.Resources,
+		Store: s, Clock: p.Clock, Policy: v.Roles.Policy, Accounts: v.Accounts, Keys: v.Keys, Hasher: hasher(), Resources: v.Resources, Orgs: v.Orgs,
 		Limits: limit.NewService(p.Counts, p.Clock, slog.New(slog.DiscardHandler), limit.Options{Failures: 100}),
 	}, issue.Options{
 		Issuer: "https://auth.example", Audience: "https://api.example", AccessTTL: 5 * time.Minute, Family: p.Family,
@@ -129,6 +132,7 @@ func (v *Services) listen() {
 		v.Clients.Apply(c)
 		v.Resources.Apply(c)
 		v.APIKeys.Apply(c)
+		v.Orgs.Apply(c)
 		return errors.Join(v.Roles.Apply(ctx, c), v.Keys.Apply(ctx, c), v.Conditions.Apply(ctx, c))
 	})
 	v.Store.Listen(v.Feed.Committed)

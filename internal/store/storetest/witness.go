@@ -126,7 +126,7 @@ func (w *Witness) each(t testing.TB, statement string, f func(Row)) error {
 var keys = map[string][]string{
 	"audit_counts": {"minute", "credential", "action", "outcome"},
 	"audit_tiles":  {"level", "n"}, "audit_checkpoints": {"size"},
-	"groups": {"name"}, "conditions": {"name"}, "separations": {"name"}, "members": {"principal", "group_name"}, "api_key_uses": {"id", "day"},
+	"organization_members": {"organization", "principal"}, "groups": {"name"}, "conditions": {"name"}, "separations": {"name"}, "members": {"principal", "group_name"}, "api_key_uses": {"id", "day"},
 	"attempts": {"subject", "device"}, "marks": {"name"}, "once": {"key"}, "peppers": {"purpose", "version"}, "roles": {"name"},
 }
 
