@@ -20,7 +20,8 @@ var guides = []struct {
 }{
 	{
 		"authorization.md", "## Why can Ana", "## Groups",
-		[]string{"role create refunder --permission orders:refund", "role create support --inherit refunder", "role grant ana support", "role grant ben support"}, nil,
+		[]string{"role create refunder --permission orders:refund", "role create support --inherit refunder", "role grant ana support", "role grant ben support"},
+		nil,
 	},
 	{
 		"policy-as-code.md", "## The file", "## In a build", nil,
