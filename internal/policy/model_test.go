@@ -42,7 +42,7 @@ func newSite(t *testing.T) *site {
 	for _, name := range people {
 		v.User(t, name)
 	}
-	return &site{v, access.NewService(access.Parts{Accounts: v.Accounts, Clients: v.Clients, Policy: v.Roles.Policy, Resources: v.Resources, Clock: still})}
+	return &site{v, access.NewService(access.Parts{Accounts: v.Accounts, Clients: v.Clients, Policy: v.Roles.Policy, Resources: v.Resources, Conditions: v.Conditions, Store: s, Clock: still})}
 }
 
 // rights are who may do what, as the server decides: "user:ana read".

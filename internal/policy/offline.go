@@ -104,7 +104,7 @@ func (o *Offline) answer(c Case) Answer {
 		has := o.has[Subject{principal.Service, c.Name}]
 		d := o.all.Check("client:"+c.Name, has, append([]string{}, registered.Scopes...), c.Permission, c.Organization, o.now)
 		if d.NarrowedBy != "" {
-			d.Reason = "client:" + c.Name + " has a role that allows it, but is not registered for this scope."
+			d.Reason = "client:" + c.Name + " could do this, but is not registered for this scope."
 		}
 		return answer(d)
 	case "group":
