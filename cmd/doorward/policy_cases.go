@@ -199,7 +199,7 @@ func (l local) Judge(ctx context.Context, cases []policy.Case) ([]policy.Answer,
 			answers[i] = policy.OfGrants(l.k.Roles.Snapshot(), c, h.Grants, l.k.Clock.Now())
 			continue
 		}
-		d, err := l.k.Access.Decide(ctx, access.Question{Subject: subject, Permission: c.Permission})
+		d, err := l.k.Access.Decide(ctx, access.Question{Subject: subject, Permission: c.Permission, Organization: c.Organization})
 		if err != nil {
 			return nil, nil, err
 		}

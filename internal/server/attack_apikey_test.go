@@ -187,6 +187,10 @@ func TestAttackKEY004MintsNothing(t *testing.T) {
 		"POST /groups", "PATCH /groups/{name}", "DELETE /groups/{name}", "POST /groups/{name}/members", "DELETE /groups/{name}/members/{id}",
 		"POST /groups/{name}/roles", "DELETE /groups/{name}/roles/{role}",
 		"POST /resources", "PATCH /resources/{id}", "DELETE /resources/{id}",
+		"POST /conditions", "PUT /conditions/{name}", "DELETE /conditions/{name}", "POST /separations", "PUT /separations/{name}", "DELETE /separations/{name}",
+		"POST /organizations", "PATCH /organizations/{name}", "DELETE /organizations/{name}",
+		"POST /organizations/{name}/members", "DELETE /organizations/{name}/members/{id}",
+		"POST /access/v1/evaluation", "POST /access/v1/evaluations", "POST /access/v1/search/subject", "POST /access/v1/search/resource", "POST /access/v1/search/action",
 		"GET /users/me", "GET /api-keys", "GET /api-keys/{id}", "POST /api-keys/verify", "POST /access/check", "POST /access/explain",
 	}
 	for _, line := range s.Server.SiteMap() {

@@ -85,6 +85,11 @@ func (s *Server) routes(p surfaces) []route {
 
 // managed are the routes of the management API.
 func managed(api http.Handler) []route {
+	return slices.Concat(ofPeople(api), ofRoles(api), ofPrograms(api), ofAudit(api))
+}
+
+// ofPeople are those of who has an account, and what he is signed in with.
+func ofPeople(api http.Handler) []route {
 	problem := web.FailProblem
 	return []route{
 		{"GET /users/me", token, problem, api},
@@ -101,15 +106,21 @@ func managed(api http.Handler) []route {
 		{"DELETE /users/{id}", "users:write", problem, api},
 		{"POST /users/{id}/unlock", "users:write", problem, api},
 
+		{"GET /users/{id}/roles", "roles:read", problem, api},
+		{"POST /users/{id}/roles", "roles:grant", problem, api},
+		{"DELETE /users/{id}/roles/{role}", "roles:grant", problem, api},
+	}
+}
+
+// ofRoles are those of what decides who may do what.
+func ofRoles(api http.Handler) []route {
+	problem := web.FailProblem
+	return []route{
 		{"GET /roles", "roles:read", problem, api},
 		{"POST /roles", "roles:write", problem, api},
 		{"GET /roles/{name}", "roles:read", problem, api},
 		{"PUT /roles/{name}", "roles:write", problem, api},
 		{"DELETE /roles/{name}", "roles:write", problem, api},
-
-		{"GET /users/{id}/roles", "roles:read", problem, api},
-		{"POST /users/{id}/roles", "roles:grant", problem, api},
-		{"DELETE /users/{id}/roles/{role}", "roles:grant", problem, api},
 
 		{"GET /groups", "roles:read", problem, api},
 		{"POST /groups", "roles:write", problem, api},
@@ -119,6 +130,7 @@ func managed(api http.Handler) []route {
 		{"GET /groups/{name}/members", "roles:read", problem, api},
 		{"POST /groups/{name}/members", "roles:grant", problem, api},
 		{"DELETE /groups/{name}/members/{id}", "roles:grant", problem, api},
+
 		{"GET /groups/{name}/roles", "roles:read", problem, api},
 		{"POST /groups/{name}/roles", "roles:grant", problem, api},
 		{"DELETE /groups/{name}/roles/{role}", "roles:grant", problem, api},
@@ -139,6 +151,21 @@ func managed(api http.Handler) []route {
 		{"PUT /conditions/{name}", "roles:write", problem, api},    // and everything
 		{"DELETE /conditions/{name}", "roles:write", problem, api}, // and everything
 
+		{"GET /organizations", "organizations:read", problem, api},
+		{"POST /organizations", "organizations:write", problem, api},
+		{"GET /organizations/{name}", "organizations:read", problem, api},
+		{"PATCH /organizations/{name}", "organizations:write", problem, api},
+		{"DELETE /organizations/{name}", "organizations:write", problem, api},
+		{"GET /organizations/{name}/members", "organizations:read", problem, api},
+		{"POST /organizations/{name}/members", "organizations:write", problem, api},
+		{"DELETE /organizations/{name}/members/{id}", "organizations:write", problem, api},
+	}
+}
+
+// ofPrograms are those of applications, APIs and keys.
+func ofPrograms(api http.Handler) []route {
+	problem := web.FailProblem
+	return []route{
 		{"GET /clients", "clients:read", problem, api},
 		{"POST /clients", "clients:write", problem, api},
 		{"GET /clients/{id}", "clients:read", problem, api},
@@ -163,16 +190,13 @@ func managed(api http.Handler) []route {
 		{"DELETE /api-keys/{id}", token, problem, api},      // another's: keys:write
 		{"POST /api-keys/{id}/rotate", token, problem, api}, // another's: keys:write
 		{"POST /api-keys/verify", token, problem, api},
+	}
+}
 
-		{"GET /organizations", "organizations:read", problem, api},
-		{"POST /organizations", "organizations:write", problem, api},
-		{"GET /organizations/{name}", "organizations:read", problem, api},
-		{"PATCH /organizations/{name}", "organizations:write", problem, api},
-		{"DELETE /organizations/{name}", "organizations:write", problem, api},
-		{"GET /organizations/{name}/members", "organizations:read", problem, api},
-		{"POST /organizations/{name}/members", "organizations:write", problem, api},
-		{"DELETE /organizations/{name}/members/{id}", "organizations:write", problem, api},
-
+// ofAudit are those of the audit log.
+func ofAudit(api http.Handler) []route {
+	problem := web.FailProblem
+	return []route{
 		{"GET /audit/events", "audit:read", problem, api},
 		{"GET /audit/counts", "audit:read", problem, api},
 		{"GET /audit/checkpoint", "audit:read", problem, api},
