@@ -22,6 +22,8 @@ func (store) Policy(context.Context) ([]rbac.Role, int64, int64, error) {
 	return roles, 1, 1, nil
 }
 
+func (store) Separations(context.Context) ([]rbac.Separation, error) { return nil, nil }
+
 func (store) GrantsOf(_ context.Context, id string) ([]rbac.Grant, error) {
 	var user int
 	if _, err := fmt.Sscanf(id, "user-%d", &user); err != nil {

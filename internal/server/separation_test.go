@@ -157,3 +157,41 @@ func TestAttackChosenRolesDoNotGrow(t *testing.T) {
 		}
 	})
 }
+
+// What may be used together is asked of one place: a token is for the server or for an
+// organization, and of the roles chosen those count that were given there.
+func TestChosenRolesWithinAnOrganization(t *testing.T) {
+	servertest.Each(t, func(t *testing.T, s *servertest.Site) {
+		root, _ := apart(t, s)
+		keepApart(t, s, root)
+		bob := s.User(t, "bob", "author")
+		give := func(path string, body map[string]any) {
+			t.Helper()
+			if a := s.Call(t, root, "POST", path, body); a.Status != http.StatusCreated {
+				t.Fatalf("%s: %d %s", path, a.Status, a.Body)
+			}
+		}
+		give("/organizations", map[string]any{"name": "acme"})
+		give("/organizations/acme/members", map[string]any{"id": bob.ID})
+		give("/users/"+bob.ID+"/roles", map[string]any{"role": "approver", "organization": "acme"})
+		if tokens := s.Login(t, "bob"); !strings.Contains(tokens.Scope, "orders:write") || strings.Contains(tokens.Scope, "orders:approve") {
+			t.Errorf("on the server: %q", tokens.Scope)
+		}
+		if tokens := s.Login(t, "bob", "organization", "acme"); tokens.Scope != "orders:approve users:write" {
+			t.Errorf("in the organization: %q", tokens.Scope)
+		}
+		in := func(more ...string) servertest.Answer {
+			return s.Form(t, "/auth/login", append([]string{"username", "bob", "password", servertest.Password, "organization", "acme"}, more...)...)
+		}
+		if a := in("roles", "author"); a.Status != http.StatusBadRequest || !strings.Contains(a.Body, "was not given") {
+			t.Errorf("a role of the server's: %d %s", a.Status, a.Body)
+		}
+		give("/users/"+bob.ID+"/roles", map[string]any{"role": "author", "organization": "acme"})
+		tellsToChoose(t, "both in one organization", in())
+		tokens := s.Login(t, "bob", "organization", "acme", "roles", "author")
+		s.Refresh(t, tokens.Refresh).JSON(t, &tokens)
+		if c := claims(t, tokens.Access); !strings.Contains(tokens.Scope, "orders:write") || strings.Contains(tokens.Scope, "approve") || c["org_name"] != "acme" {
+			t.Errorf("as author, refreshed: %q, %v", tokens.Scope, c["org_name"])
+		}
+	})
+}

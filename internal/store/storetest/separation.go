@@ -109,9 +109,12 @@ func everyDoorKeepsApart(t *testing.T, s *store.Store, w *Witness) {
 	grouped(t, s, "door-group", []string{"door-b"})
 	grouped(t, s, "door-both", nil, u.ID)
 	Want(t, "a client in it", join(t, s, Operator, newMember("door-both", c.ID, principal.Service)), 0)
+	o := createOrganization(t, s, "door-house")
+	Want(t, "a member", addMember(t, s, Operator, o, principal.User, u.ID), 0)
 	before := w.Dump(t)
 	for what, err := range map[string]error{
 		"a grant":               give(t, s, Operator, u.ID, "door-b", time.Time{}),
+		"in an organization":    giveIn(t, s, Operator, o, u.ID, "door-b"),
 		"a grant for a while":   give(t, s, Operator, u.ID, "door-b", instant.Add(time.Hour)),
 		"a grant to a client":   giveClient(t, s, Operator, c.ID, "door-b", time.Time{}),
 		"a group":               join(t, s, Operator, newMember("door-group", u.ID, principal.User)),
@@ -132,6 +135,12 @@ func everyDoorKeepsApart(t *testing.T, s *store.Store, w *Witness) {
 	Want(t, "taking the other", take(t, s, Operator, u.ID, "door-heir"), 0)
 	Want(t, "until now", give(t, s, Operator, u.ID, "door-a", instant), 0)
 	Want(t, "then the other", join(t, s, Operator, newMember("door-group", u.ID, principal.User)), 0)
+	// Of the two he has one, wherever it is.
+	Want(t, "out again", expel(t, s, Operator, newMember("door-group", u.ID, principal.User)), 0)
+	Want(t, "the first, in an organization", giveIn(t, s, Operator, o, u.ID, "door-heir"), 0)
+	Want(t, "the other, on the server", give(t, s, Operator, u.ID, "door-b", time.Time{}), fault.Conflict)
+	Want(t, "the other, by a group", join(t, s, Operator, newMember("door-group", u.ID, principal.User)), fault.Conflict)
+	Want(t, "not there any more", takeIn(t, s, Operator, o, u.ID, "door-heir"), 0)
 	// Nor what may be held and not used together.
 	Want(t, "making it dynamic", reseparate(t, s, Operator, func() rbac.Separation {
 		p := apartOf("doors", rbac.Dynamic, "door-a", "door-b")
