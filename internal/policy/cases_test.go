@@ -119,7 +119,7 @@ func TestOffline(t *testing.T) {
 		"! user:support cannot read":   `there is no user "support"`,
 		"! role:ana cannot read":       `there is no role "ana"`,
 		"! client:zoe cannot read":     `there is no client "zoe"`,
-		"! ana can orders:read in far": "has none of the roles",
+		"! ana can orders:read in far": "elsewhere, but not in this organization",
 	} {
 		line, fails := strings.CutPrefix(text, "! ")
 		cases, err := ParseCases("cases", []byte(line))

@@ -88,7 +88,7 @@ func TestCheckAgreesWithEffective(t *testing.T) {
 			t.Fatal(err)
 		}
 		var grants []Grant
-		var live []string
+		var live, elsewhere []string
 		for range rapid.IntRange(0, 4).Draw(t, "grants") {
 			g := Grant{
 				Role:         roleName(rapid.IntRange(0, len(m)).Draw(t, "role")), // one past the end is gone
@@ -96,8 +96,12 @@ func TestCheckAgreesWithEffective(t *testing.T) {
 				Until:        rapid.SampledFrom([]time.Time{{}, noon, noon.Add(time.Hour)}).Draw(t, "until"),
 			}
 			grants = append(grants, g)
-			if g.Organization == "" && g.Until != noon {
+			switch {
+			case g.Until == noon:
+			case g.Organization == "":
 				live = append(live, g.Role)
+			default:
+				elsewhere = append(elsewhere, g.Role)
 			}
 		}
 		var scopes []string
@@ -105,7 +109,7 @@ func TestCheckAgreesWithEffective(t *testing.T) {
 			scopes = rapid.SliceOfN(rapid.SampledFrom(somePermissions), 0, 5).Draw(t, "scopes")
 			scopes = append([]string{}, scopes...)
 		}
-		held := m.holds(live...)
+		held, there := m.holds(live...), m.holds(elsewhere...)
 		e := s.Effective(grants, "", noon)
 		for _, p := range append([]string{"*", "", "openid", "a", "a:*"}, somePermissions...) {
 			d := s.Check("user:ana", grants, scopes, p, "", noon)
@@ -113,7 +117,14 @@ func TestCheckAgreesWithEffective(t *testing.T) {
 			if e.Has(p) != held[p] || d.Allowed != (held[p] && carried) {
 				t.Fatalf("%q: Has %t, Check %+v; want held %t, carried %t", p, e.Has(p), d, held[p], carried)
 			}
-			if d.Allowed == (d.Reason != "") || d.Allowed != (d.Path != nil) || (d.NarrowedBy != "") != (held[p] && !carried) {
+			narrowed := ""
+			switch {
+			case held[p] && !carried:
+				narrowed = "scope"
+			case !held[p] && there[p]:
+				narrowed = "organization"
+			}
+			if d.Allowed == (d.Reason != "") || d.Allowed != (d.Path != nil) || d.NarrowedBy != narrowed {
 				t.Fatalf("%q: %+v", p, d)
 			}
 			if d.Allowed {
