@@ -533,7 +533,7 @@ var matrix = map[string]row{
 
 func TestAttackRBAC008Matrix(t *testing.T) {
 	t.Parallel()
-	servertest.Each(t, func(t *testing.T, s *servertest.Site) {
+	servertest.Both(t, func(t *testing.T, s *servertest.Site) {
 		root := s.Login(t, servertest.Admin).Access
 		made(t, s, root, "delegate", []string{"roles:grant"}, nil)
 		made(t, s, root, "keeper", []string{"clients:write"}, nil)
@@ -543,6 +543,9 @@ func TestAttackRBAC008Matrix(t *testing.T) {
 		for _, caller := range callers {
 			regulars[caller] = enter(t, s, caller, "regular-"+caller)
 		}
+		// Who lacks the permission is refused before anything is looked at: what he asks
+		// for is made once for all of them, and asked for at one database.
+		asked, alike := map[string]asking{}, strings.Contains(t.Name(), "postgres")
 		for _, line := range s.Server.SiteMap() {
 			r, ok := matrix[line.Pattern]
 			if !ok {
@@ -550,6 +553,9 @@ func TestAttackRBAC008Matrix(t *testing.T) {
 				continue
 			}
 			for _, caller := range callers {
+				if _, may := r.wants[caller]; !may && alike {
+					continue
+				}
 				refusals := map[string]bool{}
 				for i, target := range targets3 {
 					n++
@@ -563,7 +569,14 @@ func TestAttackRBAC008Matrix(t *testing.T) {
 					if want[i] < 400 && !strings.HasPrefix(line.Pattern, "GET ") { // it may change the caller
 						c.who = enter(t, s, caller, "caller"+strconv.Itoa(n))
 					}
-					a := c.try(line.Pattern, r)
+					asks, made := asked[line.Pattern+" "+target]
+					if ok || !made {
+						asks = c.ask(line.Pattern, r)
+					}
+					if !ok && (c.who.id == "" || !strings.Contains(asks.path, c.who.id)) {
+						asked[line.Pattern+" "+target] = asks
+					}
+					a := s.Call(t, c.who.token, asks.method, asks.path, asks.body)
 					if a.Status != want[i] {
 						t.Errorf("%s by %s on %s: %d %s, want %d", line.Pattern, caller, target, a.Status, a.Body, want[i])
 					}
@@ -582,8 +595,14 @@ func TestAttackRBAC008Matrix(t *testing.T) {
 	})
 }
 
-// try makes a target and lets the caller act on it.
-func (c *call) try(pattern string, r row) servertest.Answer {
+// asking is what a cell sends.
+type asking struct {
+	method, path string
+	body         any
+}
+
+// ask makes a target, and returns the request by which the caller acts on it.
+func (c *call) ask(pattern string, r row) asking {
 	c.t.Helper()
 	c.id, c.role, c.held = c.who.id, "viewer", c.caller
 	switch {
@@ -603,7 +622,7 @@ func (c *call) try(pattern string, r row) servertest.Answer {
 	if r.body != nil {
 		body = r.body(c)
 	}
-	return c.s.Call(c.t, c.who.token, method, path, body)
+	return asking{method, path, body}
 }
 
 // anonymized returns a refusal without what differs between any two.

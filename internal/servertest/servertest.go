@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/hex"
 	"encoding/json"
+	"hash/fnv"
 	"io"
 	"net"
 	"net/http"
@@ -53,8 +54,28 @@ type Options struct {
 	Tweak   func(*server.Options)
 }
 
-// Each runs f with a site on every database.
+// Everywhere in the environment makes Each run on every database.
+const Everywhere = "DOORWARD_TEST_EVERYWHERE"
+
+// Each runs f with a site on one database: the test's name decides which, so that
+// about half of all tests are held on each. What stores must do alike, their contract
+// holds on both; a test of a server that is about the database runs on Both.
 func Each(t *testing.T, f func(t *testing.T, s *Site)) {
+	if os.Getenv(Everywhere) != "" {
+		Both(t, f)
+		return
+	}
+	sum := fnv.New32a()
+	_, _ = sum.Write([]byte(t.Name())) // it never fails
+	if sum.Sum32()>>8&1 == 0 {
+		t.Run("sqlite", func(t *testing.T) { f(t, Start(t, Options{DSN: storetest.SQLite(t)})) })
+	} else {
+		t.Run("postgres", func(t *testing.T) { f(t, Start(t, Options{DSN: storetest.Postgres(t)})) })
+	}
+}
+
+// Both runs f with a site on every database.
+func Both(t *testing.T, f func(t *testing.T, s *Site)) {
 	storetest.EachDSN(t, func(t *testing.T, dsn string) { f(t, Start(t, Options{DSN: dsn})) })
 }
 

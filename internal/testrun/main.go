@@ -156,7 +156,7 @@ const unchecked = "-gcflags=modernc.org/...=-d=checkptr=0"
 
 // suite runs all tests once, in random order.
 func (r runner) suite(ctx context.Context) {
-	args := []string{"test", "-json", "-shuffle=on"}
+	args := []string{"test", "-json", "-shuffle=on", "-timeout=20m"}
 	if r.race {
 		args = append(args, "-race", unchecked)
 	}
