@@ -170,7 +170,7 @@ func TestAttackDOS006BodyCaps(t *testing.T) {
 		if open {
 			limit = 16 << 10
 		}
-		if path == "/auth/logout" { // always 204, whatever it is brought
+		if path == "/auth/logout" || path == "/api-keys/leaks" { // always 204, whatever it is brought; not there until it is set up
 			continue
 		}
 		auth, contentType, fits := []string{"Authorization", "Bearer " + token}, jsonType, http.StatusBadRequest

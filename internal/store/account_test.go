@@ -12,7 +12,7 @@ import (
 	"github.com/doorward/doorward/internal/store/storetest"
 )
 
-func TestAccounts(t *testing.T) { storetest.Contract(t, storetest.Accounts) }
+func TestAccounts(t *testing.T) { storetest.Portable(t, storetest.Accounts) }
 
 // A caller's name for a change is remembered for a day.
 func TestOnceIsForgottenAfterADay(t *testing.T) {

@@ -12,7 +12,7 @@ import (
 	"github.com/doorward/doorward/internal/store/storetest"
 )
 
-func TestAPIKeys(t *testing.T) { storetest.Contract(t, storetest.APIKeys) }
+func TestAPIKeys(t *testing.T) { storetest.Portable(t, storetest.APIKeys) }
 
 // The deeds with API keys, each with what is true after it was done again.
 var keyDeeds = []deed{

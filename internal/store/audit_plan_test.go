@@ -14,7 +14,7 @@ import (
 // A batch finds its events one by one, however many wait behind them and whatever
 // the database knows of the table: after an outage a million may wait.
 func TestLeavesAreFoundByKey(t *testing.T) {
-	storetest.Contract(t, func(t *testing.T, s *store.Store, w *storetest.Witness) {
+	storetest.Portable(t, func(t *testing.T, s *store.Store, w *storetest.Witness) {
 		by := principal.Principal{Kind: principal.CLI, ID: "ops"}
 		var events []audit.Event
 		for range 20_000 {

@@ -6,4 +6,4 @@ import (
 	"github.com/doorward/doorward/internal/store/storetest"
 )
 
-func TestLog(t *testing.T) { storetest.Contract(t, storetest.Log) }
+func TestLog(t *testing.T) { storetest.Portable(t, storetest.Log) }

@@ -21,7 +21,7 @@ import (
 	"github.com/doorward/doorward/internal/store/storetest"
 )
 
-func TestClients(t *testing.T) { storetest.Contract(t, storetest.Clients) }
+func TestClients(t *testing.T) { storetest.Portable(t, storetest.Clients) }
 
 // tokenClaims are what a guard asks the set of revoked tokens about.
 type tokenClaims struct {

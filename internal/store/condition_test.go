@@ -9,9 +9,9 @@ import (
 	"github.com/doorward/doorward/internal/store/storetest"
 )
 
-func TestConditions(t *testing.T) { storetest.Contract(t, storetest.Conditions) }
+func TestConditions(t *testing.T) { storetest.Portable(t, storetest.Conditions) }
 
-func TestDecisions(t *testing.T) { storetest.Contract(t, storetest.Decisions) }
+func TestDecisions(t *testing.T) { storetest.Portable(t, storetest.Decisions) }
 
 // The deeds with conditions, each with what is true after it was done again.
 var conditionDeeds = []deed{

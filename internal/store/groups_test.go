@@ -11,7 +11,7 @@ import (
 	"github.com/doorward/doorward/internal/store/storetest"
 )
 
-func TestGroups(t *testing.T) { storetest.Contract(t, storetest.Groups) }
+func TestGroups(t *testing.T) { storetest.Portable(t, storetest.Groups) }
 
 // What somebody loses by a group, a token that was made before does not carry on: on
 // every replica it is void, and the next one carries less. Who had the same role

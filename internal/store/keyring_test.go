@@ -6,4 +6,4 @@ import (
 	"github.com/doorward/doorward/internal/store/storetest"
 )
 
-func TestKeyring(t *testing.T) { storetest.Contract(t, storetest.Keyring) }
+func TestKeyring(t *testing.T) { storetest.Portable(t, storetest.Keyring) }

@@ -20,7 +20,7 @@ import (
 	"github.com/doorward/doorward/internal/store/storetest"
 )
 
-func TestOrganizations(t *testing.T) { storetest.Contract(t, storetest.Organizations) }
+func TestOrganizations(t *testing.T) { storetest.Portable(t, storetest.Organizations) }
 
 // signInTo signs in for an organization.
 func signInTo(t *testing.T, v *storetest.Services, name, organization string) (issue.Tokens, error) {

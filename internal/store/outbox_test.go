@@ -12,9 +12,9 @@ import (
 	"github.com/doorward/doorward/internal/store/storetest"
 )
 
-func TestLetters(t *testing.T) { storetest.Contract(t, storetest.Letters) }
+func TestLetters(t *testing.T) { storetest.Portable(t, storetest.Letters) }
 
-func TestRecipients(t *testing.T) { storetest.Contract(t, storetest.Recipients) }
+func TestRecipients(t *testing.T) { storetest.Portable(t, storetest.Recipients) }
 
 // Of several servers that look for letters at once, each letter has one; when one
 // dies with a letter, another has it once the lease has ended.

@@ -18,7 +18,7 @@ import (
 	"github.com/doorward/doorward/internal/store/storetest"
 )
 
-func TestPolicy(t *testing.T) { storetest.Contract(t, storetest.Policy) }
+func TestPolicy(t *testing.T) { storetest.Portable(t, storetest.Policy) }
 
 // A token names the version of the policy up to which its server knew all
 // changes, and is void if its user lost something under a later one. So at no

@@ -14,7 +14,7 @@ import (
 	"github.com/doorward/doorward/internal/store/storetest"
 )
 
-func TestResources(t *testing.T) { storetest.Contract(t, storetest.Resources) }
+func TestResources(t *testing.T) { storetest.Portable(t, storetest.Resources) }
 
 const ordersAPI = "https://orders.example"
 

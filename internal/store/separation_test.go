@@ -10,7 +10,7 @@ import (
 	"github.com/doorward/doorward/internal/store/storetest"
 )
 
-func TestSeparations(t *testing.T) { storetest.Contract(t, storetest.Separations) }
+func TestSeparations(t *testing.T) { storetest.Portable(t, storetest.Separations) }
 
 // Of changes that are made together only what comes out of them is held against
 // separations: who swaps one role for another has both at no moment that others see.

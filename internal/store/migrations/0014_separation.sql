@@ -11,4 +11,4 @@ CREATE TABLE separations (
 );
 
 -- The granted roles that a sign-in activated, separated by spaces; NULL for all.
-ALTER TABLE token_families ADD COLUMN roles TEXT;
+ALTER TABLE token_families ADD COLUMN roles TEXT NULL;

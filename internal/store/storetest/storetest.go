@@ -33,15 +33,21 @@ func Each(t *testing.T, f func(t *testing.T, s *store.Store)) {
 // Contract runs f like Each, at a clock that stands still, with a witness. What
 // is left in the end is held to what is true of every state.
 func Contract(t *testing.T, f func(t *testing.T, s *store.Store, w *Witness)) {
-	hold := func(t *testing.T, dsn string, portable bool) {
-		t.Parallel()
-		still := clock.Func(func() time.Time { return instant })
-		w := NewWitness(t, dsn)
-		f(t, Open(t, dsn, store.Options{Clock: still, Portable: portable}), w)
-		w.Dump(t).Check(t)
-	}
-	EachDSN(t, func(t *testing.T, dsn string) { hold(t, dsn, false) })
-	t.Run("postgres-portable", func(t *testing.T) { hold(t, Postgres(t), true) })
+	Portable(t, f)
+	t.Run("postgres-portable", func(t *testing.T) { hold(t, Postgres(t), true, f) })
+}
+
+// Portable is Contract for what no statement of either database alone has a part in.
+func Portable(t *testing.T, f func(t *testing.T, s *store.Store, w *Witness)) {
+	EachDSN(t, func(t *testing.T, dsn string) { hold(t, dsn, false, f) })
+}
+
+func hold(t *testing.T, dsn string, portable bool, f func(t *testing.T, s *store.Store, w *Witness)) {
+	t.Parallel()
+	still := clock.Func(func() time.Time { return instant })
+	w := NewWitness(t, dsn)
+	f(t, Open(t, dsn, store.Options{Clock: still, Portable: portable}), w)
+	w.Dump(t).Check(t)
 }
 
 // EachDSN runs f with the address of an empty database of each kind.
