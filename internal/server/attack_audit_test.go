@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/doorward/doorward/internal/audit"
@@ -196,9 +197,9 @@ func TestAttackPRIV003ErrorsTellNothing(t *testing.T) {
 			c := &call{t: t, s: s, root: tokens.Access, who: person{ana.ID, tokens.Access}, caller: "viewer", target: "own", n: len(asks)}
 			asks = append(asks, c.ask(pattern, r))
 		}
-		failing := false
+		var failing atomic.Bool
 		f.Use(func(storetest.Step) storetest.Fault {
-			failing = true
+			failing.Store(true)
 			return storetest.Fault{Err: errors.New("dial tcp " + inside + ": SELECT salt FROM /var/lib/doorward")}
 		})
 		defer f.Use(nil)
@@ -212,7 +213,7 @@ func TestAttackPRIV003ErrorsTellNothing(t *testing.T) {
 				t.Errorf("%d without a database: %s", a.Status, a.Body)
 			}
 		}
-		if !failing {
+		if !failing.Load() {
 			t.Error("nothing failed")
 		}
 	})
