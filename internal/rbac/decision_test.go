@@ -97,7 +97,7 @@ func TestCheckAgreesWithEffective(t *testing.T) {
 			}
 			grants = append(grants, g)
 			switch {
-			case g.Until == noon:
+			case g.Until.Equal(noon):
 			case g.Organization == "":
 				live = append(live, g.Role)
 			default:
