@@ -51,7 +51,7 @@ func asked(t testing.TB, questions, users int) (*rbac.Policy, []question) {
 	list, yes := make([]question, questions), 0
 	for i, q := range decide.Questions(questions, users) {
 		list[i] = question{principal.Principal{Kind: principal.User, ID: decide.User(q.User), Scopes: []string{"openid", q.Permission}}, q.Permission}
-		allowed, err := p.Allows(t.Context(), list[i].by, q.Permission)
+		allowed, err := p.Allows(t.Context(), &list[i].by, q.Permission)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -75,7 +75,7 @@ func TestAllowsDoesNotAllocate(t *testing.T) {
 	if n := testing.AllocsPerRun(1000, func() {
 		q := &list[i%len(list)]
 		i++
-		sink, _ = p.Allows(t.Context(), q.by, q.permission)
+		sink, _ = p.Allows(t.Context(), &q.by, q.permission)
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
@@ -94,7 +94,7 @@ func BenchmarkAllows(b *testing.B) {
 				for b.Loop() {
 					q := &list[i&(len(list)-1)]
 					i++
-					sink, _ = p.Allows(ctx, q.by, q.permission)
+					sink, _ = p.Allows(ctx, &q.by, q.permission)
 				}
 			})
 		}

@@ -8,16 +8,18 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/doorward/doorward/internal/condition"
 )
 
-// Document returns the OpenAPI document. needs says which permission the site
+// Document describes the API, and returns what makes the OpenAPI document of it. Whoever
+// never asks for the document does not wait for it. needs says which permission the site
 // map asks for an operation, "" for none but a token, and false for an
 // operation that is open to all.
-func (a *API) Document(needs func(operation string) (permission string, token bool)) ([]byte, error) {
+func (a *API) Document(needs func(operation string) (permission string, token bool)) func() ([]byte, error) {
 	doc := a.huma.OpenAPI()
 	for _, item := range doc.Paths {
 		for _, op := range operations(item) {
@@ -39,10 +41,12 @@ func (a *API) Document(needs func(operation string) (permission string, token bo
 		}
 	}
 	widen(doc)
-	if err := exemplify(doc); err != nil {
-		return nil, err
-	}
-	return json.Marshal(doc)
+	return sync.OnceValues(func() ([]byte, error) {
+		if err := exemplify(doc); err != nil {
+			return nil, err
+		}
+		return json.Marshal(doc)
+	})
 }
 
 func operations(i *huma.PathItem) map[string]*huma.Operation {

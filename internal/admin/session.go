@@ -111,7 +111,7 @@ func (a *API) endSession(ctx context.Context, in *sessionID) (*struct{}, error) 
 // needs returns a Denied fault unless the token and the roles of by hold a
 // permission that the route itself does not ask for.
 func (a *API) needs(ctx context.Context, by principal.Principal, permission string) error {
-	allowed, err := a.Roles.Allows(ctx, by, permission)
+	allowed, err := a.Roles.Allows(ctx, &by, permission)
 	if err == nil && !allowed {
 		err = &lacks{permission, fault.New(fault.Denied, "this needs the permission %s", permission)}
 	}

@@ -84,7 +84,7 @@ func (o Owner) String() string {
 
 // Holder returns whose roles count for what p may do: those of the owner of an API
 // key, else p's own.
-func (p Principal) Holder() Owner {
+func (p *Principal) Holder() Owner {
 	if p.Kind == Key {
 		return p.Owner
 	}
@@ -93,7 +93,7 @@ func (p Principal) Holder() Owner {
 
 // Trusted reports whether p is bounded by no role: an operator at the machine,
 // or the server itself.
-func (p Principal) Trusted() bool { return p.Kind == CLI || p.Kind == System }
+func (p *Principal) Trusted() bool { return p.Kind == CLI || p.Kind == System }
 
 // Credential returns what p came with, as it is counted, like "family:01h…" or
 // "key:3xK…"; empty for nothing.

@@ -223,7 +223,7 @@ func (p *Policy) knows(h *Holding, now time.Time) bool {
 // Allows answers the one question for a principal: may it use permission now,
 // with the roles it has now and the credential it came with. On this server a
 // credential for an organization allows nothing: what it carries holds there alone.
-func (p *Policy) Allows(ctx context.Context, by principal.Principal, permission string) (bool, error) {
+func (p *Policy) Allows(ctx context.Context, by *principal.Principal, permission string) (bool, error) {
 	if by.Trusted() {
 		return true, nil
 	}

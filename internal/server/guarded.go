@@ -39,7 +39,7 @@ func (s *Server) protect(r route, next http.Handler) http.Handler {
 			return
 		}
 		if permission != "" {
-			allowed, err := s.Roles.Allows(req.Context(), known.By, permission)
+			allowed, err := s.Roles.Allows(req.Context(), &known.By, permission)
 			if err == nil && !allowed {
 				err = s.deny(req.Context(), permission)
 			}

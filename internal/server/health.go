@@ -41,9 +41,13 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request) error {
 
 // document serves the OpenAPI document.
 func (s *Server) document(w http.ResponseWriter, _ *http.Request) error {
+	document, err := s.openapi()
+	if err != nil {
+		return err
+	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "public, max-age=300")
 	w.WriteHeader(http.StatusOK)
-	_, _ = w.Write(s.openapi) // the client is gone: nobody is left to tell
+	_, _ = w.Write(document) // the client is gone: nobody is left to tell
 	return nil
 }

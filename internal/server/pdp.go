@@ -65,7 +65,7 @@ func (s *Server) byClient(w http.ResponseWriter, r *http.Request, clients *provi
 	}
 	known := web.Of(r.Context())
 	known.By.Scopes, known.By.Needs = append([]string{}, c.Scopes...), permission
-	allowed, err := s.Roles.Allows(r.Context(), known.By, permission)
+	allowed, err := s.Roles.Allows(r.Context(), &known.By, permission)
 	if err == nil && !allowed {
 		return s.deny(r.Context(), permission)
 	}

@@ -295,7 +295,7 @@ type Server struct {
 	cookies     web.Cookies
 	origins     *web.CrossOrigin
 	keySet      keySet
-	openapi     []byte
+	openapi     func() ([]byte, error)
 	connections connections
 	first       func() // asks for the certificate before anybody else does; may be nil
 }
@@ -344,9 +344,7 @@ func New(k *Core, version string) (*Server, error) {
 		Forms: forms, Accounts: k.Accounts, Keys: k.Keys, Clock: k.Clock, Idle: k.Config.Sessions.Idle, Twice: s.duplicate,
 	})}
 	table := s.routes(surfaces)
-	if s.openapi, err = api.Document(needs(table)); err != nil {
-		return nil, err
-	}
+	s.openapi = api.Document(needs(table))
 	site := web.Site{
 		Cookies: s.cookies,
 		Hosts:   k.Config.Hosts, Proxies: k.Config.TrustedProxies, Log: k.Log,

@@ -145,9 +145,9 @@ func (p *prover) prove(t *testing.T) {
 }
 
 func (p *prover) prepare(t *testing.T) {
-	for _, table := range []string{"audit_waiting", "changes", "once", "grants", "token_families", "sessions", "users", "clients", "groups", "members", "resources", "organizations", "organization_members", "outbox"} {
-		p.Exec(t, "DELETE FROM "+table)
-	}
+	p.Exec(t, "BEGIN; DELETE FROM "+strings.Join([]string{
+		"audit_waiting", "changes", "once", "grants", "token_families", "sessions", "users", "clients", "groups", "members", "resources", "organizations", "organization_members", "outbox",
+	}, "; DELETE FROM ")+"; COMMIT")
 	p.scene = p.next()
 	p.before = p.Dump(t)
 }
