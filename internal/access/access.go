@@ -88,9 +88,6 @@ const NarrowedByClient = "client"
 // permission: no token for it carries it.
 const NarrowedByResource = "resource"
 
-// narrowedByScope is how package rbac says that the credential does not carry it.
-const narrowedByScope = "scope"
-
 // Why whoever is not there may do nothing.
 const (
 	NoUser   = "There is no such user."
@@ -210,7 +207,7 @@ func (s *Service) settle(ctx context.Context, d Decision, h holder, q Question) 
 		}
 	}
 	d.Decision = d.Narrow(h.name, q.Scopes)
-	if q.Key && d.NarrowedBy == narrowedByScope {
+	if q.Key && d.NarrowedBy == rbac.NarrowedByScope {
 		d.NarrowedBy, d.Reason = NarrowedByKey, q.Subject+" could do this, but this API key does not carry it."
 	}
 	return d, nil

@@ -36,7 +36,7 @@ func (a *API) after(ctx context.Context, cursor string, query ...string) (string
 }
 
 func (a *API) cursorMAC(ctx context.Context, last string, query []string) (secret.Hash, error) {
-	pepper, err := a.Keys.Pepper(keyring.Cursor)
+	pepper, err := a.Keys.Peppers(keyring.Cursor).Newest()
 	if err != nil {
 		return secret.Hash{}, err
 	}

@@ -22,7 +22,7 @@ func (a *API) once(ctx context.Context, key, route string, body []byte) (princip
 	if len(key) > 255 {
 		return by, fault.At("Idempotency-Key", "it has at most 255 characters")
 	}
-	pepper, err := a.Keys.Pepper(keyring.Once)
+	pepper, err := a.Keys.Peppers(keyring.Once).Newest()
 	if err != nil {
 		return by, err
 	}

@@ -17,6 +17,7 @@ const (
 
 	idWidth    = 16
 	secretSize = 32
+	label      = "doorward API key"
 )
 
 // The places of a key's parts.
@@ -70,42 +71,19 @@ func (s Secret) ID() string { return s.text[len(Prefix):idEnd] }
 // Text returns the key as its holder keeps it.
 func (s Secret) Text() secret.Text { return secret.From(s.text) }
 
-// Pepper is a versioned key for the MACs of API keys.
-type Pepper struct {
-	Version int64
-	Key     []byte
-}
-
-// Kept is a key as it is kept.
-type Kept struct {
-	MAC    secret.Hash
-	Pepper int64 // the version of the pepper that made it
-}
-
 // Keep returns s as it is kept.
-func (s Secret) Keep(p Pepper) Kept {
-	return Kept{secret.MAC(p.Key, "doorward API key", []byte(s.text)), p.Version}
-}
+func (s Secret) Keep(p secret.Pepper) secret.Kept { return p.Keep(label, []byte(s.text)) }
 
 // Credential is what proves a key.
 type Credential struct {
 	Key      Key
-	Present  Kept
-	Previous Kept // works until Key.Previous
+	Present  secret.Kept
+	Previous secret.Kept // works until Key.Previous
 }
 
-// Proves reports whether a secret is the key's now. peppers returns the pepper of a
-// version. Nothing that it does tells how much of a secret was right.
-func (c Credential) Proves(s Secret, peppers func(version int64) (Pepper, bool), now time.Time) bool {
-	right := c.Present.is(s, peppers)
-	before := c.Previous.is(s, peppers) && now.Before(c.Key.Previous)
-	return right || before
-}
-
-func (k Kept) is(s Secret, peppers func(version int64) (Pepper, bool)) bool {
-	p, ok := peppers(k.Pepper)
-	if !ok || k.Pepper == 0 {
-		return false
-	}
-	return s.Keep(p).MAC.Equal(k.MAC)
+// Proves reports whether a secret is the key's now. Nothing that it does tells how much
+// of a secret was right.
+func (c Credential) Proves(s Secret, peppers secret.Peppers, now time.Time) bool {
+	right, before := c.Present.Is(peppers, label, []byte(s.text)), c.Previous.Is(peppers, label, []byte(s.text))
+	return right || before && now.Before(c.Key.Previous)
 }

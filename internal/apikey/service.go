@@ -22,7 +22,7 @@ import (
 type Store interface {
 	// CreateAPIKey returns a Conflict for an owner who has Most keys already, and a
 	// NotFound for one that is not there.
-	CreateAPIKey(ctx context.Context, by principal.Principal, k Key, kept Kept, e audit.Event) error
+	CreateAPIKey(ctx context.Context, by principal.Principal, k Key, kept secret.Kept, e audit.Event) error
 	// APIKey returns a NotFound for an unknown id.
 	APIKey(ctx context.Context, id string) (Credential, error)
 	// APIKeys returns those of an owner, or of everybody if it is zero, past an id, in
@@ -32,7 +32,7 @@ type Store interface {
 	UpdateAPIKey(ctx context.Context, by principal.Principal, k Key, e audit.Event) (Key, error)
 	// RotateAPIKey is UpdateAPIKey with another secret: the present one becomes the
 	// previous one.
-	RotateAPIKey(ctx context.Context, by principal.Principal, k Key, kept Kept, e audit.Event) (Key, error)
+	RotateAPIKey(ctx context.Context, by principal.Principal, k Key, kept secret.Kept, e audit.Event) (Key, error)
 	// DeleteAPIKey deletes a key; version is as in UpdateAPIKey, or 0 for any.
 	DeleteAPIKey(ctx context.Context, by principal.Principal, id string, version int64, e audit.Event) error
 	// EndAPIKey notes that a key was found expired.
@@ -48,12 +48,6 @@ type UseStore interface {
 	APIKeyUsage(ctx context.Context, id string, since time.Time) ([]Use, error)
 }
 
-// Peppers are what keys are kept under.
-type Peppers interface {
-	Newest() (Pepper, error)
-	Version(version int64) (Pepper, bool)
-}
-
 // Options are an operator's choices.
 type Options struct {
 	MaxLifetime    time.Duration // the longest that a secret may live
@@ -64,7 +58,7 @@ type Options struct {
 type Service struct {
 	store   Store
 	clock   clock.Clock
-	peppers Peppers
+	peppers secret.Peppers
 	scope   func(string) error
 	options Options
 	uses    uses
@@ -74,7 +68,7 @@ type Service struct {
 
 // NewService returns a service over a store. scope returns an error for what is no
 // permission.
-func NewService(store Store, c clock.Clock, p Peppers, scope func(string) error, o Options) *Service {
+func NewService(store Store, c clock.Clock, p secret.Peppers, scope func(string) error, o Options) *Service {
 	return &Service{
 		store: store, clock: c, peppers: p, scope: scope, options: o, uses: uses{waiting: map[string][]Use{}},
 		kept: memo.New[Credential](50_000), absent: memo.New[struct{}](10_000),
@@ -149,10 +143,10 @@ func (s *Service) lasts(k *Key, d time.Duration) error {
 }
 
 // secret makes a secret of a key.
-func (s *Service) secret(id string) (Secret, Kept, error) {
+func (s *Service) secret(id string) (Secret, secret.Kept, error) {
 	p, err := s.peppers.Newest()
 	if err != nil {
-		return Secret{}, Kept{}, err
+		return Secret{}, secret.Kept{}, err
 	}
 	fresh := newSecret(id)
 	return fresh, fresh.Keep(p), nil
@@ -293,7 +287,7 @@ func (s *Service) Prove(ctx context.Context, text, address string) (Key, error) 
 		return Key{}, err
 	}
 	now := s.clock.Now()
-	right := c.Proves(given, s.peppers.Version, now)
+	right := c.Proves(given, s.peppers, now)
 	switch k := c.Key; {
 	case k.Version == 0:
 		return Key{}, refused("there is no such key")
@@ -331,7 +325,7 @@ func (s *Service) Named(ctx context.Context, text string) (Key, error) {
 		return Key{}, noSuchKey()
 	}
 	c, err := s.store.APIKey(ctx, given.ID())
-	if err == nil && !c.Proves(given, s.peppers.Version, s.clock.Now()) {
+	if err == nil && !c.Proves(given, s.peppers, s.clock.Now()) {
 		return Key{}, noSuchKey()
 	}
 	return c.Key, err
@@ -371,7 +365,7 @@ func (s *Service) credential(ctx context.Context, id string) (Credential, error)
 		return c, err
 	})
 	if errors.Is(err, errAbsent) {
-		return Credential{Key: Key{ID: id}, Present: Kept{Pepper: newest.Version}}, nil
+		return Credential{Key: Key{ID: id}, Present: secret.Kept{Pepper: newest.Version}}, nil
 	}
 	return c, err
 }

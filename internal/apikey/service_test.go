@@ -21,6 +21,7 @@ import (
 	"github.com/doorward/doorward/internal/fault"
 	"github.com/doorward/doorward/internal/feed"
 	"github.com/doorward/doorward/internal/principal"
+	"github.com/doorward/doorward/internal/secret"
 )
 
 // memory keeps keys for one test. What it is not asked for, it cannot do.
@@ -43,13 +44,13 @@ func (m *memory) APIKey(_ context.Context, id string) (Credential, error) {
 	return c, m.broken
 }
 
-func (m *memory) CreateAPIKey(_ context.Context, _ principal.Principal, k Key, kept Kept, e audit.Event) error {
+func (m *memory) CreateAPIKey(_ context.Context, _ principal.Principal, k Key, kept secret.Kept, e audit.Event) error {
 	m.keys[k.ID] = Credential{Key: k, Present: kept}
 	m.events = append(m.events, e)
 	return m.broken
 }
 
-func (m *memory) RotateAPIKey(_ context.Context, _ principal.Principal, k Key, kept Kept, e audit.Event) (Key, error) {
+func (m *memory) RotateAPIKey(_ context.Context, _ principal.Principal, k Key, kept secret.Kept, e audit.Event) (Key, error) {
 	k.Version++
 	m.keys[k.ID] = Credential{Key: k, Present: kept, Previous: m.keys[k.ID].Present}
 	m.events = append(m.events, e)
@@ -88,8 +89,11 @@ type house struct {
 	broken error
 }
 
-func (h *house) Newest() (Pepper, error)              { return peppers[2], h.broken }
-func (h *house) Version(version int64) (Pepper, bool) { return kept(version) }
+func (h *house) Newest() (secret.Pepper, error) { return pepper, h.broken }
+
+func (h *house) Version(version int64) (secret.Pepper, bool) {
+	return secret.Versions{pepper}.Version(version)
+}
 
 func newHouse(o Options) *house {
 	h := &house{store: &memory{keys: map[string]Credential{}}, now: noon}

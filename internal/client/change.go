@@ -10,7 +10,7 @@ import (
 // (After is nil), with its event.
 type Change struct {
 	Before, After *Client
-	Kept          Kept // of one that comes
+	Kept          secret.Kept // of one that comes
 	Event         audit.Event
 }
 

@@ -11,7 +11,10 @@ import (
 // when they see it.
 const SecretPrefix = "dws_"
 
-const secretSize = 32
+const (
+	secretSize = 32
+	label      = "doorward client secret"
+)
 
 // Secret is a client's secret.
 type Secret struct{ text string }
@@ -36,42 +39,22 @@ func ParseSecret(s string) (Secret, bool) {
 // Text returns the secret as its holder keeps it.
 func (s Secret) Text() secret.Text { return secret.From(s.text) }
 
-// Pepper is a versioned key for the MACs of secrets.
-type Pepper struct {
-	Version int64
-	Key     []byte
-}
-
-// Kept is a secret as it is kept.
-type Kept struct {
-	MAC    secret.Hash
-	Pepper int64 // the version of the key that made it
-}
-
 // Keep returns s as it is kept.
-func (s Secret) Keep(client string, p Pepper) Kept {
-	return Kept{secret.MAC(p.Key, "doorward client secret", []byte(client), []byte(s.text)), p.Version}
+func (s Secret) Keep(client string, p secret.Pepper) secret.Kept {
+	return p.Keep(label, []byte(client), []byte(s.text))
 }
 
 // Credential is what proves a client.
 type Credential struct {
 	Client   Client
-	Present  Kept
-	Previous Kept // works until Client.Previous
+	Present  secret.Kept
+	Previous secret.Kept // works until Client.Previous
 }
 
-// Proves reports whether a secret is the client's now. peppers returns the key of a
-// version. Nothing that it does tells how much of a secret was right.
-func (c Credential) Proves(s Secret, peppers func(version int64) (Pepper, bool), now time.Time) bool {
-	right := c.Present.is(c.Client.ID, s, peppers)
-	before := c.Previous.is(c.Client.ID, s, peppers) && now.Before(c.Client.Previous)
-	return right || before
-}
-
-func (k Kept) is(client string, s Secret, peppers func(version int64) (Pepper, bool)) bool {
-	p, ok := peppers(k.Pepper)
-	if !ok || k.Pepper == 0 {
-		return false
-	}
-	return s.Keep(client, p).MAC.Equal(k.MAC)
+// Proves reports whether a secret is the client's now. Nothing that it does tells how
+// much of a secret was right.
+func (c Credential) Proves(s Secret, peppers secret.Peppers, now time.Time) bool {
+	is := func(k secret.Kept) bool { return k.Is(peppers, label, []byte(c.Client.ID), []byte(s.text)) }
+	right, before := is(c.Present), is(c.Previous)
+	return right || before && now.Before(c.Client.Previous)
 }

@@ -20,7 +20,7 @@ import (
 // holds himself whatever it gains.
 type Store interface {
 	// CreateClient returns a Conflict for an id that is taken.
-	CreateClient(ctx context.Context, by principal.Principal, c Client, k Kept, e audit.Event) error
+	CreateClient(ctx context.Context, by principal.Principal, c Client, k secret.Kept, e audit.Event) error
 	// Client returns a NotFound for an unknown id.
 	Client(ctx context.Context, id string) (Credential, error)
 	// Clients returns those past an id, in the order of their ids.
@@ -30,30 +30,24 @@ type Store interface {
 	UpdateClient(ctx context.Context, by principal.Principal, c Client, e audit.Event) (Client, error)
 	// RotateClientSecret is UpdateClient with another secret: the present one
 	// becomes the previous one.
-	RotateClientSecret(ctx context.Context, by principal.Principal, c Client, k Kept, e audit.Event) (Client, error)
+	RotateClientSecret(ctx context.Context, by principal.Principal, c Client, k secret.Kept, e audit.Event) (Client, error)
 	// DeleteClient deletes a client with its grants; version is as in UpdateClient, or
 	// 0 for any.
 	DeleteClient(ctx context.Context, by principal.Principal, id string, version int64, e audit.Event) error
-}
-
-// Peppers are the keys that secrets are kept under.
-type Peppers interface {
-	Newest() (Pepper, error)
-	Version(version int64) (Pepper, bool)
 }
 
 // Service keeps clients.
 type Service struct {
 	store   Store
 	clock   clock.Clock
-	peppers Peppers
+	peppers secret.Peppers
 	scope   func(string) error
 	kept    *memo.Map[Credential]
 }
 
 // NewService returns a service over a store. scope returns an error for what is no
 // permission.
-func NewService(store Store, c clock.Clock, p Peppers, scope func(string) error) *Service {
+func NewService(store Store, c clock.Clock, p secret.Peppers, scope func(string) error) *Service {
 	return &Service{store: store, clock: c, peppers: p, scope: scope, kept: memo.New[Credential](10_000)}
 }
 
@@ -105,10 +99,10 @@ func (s *Service) Create(ctx context.Context, by principal.Principal, d Draft) (
 }
 
 // secret makes a secret of a client.
-func (s *Service) secret(client string) (Secret, Kept, error) {
+func (s *Service) secret(client string) (Secret, secret.Kept, error) {
 	p, err := s.peppers.Newest()
 	if err != nil {
-		return Secret{}, Kept{}, err
+		return Secret{}, secret.Kept{}, err
 	}
 	fresh := NewSecret()
 	return fresh, fresh.Keep(client, p), nil
@@ -228,7 +222,7 @@ func (s *Service) Prove(ctx context.Context, given oauth.Credentials) (Client, e
 		return Client{}, err
 	}
 	text, _ := ParseSecret(given.Secret.Reveal())
-	right := kept.Proves(text, s.peppers.Version, s.clock.Now())
+	right := kept.Proves(text, s.peppers, s.clock.Now())
 	switch c := kept.Client; {
 	case c.Version == 0:
 		return Client{}, unproved("there is no such client")
@@ -255,7 +249,7 @@ func (s *Service) credential(ctx context.Context, id string) (Credential, error)
 	if err != nil {
 		return Credential{}, err
 	}
-	nobody := Credential{Client: Client{ID: id}, Present: Kept{Pepper: newest.Version}}
+	nobody := Credential{Client: Client{ID: id}, Present: secret.Kept{Pepper: newest.Version}}
 	if !known(id) {
 		return nobody, nil
 	}

@@ -34,7 +34,7 @@ func (m *memory) Client(_ context.Context, id string) (Credential, error) {
 	return c, m.broken
 }
 
-func (m *memory) CreateClient(_ context.Context, _ principal.Principal, c Client, k Kept, e audit.Event) error {
+func (m *memory) CreateClient(_ context.Context, _ principal.Principal, c Client, k secret.Kept, e audit.Event) error {
 	m.clients[c.ID] = Credential{Client: c, Present: k}
 	m.events = append(m.events, e)
 	return m.broken
@@ -54,11 +54,11 @@ type house struct {
 	broken error
 }
 
-func (h *house) Newest() (Pepper, error) { return keys[2], h.broken }
+func (h *house) Newest() (secret.Pepper, error) { return pepper, h.broken }
 
-func (h *house) Version(version int64) (Pepper, bool) {
+func (h *house) Version(version int64) (secret.Pepper, bool) {
 	h.asked = append(h.asked, version)
-	return pepperOf(version)
+	return secret.Versions{pepper}.Version(version)
 }
 
 func newHouse() *house {
@@ -79,7 +79,7 @@ func (h *house) create(t *testing.T, d Draft) (Client, secret.Text) {
 func TestCreate(t *testing.T) {
 	h := newHouse()
 	c, text := h.create(t, Draft{Scopes: []string{"b", "a"}})
-	if kept := h.store.clients[c.ID]; c.Name != c.ID || c.Method != oauth.Basic || !c.May(oauth.ClientCredentials) || c.Status != Active || c.Version != 1 || kept.Present.Pepper != 2 {
+	if kept := h.store.clients[c.ID]; c.Name != c.ID || c.Method != oauth.Basic || !c.May(oauth.ClientCredentials) || c.Status != Active || c.Version != 1 || kept.Present.Pepper != pepper.Version {
 		t.Errorf("%+v is kept as %+v", c, kept)
 	}
 	if _, ok := ParseSecret(text.Reveal()); !ok || !known(c.ID) || parseID(c.ID) == nil {

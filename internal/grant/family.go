@@ -98,12 +98,6 @@ func (f Family) Judge(t RefreshToken, now time.Time) Verdict {
 	}
 }
 
-// Pepper is a versioned key for deriving successors.
-type Pepper struct {
-	Version int64
-	Key     []byte
-}
-
 // Rotation is one turn of a family, to be written if its present secret is
 // still From.
 type Rotation struct {
@@ -121,7 +115,7 @@ type Rotation struct {
 // Rotate returns the turn that t, which is current, brings about, and the token
 // that is its successor. Strictly it is random. With a grace it is derived from
 // t, so that a retry is given the same one although only its digest is kept.
-func (f Family) Rotate(t RefreshToken, now time.Time, life Lifetimes, pepper Pepper) (Rotation, RefreshToken) {
+func (f Family) Rotate(t RefreshToken, now time.Time, life Lifetimes, pepper secret.Pepper) (Rotation, RefreshToken) {
 	r := Rotation{Family: f.ID, From: f.Secret, Now: now, IdleUntil: earlier(now.Add(life.Idle), f.ExpiresAt)}
 	var next RefreshToken
 	if life.Grace > 0 {
@@ -139,7 +133,7 @@ func (f Family) Rotate(t RefreshToken, now time.Time, life Lifetimes, pepper Pep
 var errFork = errors.New("the successor that was derived is not the one that is kept")
 
 // Again returns the successor of t, whose verdict is Retry, once more.
-func (f Family) Again(t RefreshToken, pepper Pepper) (RefreshToken, error) {
+func (f Family) Again(t RefreshToken, pepper secret.Pepper) (RefreshToken, error) {
 	next := successor(t, f.Generation-1, f.Grace.Salt, pepper.Key)
 	if !next.Secret().Equal(f.Secret) {
 		return RefreshToken{}, errFork

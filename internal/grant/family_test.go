@@ -12,7 +12,7 @@ var (
 	start   = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	strict  = Lifetimes{Absolute: 24 * time.Hour, Idle: 4 * time.Hour}
 	lenient = Lifetimes{Absolute: 24 * time.Hour, Idle: 4 * time.Hour, Grace: 10 * time.Second}
-	pepper  = Pepper{Version: 3, Key: make([]byte, 32)}
+	pepper  = secret.Pepper{Version: 3, Key: make([]byte, 32)}
 )
 
 // turn is what the store does with a rotation.
@@ -122,12 +122,12 @@ func TestAttackRT004GraceGivesOneSuccessor(t *testing.T) {
 			t.Fatalf("another successor, %v", err)
 		}
 	}
-	damaged := map[string]func(f *Family, p *Pepper, token *RefreshToken){
-		"another pepper":     func(_ *Family, p *Pepper, _ *RefreshToken) { p.Key = append(make([]byte, 31), 1) },
-		"another salt":       func(f *Family, _ *Pepper, _ *RefreshToken) { f.Grace.Salt = make([]byte, 16) },
-		"another generation": func(f *Family, _ *Pepper, _ *RefreshToken) { f.Generation++ },
-		"another secret":     func(f *Family, _ *Pepper, _ *RefreshToken) { f.Secret = secret.Hash{} },
-		"another token":      func(_ *Family, _ *Pepper, token *RefreshToken) { *token = t2 },
+	damaged := map[string]func(f *Family, p *secret.Pepper, token *RefreshToken){
+		"another pepper":     func(_ *Family, p *secret.Pepper, _ *RefreshToken) { p.Key = append(make([]byte, 31), 1) },
+		"another salt":       func(f *Family, _ *secret.Pepper, _ *RefreshToken) { f.Grace.Salt = make([]byte, 16) },
+		"another generation": func(f *Family, _ *secret.Pepper, _ *RefreshToken) { f.Generation++ },
+		"another secret":     func(f *Family, _ *secret.Pepper, _ *RefreshToken) { f.Secret = secret.Hash{} },
+		"another token":      func(_ *Family, _ *secret.Pepper, token *RefreshToken) { *token = t2 },
 	}
 	for name, damage := range damaged {
 		g, p, token := f, pepper, t1
@@ -151,7 +151,7 @@ func TestRotate(t *testing.T) {
 	if _, other := f.Rotate(t1, now, lenient, pepper); other == next {
 		t.Error("two turns have one salt")
 	}
-	if r, next := f.Rotate(t1, now, strict, Pepper{}); r.Grace.Salt != nil || r.Grace.Pepper != 0 || !r.Grace.Until.IsZero() || next == t1 {
+	if r, next := f.Rotate(t1, now, strict, secret.Pepper{}); r.Grace.Salt != nil || r.Grace.Pepper != 0 || !r.Grace.Until.IsZero() || next == t1 {
 		t.Errorf("a strict turn has the grace %+v", r.Grace)
 	}
 	late := f.ExpiresAt.Add(-time.Minute)

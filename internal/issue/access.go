@@ -11,6 +11,7 @@ import (
 	"github.com/doorward/doorward/internal/fault"
 	"github.com/doorward/doorward/internal/grant"
 	"github.com/doorward/doorward/internal/jose"
+	"github.com/doorward/doorward/internal/keyring"
 	"github.com/doorward/doorward/internal/secret"
 )
 
@@ -104,14 +105,14 @@ func (s *Service) sign(b basis, c claims, most int) (secret.Text, error) {
 
 // pepper returns the key that a retry's successor is derived with; version 0
 // stands for the newest.
-func (s *Service) pepper(version int64) (grant.Pepper, error) {
-	const purpose = "refresh-successor"
-	p, err := s.keys.PepperVersion(purpose, version)
+func (s *Service) pepper(version int64) (secret.Pepper, error) {
+	peppers := s.keys.Peppers(keyring.RefreshSuccessor)
 	if version == 0 {
-		p, err = s.keys.Pepper(purpose)
+		return peppers.Newest()
 	}
-	if err != nil {
-		return grant.Pepper{}, fmt.Errorf("deriving a successor: %w", err)
+	p, ok := peppers.Version(version)
+	if !ok {
+		return secret.Pepper{}, fmt.Errorf("deriving a successor: there is no pepper of version %d", version)
 	}
-	return grant.Pepper{Version: p.Version, Key: p.Key}, nil
+	return p, nil
 }

@@ -27,7 +27,7 @@ type guess struct {
 	place  string // where it comes from, as arrivals are remembered; empty until it was right
 	known  bool   // the browser has signed in to the account before, and is not taken for a stranger's since
 	device session.Device
-	pepper session.Pepper
+	pepper secret.Pepper
 }
 
 // begin reserves an attempt at an account. Every door for guesses at what a
@@ -35,15 +35,13 @@ type guess struct {
 // then counted like an account.
 func (s *Service) begin(ctx context.Context, by principal.Principal, user account.User, name string) (*guess, error) {
 	g := &guess{user: user.ID}
-	newest, err := s.keys.Pepper(keyring.Device)
+	peppers := s.keys.Peppers(keyring.Device)
+	newest, err := peppers.Newest()
 	if err != nil {
 		return nil, err
 	}
-	g.pepper = session.Pepper{Version: newest.Version, Key: newest.Key}
-	device, made, ok := session.ParseDevice(by.Origin.Device, func(version int64) ([]byte, bool) {
-		p, err := s.keys.PepperVersion(keyring.Device, version)
-		return p.Key, err == nil
-	})
+	g.pepper = newest
+	device, made, ok := session.ParseDevice(by.Origin.Device, peppers)
 	attempt := limit.Attempt{Subject: "user:" + user.ID, Network: by.Origin.Network}
 	if ok && made.Version == newest.Version {
 		g.device = device
@@ -85,7 +83,7 @@ func (s *Service) verify(ctx context.Context, by principal.Principal, g *guess, 
 // nobody returns how attempts at a name are counted that no account has. What was
 // typed may be a password in the wrong field: it is kept as a MAC.
 func (s *Service) nobody(name string) (string, error) {
-	p, err := s.keys.Pepper(keyring.Attempt)
+	p, err := s.keys.Peppers(keyring.Attempt).Newest()
 	if err != nil {
 		return "", err
 	}
@@ -162,7 +160,7 @@ const placeNotice = 30 * 24 * time.Hour
 // its account. A client that keeps no cookies is known by its network and its
 // name; arrived remembers them once the letter is posted.
 func (s *Service) arrival(ctx context.Context, by principal.Principal, g *guess, user account.User, now time.Time) ([]outbox.Letter, error) {
-	p, err := s.keys.Pepper(keyring.Attempt)
+	p, err := s.keys.Peppers(keyring.Attempt).Newest()
 	if err != nil {
 		return nil, err
 	}

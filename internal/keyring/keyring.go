@@ -68,10 +68,10 @@ var ErrSealed = errors.New("the keyring cannot be opened")
 
 // contents is what was loaded, and what follows from it until a time.
 type contents struct {
-	keys    []Key               // for access tokens, of all algorithms
-	keep    time.Duration       // how long a key is published once it signs no more
-	audit   []Key               // for checkpoints, the newest first
-	peppers map[string][]Pepper // by purpose, the newest first
+	keys    []Key                      // for access tokens, of all algorithms
+	keep    time.Duration              // how long a key is published once it signs no more
+	audit   []Key                      // for checkpoints, the newest first
+	peppers map[string]secret.Versions // by purpose, the newest first
 	view    View
 }
 

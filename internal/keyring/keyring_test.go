@@ -83,8 +83,8 @@ func TestStartAtOnce(t *testing.T) {
 				t.Errorf("there are %d keys, %v", len(keys), states)
 			}
 			for _, purpose := range []string{keyring.RefreshSuccessor, keyring.Cursor, keyring.Once} {
-				mine, err := k.Pepper(purpose)
-				first, errFirst := all[0].Pepper(purpose)
+				mine, err := k.Peppers(purpose).Newest()
+				first, errFirst := all[0].Peppers(purpose).Newest()
 				if err != nil || errFirst != nil || string(mine.Key) != string(first.Key) || mine.Version != 1 {
 					t.Errorf("the peppers for %s differ: %v, %v", purpose, err, errFirst)
 				}

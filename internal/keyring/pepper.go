@@ -25,37 +25,33 @@ const (
 
 var purposes = []string{RefreshSuccessor, Cursor, Once, Device, Attempt, Form, ClientSecret, APIKey}
 
-// Pepper is a random key for MACs, by purpose and version. A row that holds a
-// MAC holds the version that made it.
-type Pepper struct {
+// SealedPepper is a pepper as it is kept: a key for MACs, by purpose and version.
+type SealedPepper struct {
 	Purpose   string
 	Version   int64
 	CreatedAt time.Time
-	Key       []byte // 32 bytes
+	Blob      []byte // sealed for place
 }
 
-// SealedPepper is a pepper as it is kept.
-type SealedPepper struct {
-	Pepper        // without Key
-	Blob   []byte // sealed for place
+func (p SealedPepper) place() string {
+	return fmt.Sprintf("peppers/%s/%d/secret", p.Purpose, p.Version)
 }
 
-func (p Pepper) place() string { return fmt.Sprintf("peppers/%s/%d/secret", p.Purpose, p.Version) }
-
-func (s *Service) openPeppers(ctx context.Context, sealer *secret.Sealer) (map[string][]Pepper, error) {
+func (s *Service) openPeppers(ctx context.Context, sealer *secret.Sealer) (map[string]secret.Versions, error) {
 	sealed, err := s.store.Peppers(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("reading peppers: %w", err)
 	}
-	peppers := map[string][]Pepper{}
+	peppers := map[string]secret.Versions{}
 	for _, p := range sealed {
-		if p.Key, err = sealer.Open(p.Blob, p.place()); err != nil {
+		key, err := sealer.Open(p.Blob, p.place())
+		if err != nil {
 			return nil, fmt.Errorf("%w: pepper %s, version %d: %w", ErrSealed, p.Purpose, p.Version, err)
 		}
-		peppers[p.Purpose] = append(peppers[p.Purpose], p.Pepper)
+		peppers[p.Purpose] = append(peppers[p.Purpose], secret.Pepper{Version: p.Version, Key: key})
 	}
 	for _, list := range peppers {
-		slices.SortFunc(list, func(a, b Pepper) int { return int(b.Version - a.Version) })
+		slices.SortFunc(list, func(a, b secret.Pepper) int { return int(b.Version - a.Version) })
 	}
 	return peppers, nil
 }
@@ -66,28 +62,31 @@ func (s *Service) addPepper(ctx context.Context, by principal.Principal, purpose
 	if err != nil {
 		return err
 	}
-	p := Pepper{Purpose: purpose, Version: version, CreatedAt: now}
-	blob := sealer.Seal(secret.Random(32), p.place())
-	return s.store.CreatePepper(ctx, SealedPepper{p, blob}, audit.Now(by, now, audit.PepperCreated, fmt.Sprintf("pepper:%s/%d", purpose, version)))
+	p := SealedPepper{Purpose: purpose, Version: version, CreatedAt: now}
+	p.Blob = sealer.Seal(secret.Random(32), p.place())
+	return s.store.CreatePepper(ctx, p, audit.Now(by, now, audit.PepperCreated, fmt.Sprintf("pepper:%s/%d", purpose, version)))
 }
 
-// Pepper returns the newest pepper for a purpose.
-func (s *Service) Pepper(purpose string) (Pepper, error) {
-	if list := s.loaded.Load().peppers[purpose]; len(list) > 0 {
-		return list[0], nil
-	}
-	return Pepper{}, fmt.Errorf("there is no pepper for %s", purpose)
+// Peppers returns the versions of the pepper for a purpose, as they are whenever one is
+// asked for.
+func (s *Service) Peppers(purpose string) secret.Peppers { return peppers{s, purpose} }
+
+type peppers struct {
+	keys    *Service
+	purpose string
 }
 
-// PepperVersion returns one version of the pepper for a purpose.
-func (s *Service) PepperVersion(purpose string, version int64) (Pepper, error) {
-	for _, p := range s.loaded.Load().peppers[purpose] {
-		if p.Version == version {
-			return p, nil
-		}
+func (p peppers) all() secret.Versions { return p.keys.loaded.Load().peppers[p.purpose] }
+
+func (p peppers) Newest() (secret.Pepper, error) {
+	newest, err := p.all().Newest()
+	if err != nil {
+		return newest, fmt.Errorf("%w for %s", err, p.purpose)
 	}
-	return Pepper{}, fmt.Errorf("there is no pepper for %s, version %d", purpose, version)
+	return newest, nil
 }
+
+func (p peppers) Version(version int64) (secret.Pepper, bool) { return p.all().Version(version) }
 
 // Reseal seals everything that the master key seals anew, under the first key
 // of its file, and returns how many blobs there were.

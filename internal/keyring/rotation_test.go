@@ -302,16 +302,16 @@ func TestStartMakesWhatIsMissing(t *testing.T) {
 		t.Errorf("there are %d peppers", len(s.peppers))
 	}
 	for _, purpose := range purposes {
-		p, err := third.Pepper(purpose)
-		q, errV := first.PepperVersion(purpose, 1)
-		if err != nil || errV != nil || len(p.Key) != 32 || !bytes.Equal(p.Key, q.Key) {
-			t.Errorf("the pepper %s: %v, %v", purpose, err, errV)
+		p, err := third.Peppers(purpose).Newest()
+		q, okV := first.Peppers(purpose).Version(1)
+		if err != nil || !okV || len(p.Key) != 32 || !bytes.Equal(p.Key, q.Key) {
+			t.Errorf("the pepper %s: %v, %t", purpose, err, okV)
 		}
-		if _, err := third.PepperVersion(purpose, 2); err == nil {
+		if _, ok := third.Peppers(purpose).Version(2); ok {
 			t.Errorf("there is a second pepper for %s", purpose)
 		}
 	}
-	if _, err := third.Pepper("another"); err == nil {
+	if _, err := third.Peppers("another").Newest(); err == nil {
 		t.Error("there is a pepper for nothing")
 	}
 	seen := map[string]bool{}

@@ -8,6 +8,16 @@ import (
 	"time"
 )
 
+// What narrows a decision.
+const (
+	// NarrowedByScope is for a subject whose roles would allow, and whose credential does
+	// not carry the permission.
+	NarrowedByScope = "scope"
+	// NarrowedByOrganization is for one that has such a role elsewhere: in another
+	// organization, in one but not on the server, or on the server but not in this one.
+	NarrowedByOrganization = "organization"
+)
+
 // Decision is the answer to the one question, with its why.
 type Decision struct {
 	Allowed    bool
@@ -18,10 +28,7 @@ type Decision struct {
 	Path []string
 	// Reason is one sentence for a person, when denied.
 	Reason string
-	// NarrowedBy is "scope" when the subject's roles would allow, but the
-	// credential's scope does not carry the permission; "organization" when it has such
-	// a role, but elsewhere: in another organization, in one but not on the server, or
-	// on the server but not in this one.
+	// NarrowedBy is one of the constants, or empty.
 	NarrowedBy string
 	// Missing is the names of the roles any one of which would allow, sorted,
 	// when the subject has none of them.
@@ -48,7 +55,7 @@ func (s *Snapshot) Check(subject string, grants []Grant, scopes []string, permis
 		d.Missing = s.names(func(n *node) bool { return n.closure.has(bit) })
 		d.Reason = s.lacking(subject, grants, organization, bit, d.Missing)
 		if s.Everywhere(grants, now).bits.has(bit) {
-			d.NarrowedBy = "organization"
+			d.NarrowedBy = NarrowedByOrganization
 			d.Reason = fmt.Sprintf("%s may use %q in an organization, but not on the server as a whole.", subject, permission)
 			if organization != "" {
 				d.Reason = fmt.Sprintf("%s may use %q elsewhere, but not in this organization.", subject, permission)
@@ -74,7 +81,7 @@ func (d Decision) Narrow(subject string, scopes []string) Decision {
 		return d
 	}
 	return Decision{
-		Permission: d.Permission, NarrowedBy: "scope",
+		Permission: d.Permission, NarrowedBy: NarrowedByScope,
 		Reason: fmt.Sprintf("%s may use %q, but the scope of this credential does not carry it.", subject, d.Permission),
 	}
 }

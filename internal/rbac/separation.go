@@ -164,7 +164,7 @@ type Clash struct {
 // Clash returns the first separation of a kind that forbids what grants add up to at a
 // time, wherever each of them counts; nil if none does.
 func (s *Snapshot) Clash(kind Apart, grants []Grant, now time.Time) *Clash {
-	if !slices.ContainsFunc(s.apart, func(p Separation) bool { return p.Kind == kind }) {
+	if !s.keepsApart(kind) {
 		return nil
 	}
 	reached := newBitmap(len(s.nodes))
@@ -182,6 +182,11 @@ func (s *Snapshot) Clash(kind Apart, grants []Grant, now time.Time) *Clash {
 		}
 	}
 	return nil
+}
+
+// keepsApart reports whether there is a separation of a kind.
+func (s *Snapshot) keepsApart(kind Apart) bool {
+	return slices.ContainsFunc(s.apart, func(p Separation) bool { return p.Kind == kind })
 }
 
 // Gaining returns the separations of which somebody who has a role has more in after

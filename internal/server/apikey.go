@@ -12,24 +12,10 @@ import (
 	"github.com/doorward/doorward/internal/apikey"
 	"github.com/doorward/doorward/internal/config"
 	"github.com/doorward/doorward/internal/fault"
-	"github.com/doorward/doorward/internal/keyring"
 	"github.com/doorward/doorward/internal/limit"
 	"github.com/doorward/doorward/internal/principal"
 	"github.com/doorward/doorward/internal/web"
 )
-
-// keyPeppers are what API keys are kept under, from the keyring.
-type keyPeppers struct{ keys *keyring.Service }
-
-func (p keyPeppers) Newest() (apikey.Pepper, error) {
-	k, err := p.keys.Pepper(keyring.APIKey)
-	return apikey.Pepper{Version: k.Version, Key: k.Key}, err
-}
-
-func (p keyPeppers) Version(version int64) (apikey.Pepper, bool) {
-	k, err := p.keys.PepperVersion(keyring.APIKey, version)
-	return apikey.Pepper{Version: k.Version, Key: k.Key}, err == nil
-}
 
 // reporters returns an error if nobody can be read from the file of those who are
 // believed that a key is public.

@@ -6,26 +6,11 @@ import (
 	"slices"
 
 	"github.com/doorward/doorward/guard"
-	"github.com/doorward/doorward/internal/client"
 	"github.com/doorward/doorward/internal/fault"
-	"github.com/doorward/doorward/internal/keyring"
 	"github.com/doorward/doorward/internal/org"
 	"github.com/doorward/doorward/internal/principal"
 	"github.com/doorward/doorward/internal/provider"
 )
-
-// clientPeppers are the keys of clients' secrets, from the keyring.
-type clientPeppers struct{ keys *keyring.Service }
-
-func (c clientPeppers) Newest() (client.Pepper, error) {
-	p, err := c.keys.Pepper(keyring.ClientSecret)
-	return client.Pepper{Version: p.Version, Key: p.Key}, err
-}
-
-func (c clientPeppers) Version(version int64) (client.Pepper, bool) {
-	p, err := c.keys.PepperVersion(keyring.ClientSecret, version)
-	return client.Pepper{Version: p.Version, Key: p.Key}, err == nil
-}
 
 // judge returns what an access token says, if it is good now: by the same checks that
 // this server's own API is behind, for whichever API that is registered.

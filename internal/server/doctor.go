@@ -33,7 +33,7 @@ const proofLasts = time.Minute
 // DoctorProof returns what stands in DoctorHeader, or nothing if the keys are not
 // loaded.
 func (k *Core) DoctorProof() string {
-	p, err := k.Keys.Pepper(keyring.Once)
+	p, err := k.Keys.Peppers(keyring.Once).Newest()
 	if err != nil {
 		return ""
 	}
@@ -41,7 +41,7 @@ func (k *Core) DoctorProof() string {
 	return at + "." + proof(p, at)
 }
 
-func proof(p keyring.Pepper, at string) string {
+func proof(p secret.Pepper, at string) string {
 	mac := secret.MAC(p.Key, "doctor", []byte(at))
 	return base64.RawURLEncoding.EncodeToString(mac[:])
 }
@@ -53,7 +53,7 @@ func (k *Core) isDoctor(r *http.Request) bool {
 	if !ok || err != nil || k.Clock.Now().Sub(time.Unix(seconds, 0)).Abs() > proofLasts {
 		return false
 	}
-	p, err := k.Keys.Pepper(keyring.Once)
+	p, err := k.Keys.Peppers(keyring.Once).Newest()
 	return err == nil && secret.From(mac).Equal(secret.From(proof(p, at)))
 }
 

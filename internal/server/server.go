@@ -162,8 +162,8 @@ func open(ctx context.Context, c config.Config, log *slog.Logger, tweaks []func(
 		return nil, errors.Join(err, s.Close())
 	}
 	k.Accounts = account.NewService(s, now)
-	k.Clients = client.NewService(s, now, clientPeppers{k.Keys}, permission)
-	k.APIKeys = apikey.NewService(s, now, keyPeppers{k.Keys}, permission, apikey.Options{MaxLifetime: c.Keys.MaxLifetime, AllowUnlimited: c.Keys.AllowUnlimited})
+	k.Clients = client.NewService(s, now, k.Keys.Peppers(keyring.ClientSecret), permission)
+	k.APIKeys = apikey.NewService(s, now, k.Keys.Peppers(keyring.APIKey), permission, apikey.Options{MaxLifetime: c.Keys.MaxLifetime, AllowUnlimited: c.Keys.AllowUnlimited})
 	k.Roles = rbac.NewService(s, now)
 	k.Resources = resource.NewService(resource.Parts{
 		Store: s, Clock: now, Own: []string{issuer(c), audience(c)}, Key: k.Keys.Ensure, Permission: permission,

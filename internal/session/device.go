@@ -26,45 +26,39 @@ const (
 	mostAccounts = 5 // that one browser is remembered for
 )
 
-// Pepper is a versioned key for the MACs of devices.
-type Pepper struct {
-	Version int64
-	Key     []byte
-}
-
 // NewDevice returns a device that knows nobody.
 func NewDevice() Device {
 	return Device{ID: strict.EncodeToString(secret.Random(deviceSize))}
 }
 
-// ParseDevice reads what Cookie writes. key returns the key of a version, or
-// false for one that is not in use any more. It returns false for anything else.
-func ParseDevice(cookie string, key func(version int64) ([]byte, bool)) (Device, Pepper, bool) {
+// ParseDevice reads what Cookie writes under one of the peppers, and returns which. It
+// returns false for anything else.
+func ParseDevice(cookie string, peppers secret.Peppers) (Device, secret.Pepper, bool) {
 	if len(cookie) > 512 {
-		return Device{}, Pepper{}, false
+		return Device{}, secret.Pepper{}, false
 	}
 	parts := strings.Split(cookie, ".")
 	if len(parts) < 3 || len(parts) > 2+mostAccounts {
-		return Device{}, Pepper{}, false
+		return Device{}, secret.Pepper{}, false
 	}
 	version, err := strconv.ParseInt(parts[0], 10, 64)
 	if err != nil || strconv.FormatInt(version, 10) != parts[0] {
-		return Device{}, Pepper{}, false
+		return Device{}, secret.Pepper{}, false
 	}
 	for _, p := range parts[1:] {
 		if raw, err := strict.DecodeString(p); err != nil || len(raw) != deviceSize || len(p) != strict.EncodedLen(deviceSize) {
-			return Device{}, Pepper{}, false
+			return Device{}, secret.Pepper{}, false
 		}
 	}
-	k, ok := key(version)
+	p, ok := peppers.Version(version)
 	if !ok {
-		return Device{}, Pepper{}, false
+		return Device{}, secret.Pepper{}, false
 	}
-	return Device{ID: parts[1], macs: parts[2:]}, Pepper{version, k}, true
+	return Device{ID: parts[1], macs: parts[2:]}, p, true
 }
 
 // Knows reports whether user signed in on d, as a key that made its MACs says.
-func (d Device) Knows(user string, p Pepper) bool {
+func (d Device) Knows(user string, p secret.Pepper) bool {
 	want := secret.From(d.mac(user, p))
 	known := false
 	for _, m := range d.macs { // all of them, so that the time does not tell which
@@ -75,7 +69,7 @@ func (d Device) Knows(user string, p Pepper) bool {
 
 // With returns d as a device that knows user too. The account that it has known
 // for longest without a sign-in makes way.
-func (d Device) With(user string, p Pepper) Device {
+func (d Device) With(user string, p secret.Pepper) Device {
 	m := d.mac(user, p)
 	macs := slices.DeleteFunc(slices.Clone(d.macs), func(o string) bool { return o == m })
 	macs = append(macs, m)
@@ -84,11 +78,11 @@ func (d Device) With(user string, p Pepper) Device {
 }
 
 // Cookie returns the value of the cookie: version.id.mac…
-func (d Device) Cookie(p Pepper) secret.Text {
+func (d Device) Cookie(p secret.Pepper) secret.Text {
 	return secret.From(strings.Join(append([]string{strconv.FormatInt(p.Version, 10), d.ID}, d.macs...), "."))
 }
 
-func (d Device) mac(user string, p Pepper) string {
+func (d Device) mac(user string, p secret.Pepper) string {
 	h := secret.MAC(p.Key, "doorward device", []byte(d.ID), []byte(user))
 	return base64.RawURLEncoding.EncodeToString(h[:deviceSize])
 }

@@ -100,18 +100,10 @@ func TestAttackSES014Ids(t *testing.T) {
 }
 
 var (
-	pepper = Pepper{Version: 2, Key: []byte(strings.Repeat("k", 32))}
-	old    = Pepper{Version: 1, Key: []byte(strings.Repeat("o", 32))}
+	pepper  = secret.Pepper{Version: 2, Key: []byte(strings.Repeat("k", 32))}
+	old     = secret.Pepper{Version: 1, Key: []byte(strings.Repeat("o", 32))}
+	peppers = secret.Versions{pepper, old}
 )
-
-func key(version int64) ([]byte, bool) {
-	for _, p := range []Pepper{pepper, old} {
-		if p.Version == version {
-			return p.Key, true
-		}
-	}
-	return nil, false
-}
 
 func TestDeviceKnowsWhoSignedIn(t *testing.T) {
 	d := NewDevice()
@@ -121,7 +113,7 @@ func TestDeviceKnowsWhoSignedIn(t *testing.T) {
 	d = d.With("a", pepper) // again: the newest now
 	d = d.With("f", pepper)
 	text := d.Cookie(pepper).Reveal()
-	got, p, ok := ParseDevice(text, key)
+	got, p, ok := ParseDevice(text, peppers)
 	if !ok || got.ID != d.ID || p.Version != 2 || len(text) > 200 {
 		t.Fatalf("%q is read as %+v, %+v, %t", text, got, p, ok)
 	}
@@ -146,7 +138,7 @@ func TestAttackLOG010ForgedDevice(t *testing.T) {
 		"my MAC on her device":      {ID: hers.ID, macs: mine.macs},
 		"both":                      {ID: mine.ID, macs: append(mine.macs, hers.macs...)},
 		"no MAC":                    {ID: hers.ID},
-		"of a key that is no more":  NewDevice().With("ann", Pepper{3, []byte(strings.Repeat("x", 32))}),
+		"of a key that is no more":  NewDevice().With("ann", secret.Pepper{Version: 3, Key: []byte(strings.Repeat("x", 32))}),
 		"a digest without the key":  {ID: hers.ID, macs: []string{base64.RawURLEncoding.EncodeToString(make([]byte, 16))}},
 		"a MAC under the older key": {ID: hers.ID, macs: NewDevice().With("ann", old).macs},
 	} {
@@ -161,7 +153,7 @@ func TestAttackLOG010ForgedDevice(t *testing.T) {
 				continue
 			}
 			changed := text[:i] + string(c) + text[i+1:]
-			if d, p, ok := ParseDevice(changed, key); ok && d.Knows("ann", p) {
+			if d, p, ok := ParseDevice(changed, peppers); ok && d.Knows("ann", p) {
 				t.Errorf("%q, changed from %q, knows ann", changed, text)
 			}
 		}
@@ -174,7 +166,7 @@ func FuzzParseDevice(f *testing.F) {
 	f.Add("02." + strings.Repeat("A", 22) + "." + strings.Repeat("A", 22))
 	f.Add("-1." + strings.Repeat("A", 22) + "." + strings.Repeat("A", 22))
 	f.Fuzz(func(t *testing.T, text string) {
-		d, p, ok := ParseDevice(text, key)
+		d, p, ok := ParseDevice(text, peppers)
 		if !ok {
 			return
 		}

@@ -54,7 +54,7 @@ func (s *Surface) screen(w http.ResponseWriter, r *http.Request, title string) s
 	p.Title = p.words[title]
 	var pre secret.Hash
 	p.form = func(does string) (string, error) {
-		key, err := s.Keys.Pepper(keyring.Form)
+		key, err := s.Keys.Peppers(keyring.Form).Newest()
 		if err != nil {
 			return "", err
 		}

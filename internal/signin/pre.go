@@ -42,21 +42,21 @@ func (s *Surface) renew(w http.ResponseWriter) secret.Hash {
 
 // formToken returns what a form carries: the version of a key, and a MAC. does is
 // the path that the form is sent to.
-func formToken(p keyring.Pepper, pre secret.Hash, does, session string) string {
+func formToken(p secret.Pepper, pre secret.Hash, does, session string) string {
 	h := secret.MAC(p.Key, "doorward form", pre[:], []byte(does), []byte(session))
 	return strconv.FormatInt(p.Version, 10) + "." + base64.RawURLEncoding.EncodeToString(h[:])
 }
 
 // isFormToken reports whether formToken made a token of these, with a key that is
 // still in use.
-func isFormToken(token string, key func(version int64) (keyring.Pepper, error), pre secret.Hash, does, session string) bool {
+func isFormToken(token string, peppers secret.Peppers, pre secret.Hash, does, session string) bool {
 	digits, _, _ := strings.Cut(token, ".")
 	version, err := strconv.ParseInt(digits, 10, 64)
 	if err != nil {
 		return false
 	}
-	p, err := key(version)
-	return err == nil && secret.From(token).Equal(secret.From(formToken(p, pre, does, session)))
+	p, ok := peppers.Version(version)
+	return ok && secret.From(token).Equal(secret.From(formToken(p, pre, does, session)))
 }
 
 // posted reads a form of one of these pages. genuine is false for one that was not
@@ -78,6 +78,5 @@ func (s *Surface) posted(w http.ResponseWriter, r *http.Request) (p oauth.Params
 	if !ok {
 		return p, false, nil
 	}
-	key := func(version int64) (keyring.Pepper, error) { return s.Keys.PepperVersion(keyring.Form, version) }
-	return p, isFormToken(p.Get("form"), key, pre, r.URL.Path, web.By(r.Context()).Session), nil
+	return p, isFormToken(p.Get("form"), s.Keys.Peppers(keyring.Form), pre, r.URL.Path, web.By(r.Context()).Session), nil
 }

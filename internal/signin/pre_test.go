@@ -1,27 +1,18 @@
 package signin
 
 import (
-	"errors"
 	"strings"
 	"testing"
 
-	"github.com/doorward/doorward/internal/keyring"
 	"github.com/doorward/doorward/internal/secret"
 )
 
 var (
-	oldKey = keyring.Pepper{Version: 1, Key: []byte("0123456789abcdef0123456789abcdef")}
-	newKey = keyring.Pepper{Version: 2, Key: []byte("fedcba9876543210fedcba9876543210")}
+	oldKey = secret.Pepper{Version: 1, Key: []byte("0123456789abcdef0123456789abcdef")}
+	newKey = secret.Pepper{Version: 2, Key: []byte("fedcba9876543210fedcba9876543210")}
 )
 
-func keys(version int64) (keyring.Pepper, error) {
-	for _, k := range []keyring.Pepper{oldKey, newKey} {
-		if k.Version == version {
-			return k, nil
-		}
-	}
-	return keyring.Pepper{}, errors.New("no such key")
-}
+var keys = secret.Versions{newKey, oldKey}
 
 // A form is good in the browser, for the deed and in the session that it was made
 // for, and nowhere else.

@@ -17,6 +17,7 @@ import (
 	"github.com/doorward/doorward/internal/outbox"
 	"github.com/doorward/doorward/internal/principal"
 	"github.com/doorward/doorward/internal/rbac"
+	"github.com/doorward/doorward/internal/secret"
 )
 
 var _ apikey.Store = (*Store)(nil)
@@ -65,7 +66,7 @@ func apiKeyLists(k apikey.Key) ([]any, error) {
 }
 
 // CreateAPIKey writes a new key.
-func (s *Store) CreateAPIKey(ctx context.Context, by principal.Principal, k apikey.Key, kept apikey.Kept, e audit.Event) error {
+func (s *Store) CreateAPIKey(ctx context.Context, by principal.Principal, k apikey.Key, kept secret.Kept, e audit.Event) error {
 	lists, err := apiKeyLists(k)
 	if err != nil {
 		return err
@@ -201,7 +202,7 @@ func less(a, b []string) []string {
 }
 
 // RotateAPIKey writes another secret of a key.
-func (s *Store) RotateAPIKey(ctx context.Context, by principal.Principal, k apikey.Key, kept apikey.Kept, e audit.Event) (apikey.Key, error) {
+func (s *Store) RotateAPIKey(ctx context.Context, by principal.Principal, k apikey.Key, kept secret.Kept, e audit.Event) (apikey.Key, error) {
 	err := s.write(ctx, func(t *tx) error {
 		before, err := t.uponKey(k.ID, k.Version)
 		if err != nil {

@@ -17,6 +17,7 @@ import (
 	"github.com/doorward/doorward/internal/oauth"
 	"github.com/doorward/doorward/internal/principal"
 	"github.com/doorward/doorward/internal/rbac"
+	"github.com/doorward/doorward/internal/secret"
 )
 
 var _ client.Store = (*Store)(nil)
@@ -67,7 +68,7 @@ func clientLists(c client.Client) (texts []any, err error) {
 }
 
 // CreateClient writes a new client.
-func (s *Store) CreateClient(ctx context.Context, by principal.Principal, c client.Client, k client.Kept, e audit.Event) error {
+func (s *Store) CreateClient(ctx context.Context, by principal.Principal, c client.Client, k secret.Kept, e audit.Event) error {
 	return s.write(ctx, func(t *tx) error {
 		if err := t.once(e); err != nil {
 			return err
@@ -80,7 +81,7 @@ func (s *Store) CreateClient(ctx context.Context, by principal.Principal, c clie
 }
 
 // createClient writes a new client under the lock of the policy.
-func (t *tx) createClient(by principal.Principal, c client.Client, k client.Kept, e audit.Event) error {
+func (t *tx) createClient(by principal.Principal, c client.Client, k secret.Kept, e audit.Event) error {
 	lists, err := clientLists(c)
 	if err != nil {
 		return err
@@ -182,7 +183,7 @@ func (t *tx) changedClient(id string, version int64, loses bool) error {
 
 // RotateClientSecret writes another secret of a client. Whoever makes it has it, and
 // with it all that the client may: it is given to him, past the end of his own roles.
-func (s *Store) RotateClientSecret(ctx context.Context, by principal.Principal, c client.Client, k client.Kept, e audit.Event) (client.Client, error) {
+func (s *Store) RotateClientSecret(ctx context.Context, by principal.Principal, c client.Client, k secret.Kept, e audit.Event) (client.Client, error) {
 	err := s.write(ctx, func(t *tx) error {
 		before, err := t.uponClient(by, c.ID, c.Version)
 		if err != nil {

@@ -58,7 +58,7 @@ func write(t *testing.T, s *store.Store, user string, n int) {
 	by, now := storetest.Operator, time.Now()
 	var err error
 	if n%2 == 0 {
-		p := keyring.SealedPepper{Pepper: keyring.Pepper{Purpose: fmt.Sprint("p", n), Version: 1}, Blob: []byte("x")}
+		p := keyring.SealedPepper{Purpose: fmt.Sprint("p", n), Version: 1, Blob: []byte("x")}
 		err = s.CreatePepper(t.Context(), p, audit.Now(by, now, audit.PepperCreated, "pepper"))
 	} else {
 		g := rbac.Grant{ID: fmt.Sprint("grant", n), Principal: user, Role: "viewer"}

@@ -37,7 +37,7 @@ func TestAttackFLT002EveryStatementOfAGroupFails(t *testing.T) {
 		s := storetest.Open(t, dsn, store.Options{Wrap: f.Wrap})
 		w := storetest.NewWitness(t, dsn)
 		g := &group{s, f, w}
-		p := keyring.SealedPepper{Pepper: keyring.Pepper{Purpose: "test", Version: 1}, Blob: []byte("sealed")}
+		p := keyring.SealedPepper{Purpose: "test", Version: 1, Blob: []byte("sealed")}
 		if err := s.CreatePepper(t.Context(), p, audit.Now(storetest.Operator, time.Now(), audit.PepperCreated, "pepper:test/1")); err != nil {
 			t.Fatal(err)
 		}

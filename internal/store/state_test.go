@@ -35,7 +35,7 @@ func TestInUse(t *testing.T) {
 		is(false, "without a schema")
 		s := storetest.Open(t, dsn, store.Options{})
 		is(false, "migrated")
-		p := keyring.SealedPepper{Pepper: keyring.Pepper{Purpose: "test", Version: 1, CreatedAt: time.UnixMicro(1)}, Blob: []byte("sealed")}
+		p := keyring.SealedPepper{Purpose: "test", Version: 1, CreatedAt: time.UnixMicro(1), Blob: []byte("sealed")}
 		if err := s.CreatePepper(t.Context(), p, audit.Now(operator, time.UnixMicro(1), audit.PepperCreated, "pepper:test/1")); err != nil {
 			t.Fatal(err)
 		}

@@ -34,8 +34,8 @@ func TestTurnsBesideOneThatSpoils(t *testing.T) {
 		if err := s.SignIn(t.Context(), issue.SignIn{Family: f, Was: "$x"}, event(f)); err != nil {
 			t.Fatal(err)
 		}
-		good, _ := f.Rotate(token, now, life, grant.Pepper{})
-		again, _ := f.Rotate(token, now, life, grant.Pepper{})
+		good, _ := f.Rotate(token, now, life, secret.Pepper{})
+		again, _ := f.Rotate(token, now, life, secret.Pepper{})
 		stale := good
 		stale.From = secret.HashOf([]byte("spent"))
 		turns := []grant.Rotation{stale, good, again, stale}

@@ -55,7 +55,7 @@ func keyFor(owner principal.Owner, name string, scopes ...string) apikey.Key {
 }
 
 // keptKey returns what a random secret is kept as.
-func keptKey() apikey.Kept { return apikey.Kept{MAC: secret.HashOf(secret.Random(32)), Pepper: 7} }
+func keptKey() secret.Kept { return secret.Kept{MAC: secret.HashOf(secret.Random(32)), Pepper: 7} }
 
 func createAPIKey(ctx context.Context, s *store.Store, by principal.Principal, k apikey.Key) error {
 	return s.CreateAPIKey(context.WithoutCancel(ctx), by, k, keptKey(), audit.Now(by, instant, audit.APIKeyCreated, k.Target()))

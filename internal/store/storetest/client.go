@@ -47,9 +47,9 @@ func application(name string, scopes ...string) client.Client {
 	}
 }
 
-var clientPepper = client.Pepper{Version: 7, Key: []byte("0123456789abcdef0123456789abcdef")}
+var clientPepper = secret.Pepper{Version: 7, Key: []byte("0123456789abcdef0123456789abcdef")}
 
-func keptOf(c client.Client, s client.Secret) client.Kept { return s.Keep(c.ID, clientPepper) }
+func keptOf(c client.Client, s client.Secret) secret.Kept { return s.Keep(c.ID, clientPepper) }
 
 func createClient(ctx context.Context, s *store.Store, by principal.Principal, c client.Client) error {
 	return s.CreateClient(context.WithoutCancel(ctx), by, c, keptOf(c, client.NewSecret()), audit.Now(by, instant, audit.ClientCreated, c.Target()))

@@ -109,7 +109,7 @@ func signInOnlyAs(t *testing.T, s *store.Store) {
 	Want(t, "with the old hash", s.SignIn(t.Context(), issue.SignIn{Family: f, Was: Stored}, event(audit.LoginSucceeded, u.Target())), fault.Unauthenticated)
 }
 
-var pepper = grant.Pepper{Version: 3, Key: make([]byte, 32)}
+var pepper = secret.Pepper{Version: 3, Key: make([]byte, 32)}
 
 // refreshed is the event of a turn, as a person's request has it.
 func refreshed(target string) audit.Event {

@@ -77,7 +77,7 @@ func signingKeys(t *testing.T, s *store.Store) {
 
 func peppers(t *testing.T, s *store.Store) {
 	pepper := func(purpose string, version int64) keyring.SealedPepper {
-		return keyring.SealedPepper{Pepper: keyring.Pepper{Purpose: purpose, Version: version, CreatedAt: instant}, Blob: []byte(fmt.Sprint(purpose, version))}
+		return keyring.SealedPepper{Purpose: purpose, Version: version, CreatedAt: instant, Blob: []byte(fmt.Sprint(purpose, version))}
 	}
 	create := func(p keyring.SealedPepper) error {
 		return s.CreatePepper(t.Context(), p, event(audit.PepperCreated, "pepper:"+p.Purpose))

@@ -102,12 +102,12 @@ func NewServices(t testing.TB, s *store.Store, p Parts) *Services {
 	}
 	v.Keys = keyring.NewService(s, p.Clock, keyring.Options{Algorithm: jose.EdDSA, PublishAhead: time.Hour, Keep: 10 * time.Minute},
 		func() (*secret.Sealer, error) { return secret.ParseSealer(p.Master) })
-	v.Clients = client.NewService(s, p.Clock, clientPeppers{v.Keys}, scope)
+	v.Clients = client.NewService(s, p.Clock, v.Keys.Peppers(keyring.ClientSecret), scope)
 	v.Resources = resource.NewService(resource.Parts{
 		Store: s, Clock: p.Clock, Own: []string{"https://auth.example", "https://api.example"}, Key: v.Keys.Ensure, Permission: scope,
 	})
 	v.Policy = policy.NewService(policy.Parts{Store: s, Clock: p.Clock, Roles: v.Roles, Resources: v.Resources, Clients: v.Clients})
-	v.APIKeys = apikey.NewService(s, p.Clock, keyPeppers{v.Keys}, scope, apikey.Options{MaxLifetime: 365 * 24 * time.Hour})
+	v.APIKeys = apikey.NewService(s, p.Clock, v.Keys.Peppers(keyring.APIKey), scope, apikey.Options{MaxLifetime: 365 * 24 * time.Hour})
 	v.Orgs = org.NewService(s, p.Clock)
 	v.Issuer = issue.NewService(issue.Parts{
 		Store: s, Clock: p.Clock, Policy: v.Roles.Policy, Accounts: v.Accounts, Keys: v.Keys, Hasher: hasher(), Resources: v.Resources, Orgs: v.Orgs,
@@ -140,32 +140,6 @@ func (v *Services) listen() {
 
 // scope is what a client may ask for.
 func scope(s string) error { _, err := rbac.ParsePermission(s); return err }
-
-// clientPeppers are the keys of clients' secrets.
-type clientPeppers struct{ keys *keyring.Service }
-
-func (p clientPeppers) Newest() (client.Pepper, error) {
-	k, err := p.keys.Pepper(keyring.ClientSecret)
-	return client.Pepper{Version: k.Version, Key: k.Key}, err
-}
-
-func (p clientPeppers) Version(version int64) (client.Pepper, bool) {
-	k, err := p.keys.PepperVersion(keyring.ClientSecret, version)
-	return client.Pepper{Version: k.Version, Key: k.Key}, err == nil
-}
-
-// keyPeppers are what API keys are kept under.
-type keyPeppers struct{ keys *keyring.Service }
-
-func (p keyPeppers) Newest() (apikey.Pepper, error) {
-	k, err := p.keys.Pepper(keyring.APIKey)
-	return apikey.Pepper{Version: k.Version, Key: k.Key}, err
-}
-
-func (p keyPeppers) Version(version int64) (apikey.Pepper, bool) {
-	k, err := p.keys.PepperVersion(keyring.APIKey, version)
-	return apikey.Pepper{Version: k.Version, Key: k.Key}, err == nil
-}
 
 // Client registers a client that may ask for scopes, and gives it roles.
 func (v *Services) Client(t testing.TB, name string, scopes []string, roles ...string) (client.Client, secret.Text) {
