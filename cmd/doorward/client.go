@@ -17,8 +17,9 @@ import (
 )
 
 func (p *program) client() *cobra.Command {
-	return group("client", "Applications that get tokens", `Clients: services that get tokens for themselves, and APIs that have tokens judged.
-What a client may do is what both its scopes and its roles allow.`,
+	return group("client", "Applications that get tokens", `Clients: applications that people sign in to, services that get tokens for
+themselves, and APIs that have tokens judged. What a service may do is what both its
+scopes and its roles allow.`,
 		p.clientCreate(), p.clientList(), p.clientShow(), p.clientUpdate(), p.clientRotateSecret(), p.clientDelete())
 }
 
@@ -26,11 +27,33 @@ What a client may do is what both its scopes and its roles allow.`,
 type registration struct {
 	name, method                string
 	scopes, standing, audiences []string
+	grants, redirects           []string
+	native, trusted             bool
+}
+
+// add writes what only applications have that people sign in to.
+func (r *registration) add(to *client.Registration, changed func(flag string) bool) {
+	if changed("redirect-uri") {
+		to.RedirectURIs = given(r.redirects)
+	}
+	if changed("native") {
+		to.ApplicationType = client.Web
+		if r.native {
+			to.ApplicationType = client.Native
+		}
+	}
+	if changed("skip-consent") {
+		to.SkipConsent = r.trusted
+	}
 }
 
 func (r *registration) flags(c *cobra.Command) {
 	c.Flags().StringVar(&r.name, "name", "", "what people call it (`TEXT`)")
-	c.Flags().StringVar(&r.method, "auth", "", "how it proves who it is (`METHOD`): client_secret_basic or client_secret_post")
+	c.Flags().StringVar(&r.method, "auth", "", "how it proves who it is (`METHOD`): client_secret_basic, client_secret_post, or none for an application that cannot keep a secret")
+	c.Flags().StringArrayVar(&r.grants, "grant", nil, "a `GRANT` that it may use; may be repeated: authorization_code, refresh_token, client_credentials")
+	c.Flags().StringArrayVar(&r.redirects, "redirect-uri", nil, "a `URI` that people are sent back to with a code; may be repeated")
+	c.Flags().BoolVar(&r.native, "native", false, "it runs on people's own devices")
+	c.Flags().BoolVar(&r.trusted, "skip-consent", false, "people are not asked whether they trust it: for your own applications")
 	c.Flags().StringArrayVar(&r.scopes, "scope", nil, "a `SCOPE` that it may ask for; may be repeated")
 	c.Flags().StringArrayVar(&r.standing, "default-scope", nil, "a `SCOPE` that it gets if it asks for none; may be repeated. Without any: all that it may ask for")
 	c.Flags().StringArrayVar(&r.audiences, "audience", nil, "the `URI` of an API that it is: tokens for it, it may introspect; may be repeated")
@@ -39,13 +62,19 @@ func (r *registration) flags(c *cobra.Command) {
 func (p *program) clientCreate() *cobra.Command {
 	var r registration
 	var roles []string
-	c := p.command("create", "Register a client", `It gets tokens for itself by the grant client_credentials. The secret is printed
-once, and nobody can read it again. An id is made if none is given.`, `
+	c := p.command("create", "Register a client", `With a redirect URI people sign in to it; without one it gets tokens for itself. The
+secret is printed once, and nobody can read it again. An id is made if none is given.`, `
 doorward client create billing --scope orders:read --role viewer
-doorward client create orders-api --audience https://orders.example.com`,
+doorward client create orders-api --audience https://orders.example.com
+doorward client create shop --redirect-uri https://shop.example.com/callback --scope orders:read
+doorward client create app --auth none --native --redirect-uri http://127.0.0.1/callback`,
 		nil, func(c *cobra.Command, args []string) error {
 			return p.withKeys(c.Context(), func(k *server.Core) error {
 				d := client.Draft{Name: r.name, Method: oauth.AuthMethod(r.method), Scopes: r.scopes, Default: r.standing, Audiences: r.audiences}
+				r.add(&d.Registration, c.Flags().Changed)
+				for _, g := range r.grants {
+					d.Grants = append(d.Grants, oauth.GrantType(g))
+				}
 				if len(args) == 1 {
 					d.ID = args[0]
 				}
@@ -80,8 +109,10 @@ doorward client create orders-api --audience https://orders.example.com`,
 func (p *program) printSecret(k *server.Core, c client.Client, fresh secret.Text) error {
 	v := admin.ClientSecret{Client: admin.ShowClient(c, k.Clock.Now()), Secret: fresh.Reveal()}
 	t := clientTable(v.Client)
-	t.row("secret", v.Secret)
-	if err := p.print(v, t); err != nil {
+	if v.Secret != "" {
+		t.row("secret", v.Secret)
+	}
+	if err := p.print(v, t); err != nil || v.Secret == "" {
 		return err
 	}
 	p.say("keep the secret now: it is not shown again")
@@ -98,6 +129,9 @@ func clientTable(c admin.Client) table {
 	t.row("may ask for", c.Scope)
 	if c.Default != "" {
 		t.row("gets by default", c.Default)
+	}
+	for _, uri := range c.RedirectURIs {
+		t.row("people come back to", uri)
 	}
 	if len(c.Audiences) > 0 {
 		t.row("introspects tokens for", strings.Join(c.Audiences, " "))
@@ -201,6 +235,13 @@ doorward client update billing --status disabled`,
 				} {
 					if c.Flags().Changed(flag) {
 						set()
+					}
+				}
+				r.add(&found.Registration, c.Flags().Changed)
+				if c.Flags().Changed("grant") {
+					found.Grants = nil
+					for _, g := range given(r.grants) {
+						found.Grants = append(found.Grants, oauth.GrantType(g))
 					}
 				}
 				if _, err := k.Clients.Update(c.Context(), p.operator(), found); err != nil {

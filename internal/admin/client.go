@@ -28,6 +28,7 @@ type Client struct {
 	PreviousUntil string   `json:"previous_secret_until,omitempty" doc:"Until when the secret before works, too"`
 	CreatedAt     string   `json:"created_at"`
 	UpdatedAt     string   `json:"updated_at"`
+	client.Registration
 }
 
 // ClientSecret is a client with its secret.
@@ -42,6 +43,7 @@ func ShowClient(c client.Client, now time.Time) Client {
 	v := Client{
 		ID: c.ID, Name: c.Name, Status: string(c.Status), Method: string(c.Method), Grants: []string{}, Scope: oauth.FormatScope(c.Scopes),
 		Default: oauth.FormatScope(c.Default), Audiences: some(c.Audiences), SecretAt: stamp(c.SecretAt), CreatedAt: stamp(c.CreatedAt), UpdatedAt: stamp(c.UpdatedAt),
+		Registration: c.Registration,
 	}
 	for _, g := range c.Grants {
 		v.Grants = append(v.Grants, string(g))
@@ -81,11 +83,12 @@ type createClient struct {
 	Body           struct {
 		ID        string   `json:"client_id,omitempty" doc:"a to z, digits, dot, underscore, hyphen; 1 to 64. One is made if it is absent"`
 		Name      string   `json:"client_name,omitempty"`
-		Method    string   `json:"token_endpoint_auth_method,omitempty" enum:"client_secret_basic,client_secret_post" doc:"client_secret_basic if it is absent"`
-		Grants    []string `json:"grant_types,omitempty" doc:"client_credentials"`
+		Method    string   `json:"token_endpoint_auth_method,omitempty" enum:"client_secret_basic,client_secret_post,none" doc:"client_secret_basic if it is absent; none for an application that cannot keep a secret"`
+		Grants    []string `json:"grant_types,omitempty" doc:"authorization_code, refresh_token, client_credentials. If it is absent, the first two where there is a redirect URI, else the last"`
 		Scope     string   `json:"scope,omitempty"`
 		Default   string   `json:"default_scope,omitempty"`
 		Audiences []string `json:"audiences,omitempty"`
+		client.Registration
 	}
 }
 
@@ -96,11 +99,12 @@ type changeClient struct {
 	Body    struct {
 		Name      *string  `json:"client_name,omitempty" nullable:"true"`
 		Status    *string  `json:"status,omitempty" enum:"active,disabled"`
-		Method    *string  `json:"token_endpoint_auth_method,omitempty" enum:"client_secret_basic,client_secret_post"`
+		Method    *string  `json:"token_endpoint_auth_method,omitempty" enum:"client_secret_basic,client_secret_post,none"`
 		Grants    []string `json:"grant_types,omitempty"`
 		Scope     *string  `json:"scope,omitempty" nullable:"true"`
 		Default   *string  `json:"default_scope,omitempty" nullable:"true"`
 		Audiences []string `json:"audiences,omitempty" nullable:"true"`
+		client.Registration
 	}
 }
 
@@ -152,7 +156,7 @@ func (a *API) createClient(ctx context.Context, in *createClient) (*clientMade, 
 		return nil, err
 	}
 	b := in.Body
-	d := client.Draft{ID: b.ID, Name: b.Name, Method: oauth.AuthMethod(b.Method), Audiences: b.Audiences, Grants: grantTypes(b.Grants)}
+	d := client.Draft{ID: b.ID, Name: b.Name, Method: oauth.AuthMethod(b.Method), Audiences: b.Audiences, Grants: grantTypes(b.Grants), Registration: b.Registration}
 	if d.Scopes, err = scopeOf("scope", b.Scope); err != nil {
 		return nil, err
 	}
@@ -247,11 +251,12 @@ type editableClient struct {
 	Scope     string   `json:"scope"`
 	Default   string   `json:"default_scope"`
 	Audiences []string `json:"audiences"`
+	client.Registration
 }
 
 func patchedClient(c client.Client, patch []byte) (client.Client, error) {
 	v := ShowClient(c, time.Time{})
-	text, err := json.Marshal(editableClient{v.Name, v.Status, v.Method, v.Grants, v.Scope, v.Default, v.Audiences})
+	text, err := json.Marshal(editableClient{v.Name, v.Status, v.Method, v.Grants, v.Scope, v.Default, v.Audiences, c.Registration})
 	if err != nil {
 		return c, err
 	}
@@ -265,7 +270,7 @@ func patchedClient(c client.Client, patch []byte) (client.Client, error) {
 	} else if err != nil {
 		return c, fault.At("body", "it does not fit a client").Because(err)
 	}
-	c.Name, c.Status, c.Method, c.Grants, c.Audiences = e.Name, client.Status(e.Status), oauth.AuthMethod(e.Method), grantTypes(e.Grants), e.Audiences
+	c.Name, c.Status, c.Method, c.Grants, c.Audiences, c.Registration = e.Name, client.Status(e.Status), oauth.AuthMethod(e.Method), grantTypes(e.Grants), e.Audiences, e.Registration
 	if c.Name == "" {
 		c.Name = c.ID
 	}

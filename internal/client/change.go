@@ -1,6 +1,8 @@
 package client
 
 import (
+	"reflect"
+
 	"github.com/doorward/doorward/internal/audit"
 	"github.com/doorward/doorward/internal/principal"
 	"github.com/doorward/doorward/internal/secret"
@@ -26,6 +28,9 @@ func (s *Service) Making(by principal.Principal, c Client) (Change, secret.Text,
 	fresh, kept, err := s.secret(c.ID)
 	if err != nil {
 		return Change{}, secret.Text{}, err
+	}
+	if c.Public() { // what is kept proves nothing: nobody has it
+		fresh = Secret{}
 	}
 	return Change{After: &c, Kept: kept, Event: c.changed(audit.Now(by, now, audit.ClientCreated, c.Target()), Client{})}, fresh.Text(), nil
 }
@@ -56,6 +61,6 @@ func (s *Service) Deleting(by principal.Principal, c Client) Change {
 // Same reports whether two clients are registered for the same; when and how often
 // they were written, and their secrets, do not count.
 func (c Client) Same(o Client) bool {
-	return c.ID == o.ID && c.Name == o.Name && c.Status == o.Status && c.Method == o.Method && c.changed(audit.Event{}, o).Lists == nil &&
+	return c.ID == o.ID && reflect.DeepEqual(c.Registration, o.Registration) && c.Name == o.Name && c.Status == o.Status && c.Method == o.Method && c.changed(audit.Event{}, o).Lists == nil &&
 		audit.Event{}.WithChange("", c.Default, o.Default).Lists == nil
 }

@@ -43,7 +43,8 @@ type Client struct {
 	Previous   time.Time         // until when the secret before works too; zero for none
 	CreatedAt  time.Time
 	UpdatedAt  time.Time
-	Version    int64 // 1 at first, one more with every change
+	Registration
+	Version int64 // 1 at first, one more with every change
 }
 
 // Builtin is the application that stands in where a request names none. Its
@@ -85,7 +86,7 @@ func (c Client) Asks(requested []string) []string {
 }
 
 // Grants that a client can be registered for.
-var grants = []oauth.GrantType{oauth.ClientCredentials}
+var grants = []oauth.GrantType{oauth.AuthorizationCode, oauth.ClientCredentials, oauth.RefreshToken}
 
 const (
 	mostScopes = 1000
@@ -120,13 +121,16 @@ func (c *Client) Check(permission func(string) error) error {
 	if c.Status != Active && c.Status != Disabled {
 		return fault.At("status", "it is active or disabled")
 	}
-	if c.Method != oauth.Basic && c.Method != oauth.Post {
-		return fault.At("token_endpoint_auth_method", "it is client_secret_basic or client_secret_post")
+	if c.Method != oauth.Basic && c.Method != oauth.Post && c.Method != oauth.NoAuth {
+		return fault.At("token_endpoint_auth_method", "it is client_secret_basic, client_secret_post or none")
 	}
 	for _, g := range c.Grants {
 		if !slices.Contains(grants, g) {
-			return fault.At("grant_types", "a client can be registered for client_credentials")
+			return fault.At("grant_types", "a client can be registered for authorization_code, refresh_token and client_credentials")
 		}
+	}
+	if err := c.checkRegistration(); err != nil {
+		return err
 	}
 	for _, list := range []struct {
 		field  string

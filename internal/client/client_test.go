@@ -63,7 +63,7 @@ func TestCheck(t *testing.T) {
 		"a name in Latin-1":        {func(c *Client) { c.Name = "\xe9" }, "client_name"},
 		"another status":           {func(c *Client) { c.Status = "deleted" }, "status"},
 		"no status":                {func(c *Client) { c.Status = "" }, "status"},
-		"no secret":                {func(c *Client) { c.Method = oauth.NoAuth }, "token_endpoint_auth_method"},
+		"nobody for itself":        {func(c *Client) { c.Method = oauth.NoAuth }, "grant_types"},
 		"another method":           {func(c *Client) { c.Method = "private_key_jwt" }, "token_endpoint_auth_method"},
 		"another grant":            {func(c *Client) { c.Grants = []oauth.GrantType{"password"} }, "grant_types"},
 		"a wildcard":               {func(c *Client) { c.Scopes = []string{"a:*"} }, "scope"},

@@ -70,18 +70,19 @@ type Draft struct {
 	Scopes    []string
 	Default   []string
 	Audiences []string
+	Registration
 }
 
 // Create makes a client, and returns its secret, which nobody can read again.
 // Faults: Invalid with the field, Conflict for an id that is taken, Denied by the
 // grant rule.
 func (s *Service) Create(ctx context.Context, by principal.Principal, d Draft) (Client, secret.Text, error) {
-	c := Client{ID: d.ID, Name: d.Name, Status: Active, Method: d.Method, Grants: d.Grants, Scopes: d.Scopes, Default: d.Default, Audiences: d.Audiences}
+	c := Client{ID: d.ID, Name: d.Name, Status: Active, Method: d.Method, Grants: d.Grants, Scopes: d.Scopes, Default: d.Default, Audiences: d.Audiences, Registration: d.Registration}
 	if c.Method == "" {
 		c.Method = oauth.Basic
 	}
 	if len(c.Grants) == 0 {
-		c.Grants = []oauth.GrantType{oauth.ClientCredentials}
+		c.Grants = usual(c)
 	}
 	if c.ID == "" {
 		c.ID = id.New(s.clock.Now())
@@ -98,6 +99,14 @@ func (s *Service) Create(ctx context.Context, by principal.Principal, d Draft) (
 	return *made.After, fresh, s.store.CreateClient(ctx, by, *made.After, made.Kept, made.Event)
 }
 
+// usual returns the grants of a client for which none are named.
+func usual(c Client) []oauth.GrantType {
+	if len(c.RedirectURIs) > 0 {
+		return []oauth.GrantType{oauth.AuthorizationCode, oauth.RefreshToken}
+	}
+	return []oauth.GrantType{oauth.ClientCredentials}
+}
+
 // secret makes a secret of a client.
 func (s *Service) secret(client string) (Secret, secret.Kept, error) {
 	p, err := s.peppers.Newest()
@@ -110,7 +119,7 @@ func (s *Service) secret(client string) (Secret, secret.Kept, error) {
 
 // changed returns the event of a change with what came and what went.
 func (c Client) changed(e audit.Event, before Client) audit.Event {
-	return e.WithChange("scopes", before.Scopes, c.Scopes).WithChange("audiences", before.Audiences, c.Audiences).
+	return e.WithChange("scopes", before.Scopes, c.Scopes).WithChange("audiences", before.Audiences, c.Audiences).WithChange("redirect_uris", before.RedirectURIs, c.RedirectURIs).
 		WithChange("grants", texts(before.Grants), texts(c.Grants))
 }
 
@@ -181,6 +190,9 @@ func (s *Service) RotateSecret(ctx context.Context, by principal.Principal, id s
 	if err != nil {
 		return Client{}, secret.Text{}, err
 	}
+	if c.Public() {
+		return Client{}, secret.Text{}, fault.New(fault.Conflict, "the client has no secret: it proves nothing")
+	}
 	now := s.clock.Now()
 	c.SecretAt, c.UpdatedAt, c.Previous = now, now, time.Time{}
 	if overlap > 0 {
@@ -226,6 +238,10 @@ func (s *Service) Prove(ctx context.Context, given oauth.Credentials) (Client, e
 	switch c := kept.Client; {
 	case c.Version == 0:
 		return Client{}, unproved("there is no such client")
+	case given.Method == oauth.NoAuth && c.Public():
+		if c.Status != Active {
+			return c, unproved("the client is disabled")
+		}
 	case given.Method == oauth.NoAuth:
 		return c, unproved("the client has a secret, and it was not given")
 	case !right:

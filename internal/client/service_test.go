@@ -168,7 +168,7 @@ func TestProve(t *testing.T) {
 		if got.ID != tt.who {
 			t.Errorf("%s: it is told of %q", tt.name, got.ID)
 		}
-		if len(h.asked) != 2 || h.asked[0] != 2 || h.asked[1] != 0 {
+		if len(h.asked) != 2 || h.asked[0] != 1 || h.asked[1] != 0 {
 			t.Errorf("%s: the keys %v were asked for", tt.name, h.asked)
 		}
 		if err != nil && strings.Contains(err.Error(), tt.given.Secret.Reveal()) {

@@ -22,8 +22,12 @@ const (
 // GrantType is a way to earn a token.
 type GrantType string
 
-// ClientCredentials lets a client act for itself (RFC 6749, Section 4.4).
-const ClientCredentials GrantType = "client_credentials"
+// The grants.
+const (
+	ClientCredentials GrantType = "client_credentials" // a client acts for itself (RFC 6749, Section 4.4)
+	AuthorizationCode GrantType = "authorization_code" // a person let it act (RFC 6749, Section 4.1)
+	RefreshToken      GrantType = "refresh_token"      // it goes on doing so (RFC 6749, Section 6)
+)
 
 // Credentials are how a request says which client it comes from. None of it is
 // proved yet.

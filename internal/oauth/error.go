@@ -3,7 +3,10 @@
 // HTTP: statuses belong to the surfaces.
 package oauth
 
-import "time"
+import (
+	"errors"
+	"time"
+)
 
 // Code is an error code from the registry (RFC 6749, Sections 5.2 and 11.4).
 type Code string
@@ -19,6 +22,21 @@ const (
 	InvalidTarget          Code = "invalid_target" // RFC 8707, Section 2
 	ServerError            Code = "server_error"
 	TemporarilyUnavailable Code = "temporarily_unavailable"
+
+	// Of the authorization endpoint (RFC 6749, Section 4.1.2.1; OpenID Connect Core 1.0,
+	// Section 3.1.2.6).
+	AccessDenied            Code = "access_denied"
+	UnsupportedResponseType Code = "unsupported_response_type"
+	LoginRequired           Code = "login_required"
+	ConsentRequired         Code = "consent_required"
+	InteractionRequired     Code = "interaction_required"
+	RequestNotSupported     Code = "request_not_supported"
+	RequestURINotSupported  Code = "request_uri_not_supported"
+	RegistrationUnsupported Code = "registration_not_supported"
+	UnmetAuthentication     Code = "unmet_authentication_requirements"
+
+	// InvalidRedirectURI is for what cannot be registered (RFC 7591, Section 3.2.2).
+	InvalidRedirectURI Code = "invalid_redirect_uri"
 )
 
 // Error is an answer that an OAuth client may be given. Its description is ours
@@ -35,6 +53,14 @@ type Error struct {
 
 // Error returns the code and the description.
 func (e *Error) Error() string { return string(e.Code) + ": " + e.Description }
+
+// Describe returns what an error may be told as: the description of an Error, or nothing.
+func Describe(err error) string {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.Description
+	}
+	return ""
+}
 
 // Unwrap returns what led to the error.
 func (e *Error) Unwrap() error { return e.cause }

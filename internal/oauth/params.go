@@ -27,32 +27,46 @@ var repeatable = map[string]bool{"resource": true, "audience": true}
 // ParseForm reads a body of the type application/x-www-form-urlencoded, whole
 // or not at all: what the standard parser would skip is an error.
 func ParseForm(body string) (Params, error) {
-	p := Params{}
+	p, repeated, err := parseForm(body)
+	if err == nil && len(repeated) > 0 {
+		err = invalid("a parameter is repeated")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// parseForm reads a form, of a parameter that is repeated the first, and tells which
+// are.
+func parseForm(body string) (p Params, repeated []string, err error) {
+	p = Params{}
 	if body == "" {
-		return p, nil
+		return p, nil, nil
 	}
 	n := 0
 	for pair := range strings.SplitSeq(body, "&") {
 		if n++; n > mostParams {
-			return nil, invalid("there are too many parameters")
+			return nil, nil, invalid("there are too many parameters")
 		}
 		if strings.Contains(pair, ";") {
-			return nil, invalid("a semicolon does not separate parameters")
+			return nil, nil, invalid("a semicolon does not separate parameters")
 		}
 		name, value, _ := strings.Cut(pair, "=")
 		name, err := url.QueryUnescape(name)
 		if err != nil {
-			return nil, invalid("the body is not a form")
+			return nil, nil, invalid("the body is not a form")
 		}
 		if value, err = url.QueryUnescape(value); err != nil {
-			return nil, invalid("the body is not a form")
+			return nil, nil, invalid("the body is not a form")
 		}
 		if !utf8.ValidString(name) || !utf8.ValidString(value) {
-			return nil, invalid("the body is not UTF-8")
+			return nil, nil, invalid("the body is not UTF-8")
 		}
 		// "Request and response parameters MUST NOT be included more than once."
 		if _, seen := p[name]; seen && !repeatable[name] {
-			return nil, invalid("a parameter is repeated")
+			repeated = append(repeated, name)
+			continue
 		}
 		if value == "" {
 			p[name] = append(p[name], nil...)
@@ -60,5 +74,5 @@ func ParseForm(body string) (Params, error) {
 		}
 		p[name] = append(p[name], value)
 	}
-	return p, nil
+	return p, repeated, nil
 }

@@ -1,7 +1,11 @@
 package policy
 
 import (
+	"bytes"
+	"encoding/json"
+	"maps"
 	"slices"
+	"strings"
 
 	"github.com/doorward/doorward/internal/client"
 	"github.com/doorward/doorward/internal/oauth"
@@ -18,6 +22,8 @@ type application struct {
 	Scopes    []string         `json:"scope,omitempty" yaml:"scope,omitempty"`
 	Default   []string         `json:"default_scope,omitempty" yaml:"default_scope,omitempty"`
 	Audiences []string         `json:"audiences,omitempty" yaml:"audiences,omitempty"`
+	// What only applications have that people sign in to, by the names of RFC 7591.
+	Registration map[string]any `json:"registration,omitempty" yaml:"registration,omitempty"`
 }
 
 // usual are the grants of a client for which none are named.
@@ -26,7 +32,7 @@ var usual = []oauth.GrantType{oauth.ClientCredentials}
 func readClients(section item) map[string]client.Client {
 	clients := map[string]client.Client{}
 	for _, e := range section.entries() {
-		f := e.fields("client_name", "status", "token_endpoint_auth_method", "grant_types", "scope", "default_scope", "audiences")
+		f := e.fields("client_name", "status", "token_endpoint_auth_method", "grant_types", "scope", "default_scope", "audiences", "registration")
 		c := client.Client{
 			ID: e.key, Name: f["client_name"].text(), Status: client.Status(f["status"].text()), Method: oauth.AuthMethod(f["token_endpoint_auth_method"].text()),
 			Scopes: f["scope"].texts(), Default: f["default_scope"].texts(), Audiences: f["audiences"].texts(), Grants: usual,
@@ -46,6 +52,7 @@ func readClients(section item) map[string]client.Client {
 				c.Grants = append(c.Grants, oauth.GrantType(g))
 			}
 		}
+		c.Registration = f["registration"].registration()
 		if err := c.Check(permission); err != nil {
 			e.fault(err)
 		}
@@ -55,7 +62,7 @@ func readClients(section item) map[string]client.Client {
 }
 
 // permission says what a client may ask for.
-func permission(s string) error { _, err := rbac.ParsePermission(s); return err }
+func permission(s string) error { _, err := rbac.ParseScope(s); return err }
 
 func writeClients(all []client.Client) map[string]application {
 	clients := map[string]application{}
@@ -74,9 +81,42 @@ func writeClients(all []client.Client) map[string]application {
 			list := grantTypes(c)
 			a.Grants = &list
 		}
+		a.Registration = registered(c.Registration)
 		clients[c.ID] = a
 	}
 	return clients
+}
+
+// registration reads a client's registration.
+func (i item) registration() (r client.Registration) {
+	if i.n == nil {
+		return r
+	}
+	var given map[string]any
+	if err := i.n.Decode(&given); err != nil {
+		i.wrong("is to have names below it")
+		return r
+	}
+	text, err := json.Marshal(given)
+	if err == nil {
+		d := json.NewDecoder(bytes.NewReader(text))
+		d.DisallowUnknownFields()
+		err = d.Decode(&r)
+	}
+	if err != nil {
+		i.wrong("does not fit: %s", strings.TrimPrefix(err.Error(), "json: "))
+	}
+	return r
+}
+
+// registered is what registration reads; nil for nothing.
+func registered(r client.Registration) map[string]any {
+	text, err := json.Marshal(r)
+	var fields map[string]any
+	if err != nil || json.Unmarshal(text, &fields) != nil || len(fields) == 0 {
+		return nil
+	}
+	return fields
 }
 
 func grantTypes(c client.Client) []string {
@@ -131,5 +171,30 @@ func clientDetails(before, after client.Client) (list []Detail) {
 	list = lists(list, "grant_types", grantTypes(before), grantTypes(after))
 	list = lists(list, "scope", before.Scopes, after.Scopes)
 	list = lists(list, "default_scope", before.Default, after.Default)
+	was, is := registered(before.Registration), registered(after.Registration)
+	for _, field := range slices.Sorted(maps.Keys(both(was, is))) {
+		list = text(list, "registration."+field, said(was[field]), said(is[field]))
+	}
 	return lists(list, "audiences", before.Audiences, after.Audiences)
+}
+
+func both(a, b map[string]any) map[string]any {
+	all := maps.Clone(a)
+	if all == nil {
+		all = map[string]any{}
+	}
+	maps.Copy(all, b)
+	return all
+}
+
+// said is a value of a registration as a plan shows it.
+func said(v any) string {
+	if v == nil {
+		return ""
+	}
+	text, err := json.Marshal(v)
+	if err != nil {
+		return ""
+	}
+	return string(text)
 }

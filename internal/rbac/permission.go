@@ -31,6 +31,14 @@ func IdentityScope(s string) bool {
 	return false
 }
 
+// ParseScope is ParsePermission for what a client may ask for: identity scopes, too.
+func ParseScope(s string) (string, error) {
+	if IdentityScope(s) {
+		return s, nil
+	}
+	return ParsePermission(s)
+}
+
 // ParseRoleName returns s if it is the name of a role: a lower-case letter or
 // digit, and up to 63 more of those or ".", "_", "-". Anything else is a fault
 // of kind Invalid.

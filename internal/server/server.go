@@ -268,7 +268,7 @@ func sealer(c config.Config) (*secret.Sealer, error) {
 }
 
 // permission returns an error for what is no permission.
-func permission(s string) error { _, err := rbac.ParsePermission(s); return err }
+func permission(s string) error { _, err := rbac.ParseScope(s); return err }
 
 func issuer(c config.Config) string {
 	if c.Issuer == nil {

@@ -23,16 +23,16 @@ import (
 var _ client.Store = (*Store)(nil)
 
 const clientColumns = `id, name, status, method, grants, scopes, default_scopes, audiences, secret, pepper, previous, previous_pepper, previous_until,
-	secret_at, created_at, updated_at, version`
+	secret_at, created_at, updated_at, version, registration`
 
 func readClient(r scanner) (client.Credential, error) {
 	var k client.Credential
 	c := &k.Client
-	var status, method, grants, scopes, standing, audiences string
+	var status, method, grants, scopes, standing, audiences, registration string
 	var present, previous []byte
 	var until, secretAt, created, updated int64
 	if err := r.Scan(&c.ID, &c.Name, &status, &method, &grants, &scopes, &standing, &audiences, &present, &k.Present.Pepper,
-		&previous, &k.Previous.Pepper, &until, &secretAt, &created, &updated, &c.Version); err != nil {
+		&previous, &k.Previous.Pepper, &until, &secretAt, &created, &updated, &c.Version, &registration); err != nil {
 		return k, err
 	}
 	copy(k.Present.MAC[:], present)
@@ -40,7 +40,7 @@ func readClient(r scanner) (client.Credential, error) {
 	c.Status, c.Method = client.Status(status), oauth.AuthMethod(method)
 	c.Previous, c.SecretAt, c.CreatedAt, c.UpdatedAt = clock.FromMicro(until), clock.FromMicro(secretAt), clock.FromMicro(created), clock.FromMicro(updated)
 	return k, errors.Join(json.Unmarshal([]byte(grants), &c.Grants), json.Unmarshal([]byte(scopes), &c.Scopes),
-		json.Unmarshal([]byte(standing), &c.Default), json.Unmarshal([]byte(audiences), &c.Audiences))
+		json.Unmarshal([]byte(standing), &c.Default), json.Unmarshal([]byte(audiences), &c.Audiences), json.Unmarshal([]byte(registration), &c.Registration))
 }
 
 const selectClient = `SELECT ` + clientColumns + ` FROM clients WHERE id = ?`
@@ -86,12 +86,16 @@ func (t *tx) createClient(by principal.Principal, c client.Client, k secret.Kept
 	if err != nil {
 		return err
 	}
+	registration, err := json.Marshal(c.Registration)
+	if err != nil {
+		return err
+	}
 	if err := t.givesClient(by, c.Scopes); err != nil {
 		return err
 	}
 	args := append([]any{c.ID, c.Name, string(c.Status), string(c.Method)}, lists...)
-	args = append(args, k.MAC[:], k.Pepper, clock.Micro(c.SecretAt), clock.Micro(c.CreatedAt), clock.Micro(c.UpdatedAt), c.Version)
-	_, err = t.exec(`INSERT INTO clients (`+clientColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, 0, 0, ?, ?, ?, ?)`, args...)
+	args = append(args, k.MAC[:], k.Pepper, clock.Micro(c.SecretAt), clock.Micro(c.CreatedAt), clock.Micro(c.UpdatedAt), c.Version, string(registration))
+	_, err = t.exec(`INSERT INTO clients (`+clientColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, 0, 0, ?, ?, ?, ?, ?)`, args...)
 	if _, dup := duplicate(err); dup {
 		return (&fault.Error{Kind: fault.Conflict, Field: "client_id", Message: "another client has it already"}).Because(err)
 	} else if err != nil {
@@ -134,6 +138,10 @@ func (t *tx) updateClient(by principal.Principal, c client.Client, e audit.Event
 	if err != nil {
 		return err
 	}
+	registration, err := json.Marshal(c.Registration)
+	if err != nil {
+		return err
+	}
 	before, err := t.uponClient(by, c.ID, c.Version)
 	if err != nil {
 		return err
@@ -147,8 +155,8 @@ func (t *tx) updateClient(by principal.Principal, c client.Client, e audit.Event
 		return err
 	}
 	args := append([]any{c.Name, string(c.Status), string(c.Method)}, lists...)
-	if _, err := t.exec(`UPDATE clients SET name = ?, status = ?, method = ?, grants = ?, scopes = ?, default_scopes = ?, audiences = ?, updated_at = ?,
-		version = version + 1 WHERE id = ?`, append(args, clock.Micro(c.UpdatedAt), c.ID)...); err != nil {
+	if _, err := t.exec(`UPDATE clients SET name = ?, status = ?, method = ?, grants = ?, scopes = ?, default_scopes = ?, audiences = ?, registration = ?, updated_at = ?,
+		version = version + 1 WHERE id = ?`, append(args, string(registration), clock.Micro(c.UpdatedAt), c.ID)...); err != nil {
 		return err
 	}
 	loses := c.Status != client.Active || len(c.Beyond(before.Scopes)) > 0 || gainsGrant(c, before)

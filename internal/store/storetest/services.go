@@ -139,7 +139,7 @@ func (v *Services) listen() {
 }
 
 // scope is what a client may ask for.
-func scope(s string) error { _, err := rbac.ParsePermission(s); return err }
+func scope(s string) error { _, err := rbac.ParseScope(s); return err }
 
 // Client registers a client that may ask for scopes, and gives it roles.
 func (v *Services) Client(t testing.TB, name string, scopes []string, roles ...string) (client.Client, secret.Text) {

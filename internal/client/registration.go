@@ -1,0 +1,146 @@
+package client
+
+import (
+	"slices"
+	"time"
+
+	"github.com/doorward/doorward/internal/fault"
+	"github.com/doorward/doorward/internal/jose"
+	"github.com/doorward/doorward/internal/oauth"
+)
+
+// Registration is what an application that people sign in to is registered as, by the
+// names of RFC 7591, Section 2, of OpenID Connect Dynamic Client Registration 1.0,
+// Section 2, and ours. It is kept as one value, of which the database knows nothing.
+type Registration struct {
+	ApplicationType ApplicationType `json:"application_type,omitempty" enum:"web,native" doc:"web if it is absent; native for one that runs on people's own devices"`
+	RedirectURIs    []string        `json:"redirect_uris,omitempty" doc:"Where people are sent back to with a code, byte by byte"`
+	// Whoever runs the server answers for an application of his own: people are not asked
+	// whether they trust it.
+	SkipConsent bool `json:"skip_consent,omitempty" doc:"People are not asked: for the operator's own applications"`
+	// Only a confidential client may go without.
+	RequirePKCE *bool `json:"require_pkce,omitempty" nullable:"false" doc:"true if it is absent. A confidential client may be let go without"`
+
+	IDTokenAlg jose.Algorithm `json:"id_token_signed_response_alg,omitempty" enum:"RS256,PS256,ES256,EdDSA" doc:"RS256 if it is absent"`
+	// Lifetimes, in seconds; 0 for the server's.
+	AccessTTL  int64 `json:"access_token_ttl,omitempty" minimum:"0" maximum:"86400" doc:"How many seconds an access token lives; the server's setting if it is absent"`
+	RefreshTTL int64 `json:"refresh_token_ttl,omitempty" minimum:"0" maximum:"31536000" doc:"How many seconds a family of refresh tokens lives; the server's setting if it is absent"`
+	// Rotation is what becomes of a refresh token that is used.
+	Rotation      Rotation `json:"refresh_token_rotation,omitempty" enum:"rotate,bound" doc:"rotate if it is absent: each use gives another. bound, for confidential clients alone: it stays the same"`
+	RotationGrace int64    `json:"rotation_grace,omitempty" minimum:"0" maximum:"30" doc:"For how many seconds the retry of a spent refresh token is given the same successor"`
+
+	ClientURI string `json:"client_uri,omitempty" doc:"Its home page, as the consent page links it"`
+	PolicyURI string `json:"policy_uri,omitempty" doc:"What it says of people's data"`
+	TermsURI  string `json:"tos_uri,omitempty" doc:"Its terms"`
+
+	DefaultMaxAge   *int64 `json:"default_max_age,omitempty" minimum:"0" doc:"max_age, in seconds, where a request names none"`
+	RequireAuthTime bool   `json:"require_auth_time,omitempty"`
+}
+
+// ApplicationType is where an application runs.
+type ApplicationType string
+
+// The types.
+const (
+	Web    ApplicationType = "web"
+	Native ApplicationType = "native"
+)
+
+// Rotation is what becomes of a refresh token that is used.
+type Rotation string
+
+// The policies.
+const (
+	Rotate Rotation = "rotate" // each use gives another, and a spent one ends the family
+	Bound  Rotation = "bound"  // it stays, bound to a client that proves itself
+)
+
+const (
+	mostRedirects = 10
+	mostGrace     = 30
+)
+
+// Public reports whether anybody can be the client: it has nothing to prove itself by.
+func (c Client) Public() bool { return c.Method == oauth.NoAuth }
+
+// Native reports whether the application runs on people's own devices.
+func (c Client) Native() bool { return c.ApplicationType == Native }
+
+// NeedsPKCE reports whether each of the client's requests brings a code challenge.
+func (c Client) NeedsPKCE() bool { return c.Public() || c.RequirePKCE == nil || *c.RequirePKCE }
+
+// SignsIDTokensWith returns the algorithm of the client's ID tokens.
+func (c Client) SignsIDTokensWith() jose.Algorithm {
+	if c.IDTokenAlg == "" {
+		return jose.RS256
+	}
+	return c.IDTokenAlg
+}
+
+// AccessLasts returns how long an access token of the client lives, where the server's
+// live ttl.
+func (c Client) AccessLasts(ttl time.Duration) time.Duration {
+	return orSeconds(c.AccessTTL, ttl)
+}
+
+// RefreshLasts is AccessLasts for a family of refresh tokens.
+func (c Client) RefreshLasts(ttl time.Duration) time.Duration {
+	return orSeconds(c.RefreshTTL, ttl)
+}
+
+func orSeconds(n int64, d time.Duration) time.Duration {
+	if n == 0 {
+		return d
+	}
+	return time.Duration(n) * time.Second
+}
+
+// checkRegistration is the part of Check that is about these.
+func (c *Client) checkRegistration() error {
+	if c.ApplicationType != "" && c.ApplicationType != Web && c.ApplicationType != Native {
+		return fault.At("application_type", "it is web or native")
+	}
+	if len(c.RedirectURIs) > mostRedirects {
+		return fault.At("redirect_uris", "there are at most %d", mostRedirects)
+	}
+	for _, uri := range c.RedirectURIs {
+		if err := oauth.CheckRedirectURI(uri, c.Native()); err != nil {
+			return fault.At("redirect_uris", "%s", oauth.Describe(err)).Because(err)
+		}
+	}
+	for field, uri := range map[string]string{"client_uri": c.ClientURI, "policy_uri": c.PolicyURI, "tos_uri": c.TermsURI} {
+		if uri != "" && oauth.CheckPageURI(uri) != nil {
+			return fault.At(field, "it is an https URI")
+		}
+	}
+	switch {
+	case c.May(oauth.AuthorizationCode) && len(c.RedirectURIs) == 0:
+		return fault.At("redirect_uris", "the grant authorization_code needs one")
+	case c.Public() && c.May(oauth.ClientCredentials):
+		return fault.At("grant_types", "a client that proves nothing does not act for itself")
+	case c.May(oauth.RefreshToken) && !slices.ContainsFunc(c.Grants, begins):
+		return fault.At("grant_types", "refresh_token continues what another grant begins")
+	case c.Public() && c.RequirePKCE != nil && !*c.RequirePKCE:
+		return fault.At("require_pkce", "a client that proves nothing needs it")
+	case c.IDTokenAlg != "" && !slices.Contains(idTokenAlgs, c.IDTokenAlg):
+		return fault.At("id_token_signed_response_alg", "it is RS256, PS256, ES256 or EdDSA")
+	case c.Rotation != "" && c.Rotation != Rotate && c.Rotation != Bound:
+		return fault.At("refresh_token_rotation", "it is rotate or bound")
+	case c.Rotation == Bound && c.Public():
+		return fault.At("refresh_token_rotation", "a client that proves nothing is bound to nothing")
+	case c.RotationGrace < 0 || c.RotationGrace > mostGrace:
+		return fault.At("rotation_grace", "it is at most %d seconds", mostGrace)
+	case c.AccessTTL < 0 || c.AccessTTL > int64(24*time.Hour/time.Second):
+		return fault.At("access_token_ttl", "it is at most a day")
+	case c.RefreshTTL < 0 || c.RefreshTTL > int64(365*24*time.Hour/time.Second):
+		return fault.At("refresh_token_ttl", "it is at most a year")
+	case c.DefaultMaxAge != nil && *c.DefaultMaxAge < 0:
+		return fault.At("default_max_age", "it is a number of seconds")
+	}
+	return nil
+}
+
+var idTokenAlgs = []jose.Algorithm{jose.RS256, jose.PS256, jose.ES256, jose.EdDSA}
+
+// begins reports whether a grant gives refresh tokens.
+func begins(g oauth.GrantType) bool { return g == oauth.AuthorizationCode }
