@@ -22,6 +22,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -163,9 +164,28 @@ var uninstrumented = []string{
 	"-gcflags=golang.org/x/crypto/...=-race=false",
 }
 
+// alone are tests that do one thing at a time, and much of it: the race detector has
+// nothing to find there, and makes each take four to ten times as long. Of whole runs they
+// have one of their own, without it. They stand in these packages.
+const alone = `^(TestScripts|TestGuides|TestCommandsOnPostgres|TestDoctorThroughProxies|TestPasteFirstSteps|` +
+	`TestAttackFLT002.*|TestAttackLOG020FailingStatements|TestVerifyMany|TestSearchMoments|TestAttackRBAC008Matrix)$`
+
+var aloneIn = []string{"./cmd/doorward", "./internal/store", "./internal/server"}
+
 // suite runs all tests once, in random order.
 func (r runner) suite(ctx context.Context) {
-	args := []string{"test", "-json", "-shuffle=on", "-timeout=20m"}
+	if !r.race || r.fuzzOnly || !slices.Equal(r.packages, []string{"./..."}) {
+		r.tests(ctx, r.packages)
+		return
+	}
+	r.tests(ctx, r.packages, "-skip="+alone)
+	r.race, r.canaries = false, false
+	r.tests(ctx, aloneIn, "-run="+alone)
+}
+
+// tests runs the tests of packages.
+func (r runner) tests(ctx context.Context, packages []string, more ...string) {
+	args := append([]string{"test", "-json", "-shuffle=on", "-timeout=20m"}, more...)
 	if r.race {
 		args = append(append(args, "-race"), uninstrumented...)
 	}
@@ -175,7 +195,7 @@ func (r runner) suite(ctx context.Context) {
 	if r.fuzzOnly {
 		args = append(args, "-run=^Fuzz")
 	}
-	if err := r.start(ctx, append(args, r.packages...), r.tally.read); err != nil {
+	if err := r.start(ctx, append(args, packages...), r.tally.read); err != nil {
 		r.tally.ended(err)
 	}
 }
