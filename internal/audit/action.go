@@ -14,6 +14,11 @@ const (
 	TokenRefused              Action = "token.refused"
 	TokenReused               Action = "token.reused"
 	TokenRevoked              Action = "token.revoked"
+	CodeIssued                Action = "code.issued"
+	CodeReused                Action = "code.reused" // a spent authorization code came again
+	ConsentGiven              Action = "consent.given"
+	ConsentDenied             Action = "consent.denied"
+	ConsentWithdrawn          Action = "consent.withdrawn"
 	SessionStarted            Action = "session.started"
 	SessionEnded              Action = "session.ended"
 	PasswordChanged           Action = "password.changed"
@@ -86,6 +91,11 @@ var vocabulary = map[Action]string{
 	TokenRefreshed:            "authn_token_created",
 	TokenRefused:              "authn_login_fail",
 	TokenReused:               "authn_token_reuse",
+	CodeIssued:                "authn_token_created",
+	CodeReused:                "authn_token_reuse",
+	ConsentGiven:              "authz_change",
+	ConsentDenied:             "authz_fail",
+	ConsentWithdrawn:          "authz_change",
 	TokenRevoked:              "authn_token_revoked",
 	SessionStarted:            "session_created",
 	SessionEnded:              "session_expired",

@@ -23,7 +23,7 @@ type Registration struct {
 
 	IDTokenAlg jose.Algorithm `json:"id_token_signed_response_alg,omitempty" enum:"RS256,PS256,ES256,EdDSA" doc:"RS256 if it is absent"`
 	// Lifetimes, in seconds; 0 for the server's.
-	AccessTTL  int64 `json:"access_token_ttl,omitempty" minimum:"0" maximum:"86400" doc:"How many seconds an access token lives; the server's setting if it is absent"`
+	AccessTTL  int64 `json:"access_token_ttl,omitempty" minimum:"0" maximum:"86400" doc:"How many seconds an access token lives at the most"`
 	RefreshTTL int64 `json:"refresh_token_ttl,omitempty" minimum:"0" maximum:"31536000" doc:"How many seconds a family of refresh tokens lives; the server's setting if it is absent"`
 	// Rotation is what becomes of a refresh token that is used.
 	Rotation      Rotation `json:"refresh_token_rotation,omitempty" enum:"rotate,bound" doc:"rotate if it is absent: each use gives another. bound, for confidential clients alone: it stays the same"`
@@ -78,9 +78,9 @@ func (c Client) SignsIDTokensWith() jose.Algorithm {
 }
 
 // AccessLasts returns how long an access token of the client lives, where the server's
-// live ttl.
+// live ttl: not longer.
 func (c Client) AccessLasts(ttl time.Duration) time.Duration {
-	return orSeconds(c.AccessTTL, ttl)
+	return min(orSeconds(c.AccessTTL, ttl), ttl)
 }
 
 // RefreshLasts is AccessLasts for a family of refresh tokens.

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"time"
 
+	"github.com/doorward/doorward/internal/oauth"
+
 	"github.com/doorward/doorward/internal/id"
 	"github.com/doorward/doorward/internal/secret"
 )
@@ -25,6 +27,7 @@ type Family struct {
 	Organization string
 	AuthTime     time.Time
 	AMR          []string // RFC 8176
+	Claims       oauth.Claims
 	// Where it began. Personal data, and not read back with the family.
 	Address, UserAgent string
 

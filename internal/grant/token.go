@@ -1,5 +1,6 @@
-// Package grant keeps what was granted: for now, token families, the chains of
-// refresh tokens that begin with one sign-in.
+// Package grant keeps what was granted: authorization requests and their codes, what
+// people agreed to, and token families, the chains of refresh tokens that begin with
+// one sign-in.
 //
 // The one invariant: a family never forks. At any moment one refresh token, or
 // none, makes it go on.

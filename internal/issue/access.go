@@ -59,7 +59,7 @@ func (s *Service) lifetime(f grant.Family, b basis, now time.Time) time.Duration
 // access signs an access token for a family.
 func (s *Service) access(f grant.Family, scope []string, b basis, now time.Time) (secret.Text, error) {
 	most := largest
-	if f.Session != "" {
+	if held(f) {
 		most = largestKept
 	}
 	return s.sign(b, claims{

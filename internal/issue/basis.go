@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/doorward/doorward/internal/client"
 	"github.com/doorward/doorward/internal/fault"
 	"github.com/doorward/doorward/internal/oauth"
 	"github.com/doorward/doorward/internal/org"
@@ -23,6 +24,7 @@ type basis struct {
 	audience string
 	api      *resource.Resource // that it is for; nil for this server's own
 	org      org.Organization   // that it is for; zero for none
+	client   client.Client      // that it is issued to, if that matters
 }
 
 // extent is where a token holds, and what of it.
@@ -87,7 +89,7 @@ func (b basis) all() []string {
 // lasts returns how long a token lives: as its API says, or as all do, and never
 // longer than the first grant that ends.
 func (s *Service) lasts(b basis, now time.Time) time.Duration {
-	ttl := s.options.AccessTTL
+	ttl := b.client.AccessLasts(s.options.AccessTTL)
 	if b.api != nil {
 		ttl = b.api.Lifetime(ttl, b.policy)
 	}

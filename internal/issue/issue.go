@@ -14,6 +14,7 @@ import (
 
 	"github.com/doorward/doorward/internal/account"
 	"github.com/doorward/doorward/internal/audit"
+	"github.com/doorward/doorward/internal/client"
 	"github.com/doorward/doorward/internal/clock"
 	"github.com/doorward/doorward/internal/factor"
 	"github.com/doorward/doorward/internal/grant"
@@ -51,6 +52,8 @@ type Store interface {
 	// account's sessions and families; it returns a Stale fault if it is not.
 	ChangePassword(ctx context.Context, by principal.Principal, user, was, hash string, e audit.Event, letters ...outbox.Letter) error
 	ProgramStore
+	RequestStore
+	CodeStore
 	// Tell writes events that have no other change, and letters about them.
 	Tell(ctx context.Context, events []audit.Event, letters ...outbox.Letter) error
 }
@@ -95,6 +98,7 @@ type Service struct {
 
 	resources *resource.Service
 	orgs      *org.Service
+	clients   *client.Service
 	options   Options
 }
 
@@ -112,6 +116,7 @@ type Parts struct {
 
 	Resources *resource.Service
 	Orgs      *org.Service
+	Clients   *client.Service
 }
 
 // NewService returns a service.
@@ -122,13 +127,14 @@ func NewService(p Parts, o Options) *Service {
 	if p.Fresh == nil {
 		p.Fresh = func() error { return nil }
 	}
-	return &Service{p.Store, p.Clock, p.Log, p.Fresh, p.Policy, p.Accounts, p.Keys, p.Hasher, p.Limits, p.Resources, p.Orgs, o}
+	return &Service{p.Store, p.Clock, p.Log, p.Fresh, p.Policy, p.Accounts, p.Keys, p.Hasher, p.Limits, p.Resources, p.Orgs, p.Clients, o}
 }
 
 // Tokens is what a sign-in or a refresh gives.
 type Tokens struct {
 	Access  secret.Text
-	Refresh secret.Text
+	Refresh secret.Text   // zero for a client that may not use one
+	ID      secret.Text   // the ID token; zero if none was asked for
 	Expires time.Duration // of the access token, from now
 	Scope   []string      // what it carries, sorted
 	// Session is what the cookie of the browser's session holds; empty without one.

@@ -116,6 +116,7 @@ func (s *Service) next(ctx context.Context, by principal.Principal, f grant.Fami
 	} else if err != nil {
 		return Tokens{}, err
 	}
+	b.client = r.Client
 	if b.clash != nil {
 		return Tokens{}, &oauth.Error{Code: oauth.InvalidGrant, Description: exclude(b.clash) + " by now: sign in again and choose with roles"}
 	}
@@ -126,6 +127,12 @@ func (s *Service) next(ctx context.Context, by principal.Principal, f grant.Fami
 	access, err := s.access(f, scope, b, now)
 	if err != nil {
 		return Tokens{}, err
+	}
+	var id secret.Text
+	if slices.Contains(scope, "openid") && !held(f) {
+		if id, err = s.idToken(ctx, identity{Client: r.Client, Family: f, Session: f.Session, Access: access, Now: now}); err != nil {
+			return Tokens{}, err
+		}
 	}
 	refreshed := audit.Now(by, now, audit.TokenRefreshed, f.Target()).With("scope", strings.Join(scope, " "))
 	var successor grant.RefreshToken
@@ -146,7 +153,10 @@ func (s *Service) next(ctx context.Context, by principal.Principal, f grant.Fami
 			return Tokens{}, err
 		}
 		var rotation grant.Rotation
-		rotation, successor = f.Rotate(token, now, s.lifetimes(f), pepper)
+		rotation, successor = f.Rotate(token, now, s.lifetimes(f, r.Client), pepper)
+		if r.Client.Rotation == client.Bound {
+			rotation.To, rotation.Grace, successor = rotation.From, grant.Grace{}, token
+		}
 		if f.Session != "" {
 			rotation.Session, rotation.SessionIdle = f.Session, now.Add(s.options.Session.Idle)
 		}
@@ -156,7 +166,8 @@ func (s *Service) next(ctx context.Context, by principal.Principal, f grant.Fami
 			return Tokens{}, err
 		}
 	}
-	return Tokens{Access: access, Refresh: successor.Text(), Expires: s.lifetime(f, b, now), Scope: scope, Lasts: f.ExpiresAt.Sub(now)}, nil
+	t := Tokens{Access: access, Refresh: successor.Text(), ID: id, Expires: s.lifetime(f, b, now), Scope: scope, Lasts: f.ExpiresAt.Sub(now)}
+	return t, nil
 }
 
 // over ends a family whose session came to its time.
@@ -172,9 +183,10 @@ func (s *Service) over(ctx context.Context, by principal.Principal, f grant.Fami
 // share its cookies, and may refresh at once.
 const browserGrace = 10 * time.Second
 
-func (s *Service) lifetimes(f grant.Family) grant.Lifetimes {
+func (s *Service) lifetimes(f grant.Family, c client.Client) grant.Lifetimes {
 	life := s.options.Family
-	if f.Session != "" {
+	life.Grace = max(life.Grace, time.Duration(c.RotationGrace)*time.Second)
+	if held(f) {
 		life.Grace = max(life.Grace, browserGrace)
 	}
 	return life

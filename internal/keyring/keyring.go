@@ -319,6 +319,7 @@ type View struct {
 	JWKS      []byte // the JWK Set document (RFC 7517, Section 5)
 	ETag      string // of JWKS, quoted
 	byAlg     map[jose.Algorithm]*jose.Signer
+	idBy      map[jose.Algorithm]*jose.Signer // of ID tokens
 	until     time.Time
 }
 
@@ -334,8 +335,30 @@ func (v *View) SignerBy(alg jose.Algorithm) (*jose.Signer, error) {
 	return nil, fmt.Errorf("%w for %s", errNoKey, alg)
 }
 
+// IDSigner returns who signs ID tokens by an algorithm. The first that is asked for makes
+// a key, which signs at once: nobody holds a token of such a key yet.
+func (s *Service) IDSigner(ctx context.Context, alg jose.Algorithm) (*jose.Signer, error) {
+	view, err := s.View()
+	if err != nil {
+		return nil, err
+	}
+	if signer := view.idBy[alg]; signer != nil {
+		return signer, nil
+	}
+	if err := s.Ensure(ctx, principal.Principal{Kind: principal.System, ID: "server"}, alg); err != nil {
+		return nil, err
+	}
+	if view, err = s.View(); err != nil {
+		return nil, err
+	}
+	if signer := view.idBy[alg]; signer != nil {
+		return signer, nil
+	}
+	return nil, fmt.Errorf("%w for %s", errNoKey, alg)
+}
+
 func newView(keys []Key, keep time.Duration, now time.Time) (View, error) {
-	v := View{byAlg: map[jose.Algorithm]*jose.Signer{}, until: changes(keys, now, keep)}
+	v := View{byAlg: map[jose.Algorithm]*jose.Signer{}, idBy: map[jose.Algorithm]*jose.Signer{}, until: changes(keys, now, keep)}
 	var set struct {
 		Keys []jose.JWK `json:"keys"`
 	}
@@ -372,6 +395,13 @@ func (v *View) sign(keys []Key, keep time.Duration, now time.Time) error {
 		signer, err := jose.NewSigner(k.Alg, k.ID, "at+jwt", k.Private)
 		if err != nil {
 			return err
+		}
+		id, err := jose.NewSigner(k.Alg, k.ID, "JWT", k.Private)
+		if err != nil {
+			return err
+		}
+		if v.idBy[k.Alg] == nil || k.Purpose == Access {
+			v.idBy[k.Alg] = id
 		}
 		if k.Purpose == Access {
 			v.Signer, v.Algorithm = signer, k.Alg

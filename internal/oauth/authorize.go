@@ -67,6 +67,11 @@ func BeginAuthorization(text string) (AuthorizationRequest, error) {
 	if len(text) > mostRequest {
 		return r, invalid("the request is too large")
 	}
+	for i := range len(text) {
+		if text[i] <= ' ' || text[i] > '~' {
+			return r, invalid("the request is not encoded as a form is")
+		}
+	}
 	p, repeated, err := parseForm(text)
 	if err != nil {
 		return r, err

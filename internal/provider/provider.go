@@ -4,21 +4,22 @@ package provider
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"time"
 
 	"github.com/doorward/doorward/internal/access"
 	"github.com/doorward/doorward/internal/account"
-	"github.com/doorward/doorward/internal/apikey"
 	"github.com/doorward/doorward/internal/audit"
 	"github.com/doorward/doorward/internal/client"
+	"github.com/doorward/doorward/internal/clock"
+	"github.com/doorward/doorward/internal/grant"
 	"github.com/doorward/doorward/internal/issue"
 	"github.com/doorward/doorward/internal/keyring"
 	"github.com/doorward/doorward/internal/oauth"
 	"github.com/doorward/doorward/internal/principal"
 	"github.com/doorward/doorward/internal/secret"
+	"github.com/doorward/doorward/internal/session"
 	"github.com/doorward/doorward/internal/web"
 )
 
@@ -42,6 +43,19 @@ type Issuer interface {
 	Revoke(ctx context.Context, by, of principal.Principal) error
 	RevokeRefresh(ctx context.Context, by principal.Principal, text secret.Text, client string) error
 	ClientRefused(ctx context.Context, by principal.Principal, named client.Client, why error) error
+	Redeem(context.Context, principal.Principal, issue.Redemption) (issue.Tokens, error)
+	Refresh(context.Context, principal.Principal, issue.Renewal) (issue.Tokens, error)
+	Told(ctx context.Context, user, family string, scope []string) (map[string]any, error)
+	Authorizer
+}
+
+// Authorizer is the part of it that answers authorization requests.
+type Authorizer interface {
+	Asked(ctx context.Context, query string) (issue.Asked, error)
+	Offer(ctx context.Context, a issue.Asked, user string) (issue.Offer, error)
+	Save(ctx context.Context, query string, browser secret.Hash) (string, error)
+	Pending(ctx context.Context, id string, browser secret.Hash) (grant.Request, issue.Asked, error)
+	Authorize(ctx context.Context, by principal.Principal, a issue.Asked, o issue.Offer, in session.Session, request secret.Hash) (secret.Text, error)
 }
 
 // Parts are what the endpoints are made of.
@@ -50,6 +64,12 @@ type Parts struct {
 	Clients  Clients
 	Issuer   Issuer
 	Accounts *account.Service
+	Clock    clock.Clock
+	Cookies  web.Cookies
+	// Languages are those of the pages, as BCP 47 has them.
+	Languages []string
+	// SignedIn returns the living session of a browser, or a NotFound.
+	SignedIn func(*http.Request) (session.Session, error)
 	// Judge returns what an access token says, if it is good now. The error says that
 	// this cannot be known.
 	Judge func(ctx context.Context, token string) (t Token, good bool, err error)
@@ -64,38 +84,15 @@ type Parts struct {
 type Provider struct {
 	Parts
 	issuer   string
-	metadata []byte
-}
-
-// metadata is the authorization server's description of itself (RFC 8414,
-// Section 2). It lists what is served, and nothing else.
-type metadata struct {
-	Issuer            string             `json:"issuer"`
-	Token             string             `json:"token_endpoint"`
-	JWKS              string             `json:"jwks_uri"`
-	Introspection     string             `json:"introspection_endpoint"`
-	Revocation        string             `json:"revocation_endpoint"`
-	ResponseTypes     []string           `json:"response_types_supported"`
-	GrantTypes        []oauth.GrantType  `json:"grant_types_supported"`
-	TokenAuth         []oauth.AuthMethod `json:"token_endpoint_auth_methods_supported"`
-	IntrospectionAuth []oauth.AuthMethod `json:"introspection_endpoint_auth_methods_supported"`
-	RevocationAuth    []oauth.AuthMethod `json:"revocation_endpoint_auth_methods_supported"`
-	// What API keys look like, for scanners; of no specification.
-	KeyPrefix  string `json:"api_key_prefix"`
-	KeyPattern string `json:"api_key_pattern"`
+	metadata []byte // of the authorization server, and as OpenID Connect has it
 }
 
 // New returns the provider of an issuer.
-func New(issuer string, p Parts) (*Provider, error) {
-	secrets := []oauth.AuthMethod{oauth.Basic, oauth.Post}
-	m, err := json.Marshal(metadata{
-		Issuer: issuer, Token: issuer + "/oauth2/token", JWKS: issuer + "/oauth2/jwks",
-		Introspection: issuer + "/oauth2/introspect", Revocation: issuer + "/oauth2/revoke",
-		ResponseTypes: []string{}, GrantTypes: []oauth.GrantType{oauth.ClientCredentials},
-		TokenAuth: secrets, IntrospectionAuth: secrets, RevocationAuth: append(secrets, oauth.NoAuth),
-		KeyPrefix: apikey.Prefix, KeyPattern: apikey.Pattern,
-	})
-	return &Provider{Parts: p, issuer: issuer, metadata: m}, err
+func New(issuer string, parts Parts) (*Provider, error) {
+	p := &Provider{Parts: parts, issuer: issuer}
+	var err error
+	p.metadata, err = p.describeSelf()
+	return p, err
 }
 
 // JWKS serves the public keys (RFC 7517, Section 5).
@@ -105,12 +102,6 @@ func (p *Provider) JWKS(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return public(w, r, "application/jwk-set+json", view.ETag, view.JWKS)
-}
-
-// Metadata serves the description of the authorization server (RFC 8414,
-// Section 3).
-func (p *Provider) Metadata(w http.ResponseWriter, r *http.Request) error {
-	return public(w, r, "application/json", "", p.metadata)
 }
 
 var forAWhile = fmt.Sprintf("public, max-age=%d", KeysMaxAge/time.Second)

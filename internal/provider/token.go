@@ -10,6 +10,7 @@ import (
 	"github.com/doorward/doorward/internal/fault"
 	"github.com/doorward/doorward/internal/issue"
 	"github.com/doorward/doorward/internal/oauth"
+	"github.com/doorward/doorward/internal/secret"
 	"github.com/doorward/doorward/internal/web"
 )
 
@@ -18,7 +19,9 @@ type exchange func(context.Context, *Provider, client.Client, oauth.TokenRequest
 
 // grants is the table of the token endpoint: what all grants share is in Token.
 var grants = map[oauth.GrantType]exchange{
+	oauth.AuthorizationCode: authorizationCode,
 	oauth.ClientCredentials: clientCredentials,
+	oauth.RefreshToken:      refreshToken,
 }
 
 // Token serves the token endpoint (RFC 6749, Section 3.2).
@@ -55,6 +58,7 @@ func (p *Provider) Token(w http.ResponseWriter, r *http.Request) error {
 	}
 	return web.JSON(w, http.StatusOK, tokens{
 		Access: t.Access.Reveal(), Type: "Bearer", Expires: int64(t.Expires / time.Second), Scope: oauth.FormatScope(t.Scope),
+		Refresh: shown(t.Refresh), ID: shown(t.ID),
 	})
 }
 
@@ -64,6 +68,16 @@ type tokens struct {
 	Type    string `json:"token_type"`
 	Expires int64  `json:"expires_in"`
 	Scope   string `json:"scope,omitempty"`
+	Refresh string `json:"refresh_token,omitempty"`
+	ID      string `json:"id_token,omitempty"` // OpenID Connect Core 1.0, Section 3.1.3.3
+}
+
+// shown returns a token for its answer, or nothing for none.
+func shown(t secret.Text) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.Reveal()
 }
 
 // clientCredentials lets a client act for itself (RFC 6749, Section 4.4).

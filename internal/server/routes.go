@@ -64,12 +64,18 @@ func (s *Server) routes(p surfaces) []route {
 		{"POST /auth/logout", anybody, signin.Fail, f(p.signin.Logout, signin.Fail)},
 
 		{"POST /oauth2/token", anybody, signin.Fail, f(p.provider.Token, signin.Fail)},
+		{"GET /oauth2/authorize", anybody, signin.FailPage, f(p.provider.Authorize, signin.FailPage)},
+		{"POST /oauth2/authorize", anybody, signin.FailPage, f(p.provider.AuthorizePost, signin.FailPage)},
+		{"GET /oauth2/authorize/{id}", anybody, signin.FailPage, f(p.provider.ResumeAuthorization, signin.FailPage)},
+		{"GET /oauth2/userinfo", token, signin.Fail, f(p.provider.Userinfo, signin.Fail)},
+		{"POST /oauth2/userinfo", token, signin.Fail, f(p.provider.Userinfo, signin.Fail)},
 		{"POST /oauth2/introspect", anybody, signin.Fail, f(p.provider.Introspect, signin.Fail)},
 		{"POST /oauth2/revoke", anybody, signin.Fail, f(p.provider.Revoke, signin.Fail)},
 		{"POST /api-keys/leaks", anybody, problem, f(p.admin.ReportLeaks, problem)}, // who signs proves himself
 
 		{"GET /oauth2/jwks", anybody, signin.Fail, f(p.provider.JWKS, signin.Fail)},
 		{"GET /.well-known/oauth-authorization-server", anybody, problem, f(p.provider.Metadata, problem)},
+		{"GET /.well-known/openid-configuration", anybody, problem, f(p.provider.Metadata, problem)},
 		{"GET /.well-known/oauth-protected-resource", anybody, problem, s.guard.Metadata()},
 	}
 	table = append(append(append(table, managed(p.admin.Handler())...), decisions(p.admin)...), pages(p.signin)...)
@@ -230,6 +236,9 @@ func pages(p *signin.Surface) []route {
 	return []route{
 		{"GET /signin", anybody, page, f(p.SignInPage, page)},
 		{"POST /signin", anybody, page, f(p.SignIn, page)},
+		{"GET /consent/{id}", anybody, page, f(p.Consent, page)},
+		{"POST /consent/{id}", anybody, page, f(p.Decide, page)},
+		{"POST /account/apps/{client}/withdraw", person, page, f(p.WithdrawConsent, page)},
 		{"GET /account", person, page, f(p.Account, page)},
 		{"POST /account/signout", person, page, f(p.SignOut, page)},
 		{"POST /account/forget", person, page, f(p.Forget, page)},
@@ -253,7 +262,7 @@ func shares(path string) bool { return beginsAs(path, shared) && !beginsAs(path,
 
 // isPage reports whether a path is for browsers.
 func isPage(path string) bool {
-	return path == "/" || beginsAs(path, []string{"/signin", "/account", "/admin", "/docs"}) || beginsAs(path, forPeople)
+	return path == "/" || beginsAs(path, []string{"/signin", "/consent", "/account", "/admin", "/docs"}) || beginsAs(path, forPeople)
 }
 
 // beginsAs reports whether a path begins with one of some, segment by segment.
@@ -327,7 +336,7 @@ func (s *Server) failNowhere(w http.ResponseWriter, r *http.Request, err error) 
 		signin.Fail(w, r, err)
 		return
 	}
-	if beginsAs(r.URL.Path, []string{"/signin", "/account"}) {
+	if beginsAs(r.URL.Path, []string{"/signin", "/consent", "/account"}) {
 		signin.FailPage(w, r, err)
 		return
 	}

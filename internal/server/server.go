@@ -184,7 +184,7 @@ func open(ctx context.Context, c config.Config, log *slog.Logger, tweaks []func(
 	k.Sessions = session.NewService(s, now)
 	k.Issuer = issue.NewService(issue.Parts{
 		Store: s, Clock: now, Log: log, Limits: k.Limits, Fresh: k.Fresh, Policy: k.Roles.Policy, Accounts: k.Accounts, Keys: k.Keys, Hasher: k.Hasher,
-		Resources: k.Resources, Orgs: k.Orgs,
+		Resources: k.Resources, Orgs: k.Orgs, Clients: k.Clients,
 	}, issue.Options{
 		Issuer: issuer(c), Audience: audience(c), AccessTTL: c.Tokens.AccessTTL,
 		Family:  grant.Lifetimes{Absolute: c.Tokens.RefreshTTL, Idle: c.Tokens.RefreshIdle, Grace: c.Tokens.RotationGrace},
@@ -311,40 +311,17 @@ func New(k *Core, version string) (*Server, error) {
 	if s.judging, err = s.newGuard(guard.AudienceFunc(func(string) bool { return true })); err != nil {
 		return nil, err
 	}
-	count := func(credential, action string, o audit.Outcome) { s.counter.Add(k.Clock.Now(), credential, action, o) }
-	p, err := provider.New(issuer(k.Config), provider.Parts{
-		Keys: k.Keys, Clients: k.Clients, Issuer: k.Issuer, Accounts: k.Accounts, Judge: s.judge, Bearer: s.bearerOf,
-		Count: count,
-	})
-	if err != nil {
-		return nil, err
-	}
 	https := k.Config.Issuer != nil && k.Config.Issuer.Scheme == "https"
-	scheme := "http"
-	if https {
-		scheme = "https"
-	}
 	s.cookies = web.Cookies{Secure: https}
 	if err := reporters(k.Config); err != nil {
 		return nil, err
 	}
-	api := admin.New(admin.Parts{
-		Accounts: k.Accounts, Clients: k.Clients, APIKeys: k.APIKeys, Access: k.Access, Resources: k.Resources, Orgs: k.Orgs, Bearer: s.bearerOf, Reporters: k.Config.Keys.LeakReporters,
-		Count: count, Roles: k.Roles, Issuer: k.Issuer, Sessions: k.Sessions, Limits: k.Limits, Keys: k.Keys, Audit: k.Audit, Tree: k.Store, Clock: k.Clock, Cookies: s.cookies, URL: issuer(k.Config), Version: version,
-	})
-	if s.origins, err = web.NewCrossOrigin(scheme, k.Config.CORS.Origins); err != nil {
-		return nil, err
-	}
-	forms, err := web.NewCrossOrigin(scheme, nil)
+	surfaces, err := s.surfaces(https, version)
 	if err != nil {
 		return nil, err
 	}
-	surfaces := surfaces{admin: api, provider: p, signin: signin.New(signin.Parts{
-		Issuer: k.Issuer, Sessions: k.Sessions, Bearer: s.bearer, Cookies: s.cookies, Origins: s.origins,
-		Forms: forms, Accounts: k.Accounts, Keys: k.Keys, Clock: k.Clock, Idle: k.Config.Sessions.Idle, Twice: s.duplicate,
-	})}
 	table := s.routes(surfaces)
-	s.openapi = api.Document(needs(table))
+	s.openapi = surfaces.admin.Document(needs(table))
 	site := web.Site{
 		Cookies: s.cookies,
 		Hosts:   k.Config.Hosts, Proxies: k.Config.TrustedProxies, Log: k.Log,
@@ -354,6 +331,40 @@ func New(k *Core, version string) (*Server, error) {
 	cors := web.CORS{Origins: k.Config.CORS.Origins, Shares: shares, Fail: s.failNowhere}
 	s.handler = site.Around(cors.Around(echo(s.mux(table, surfaces))))
 	return s, nil
+}
+
+// surfaces builds what answers.
+func (s *Server) surfaces(https bool, version string) (surfaces, error) {
+	k := s.Core
+	scheme := "http"
+	if https {
+		scheme = "https"
+	}
+	var err error
+	if s.origins, err = web.NewCrossOrigin(scheme, k.Config.CORS.Origins); err != nil {
+		return surfaces{}, err
+	}
+	forms, err := web.NewCrossOrigin(scheme, nil)
+	if err != nil {
+		return surfaces{}, err
+	}
+	people := signin.New(signin.Parts{
+		Issuer: k.Issuer, Sessions: k.Sessions, Bearer: s.bearer, Cookies: s.cookies, Origins: s.origins, Flow: k.Issuer, Clients: k.Clients,
+		Forms: forms, Accounts: k.Accounts, Keys: k.Keys, Clock: k.Clock, Idle: k.Config.Sessions.Idle, Twice: s.duplicate,
+	})
+	count := func(credential, action string, o audit.Outcome) { s.counter.Add(k.Clock.Now(), credential, action, o) }
+	p, err := provider.New(issuer(k.Config), provider.Parts{
+		Keys: k.Keys, Clients: k.Clients, Issuer: k.Issuer, Accounts: k.Accounts, Judge: s.judge, Bearer: s.bearerOf,
+		Count: count, Clock: k.Clock, Cookies: s.cookies, SignedIn: people.SignedIn, Languages: signin.Languages(),
+	})
+	if err != nil {
+		return surfaces{}, err
+	}
+	api := admin.New(admin.Parts{
+		Accounts: k.Accounts, Clients: k.Clients, APIKeys: k.APIKeys, Access: k.Access, Resources: k.Resources, Orgs: k.Orgs, Bearer: s.bearerOf, Reporters: k.Config.Keys.LeakReporters,
+		Count: count, Roles: k.Roles, Issuer: k.Issuer, Sessions: k.Sessions, Limits: k.Limits, Keys: k.Keys, Audit: k.Audit, Tree: k.Store, Clock: k.Clock, Cookies: s.cookies, URL: issuer(k.Config), Version: version,
+	})
+	return surfaces{admin: api, provider: p, signin: people}, nil
 }
 
 // newGuard returns a guard over this server's own keys.

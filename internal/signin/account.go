@@ -26,6 +26,9 @@ func (s *Surface) session(r *http.Request) (session.Session, error) {
 	return s.Sessions.Use(r.Context(), web.By(r.Context()), value, s.Idle)
 }
 
+// SignedIn returns the living session of a browser, or a NotFound.
+func (s *Surface) SignedIn(r *http.Request) (session.Session, error) { return s.session(r) }
+
 // Person lets pass who is signed in in this browser; anybody else is sent to sign
 // in, and to come back. What another site sends is refused before that.
 func (s *Surface) Person(next http.Handler, fail web.Fail) http.Handler {
@@ -55,6 +58,7 @@ type self struct {
 	User    account.User
 	Here    device
 	Others  []device
+	Apps    []agreement
 	Current string // what is wrong with the password that was typed as the present one
 	New     string // and with the new one
 }
@@ -112,6 +116,9 @@ func (s *Surface) account(w http.ResponseWriter, r *http.Request, p screen, me s
 		} else {
 			me.Others = append(me.Others, d)
 		}
+	}
+	if me.Apps, err = s.agreements(r.Context(), p, by.ID); err != nil {
+		return err
 	}
 	p.Body = me
 	return web.Page{Template: accountPage, Data: p, Status: status}.Write(w)

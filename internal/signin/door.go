@@ -16,6 +16,8 @@ type door struct {
 	Username, ReturnTo string
 	SignedIn           string // who is signed in here already; empty for nobody
 	Wrong              bool   // what was typed is to be typed again
+	For                string // the application that he signs in for; empty for none
+	to                 []string
 }
 
 // SignInPage shows the sign-in form. The parameter return_to is where to go then.
@@ -24,6 +26,7 @@ func (s *Surface) SignInPage(w http.ResponseWriter, r *http.Request) error {
 	p := s.screen(w, r, "signin.title")
 	p.Done = done(p.words, query.Get("done"))
 	d := door{ReturnTo: returnTo(query.Get("return_to"))}
+	s.introduce(r, &d)
 	found, err := s.session(r)
 	if err == nil {
 		user, err := s.Accounts.User(r.Context(), found.User)
@@ -39,7 +42,20 @@ func (s *Surface) SignInPage(w http.ResponseWriter, r *http.Request) error {
 
 func (p screen) door(w http.ResponseWriter, d door, status int) error {
 	p.Body = d
-	return web.Page{Template: signInPage, Data: p, Status: status, PopUp: true}.Write(w)
+	return web.Page{Template: signInPage, Data: p, Status: status, PopUp: true, FormTo: d.to}.Write(w)
+}
+
+// introduce says for which application somebody signs in, and lets the answer to the form
+// lead there.
+func (s *Surface) introduce(r *http.Request, d *door) {
+	a, ok := s.waiting(r, d.ReturnTo)
+	if !ok {
+		return
+	}
+	d.For, d.to = shown(a.Client.Name), []string{a.Target.Origin()}
+	if d.Username == "" {
+		d.Username = a.LoginHint
+	}
 }
 
 // done returns what is told of something that was done, by the name that the link
@@ -55,6 +71,7 @@ func (s *Surface) SignIn(w http.ResponseWriter, r *http.Request) error {
 	}
 	p := s.screen(w, r, "signin.title")
 	d := door{Username: form.Get("username"), ReturnTo: returnTo(form.Get("return_to"))}
+	s.introduce(r, &d)
 	name, password := form.Get("username"), secret.From(form.Get("password"))
 	switch {
 	case !genuine:

@@ -26,6 +26,7 @@ var languages = readCatalogues()
 var (
 	signInPage  = readPage("signin")
 	accountPage = readPage("account")
+	consentPage = readPage("consent")
 	errorPage   = readPage("error")
 )
 

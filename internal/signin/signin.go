@@ -43,6 +43,8 @@ type Parts struct {
 	Origins *web.CrossOrigin    // for /auth/
 	Twice   func(*http.Request) // notes a request with two cookies of one name
 	// What follows is for the pages.
+	Flow     Flow
+	Clients  *client.Service
 	Forms    *web.CrossOrigin // with no origin but the site's own
 	Accounts *account.Service
 	Keys     *keyring.Service

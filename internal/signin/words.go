@@ -52,6 +52,15 @@ func readCatalogues() (c catalogues) {
 	return c
 }
 
+// Languages returns the languages of the pages, as BCP 47 has them.
+func Languages() []string {
+	var list []string
+	for _, w := range languages.words {
+		list = append(list, w["language"])
+	}
+	return list
+}
+
 // of returns the words that a browser asks for (RFC 9110, Section 12.5.4).
 func (c catalogues) of(r *http.Request) words {
 	_, i := language.MatchStrings(c.matcher, r.Header.Get("Accept-Language"))

@@ -110,6 +110,8 @@ func (s *Store) Purge(ctx context.Context) (more bool, err error) {
 		{`DELETE FROM changes WHERE id IN (SELECT id FROM changes WHERE until < ? AND seq IS NOT NULL ORDER BY until LIMIT ?)`, past},
 		{`DELETE FROM once WHERE key IN (SELECT key FROM once WHERE expires_at < ? ORDER BY expires_at LIMIT ?)`, past},
 		{`DELETE FROM token_families WHERE id IN (SELECT id FROM token_families WHERE expires_at < ? ORDER BY expires_at LIMIT ?)`, past},
+		{`DELETE FROM codes WHERE hash IN (SELECT hash FROM codes WHERE expires_at < ? ORDER BY expires_at LIMIT ?)`, past},
+		{`DELETE FROM authorization_requests WHERE id IN (SELECT id FROM authorization_requests WHERE expires_at < ? ORDER BY expires_at LIMIT ?)`, past},
 		{`DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_at < ? ORDER BY expires_at LIMIT ?)`, past},
 		{`DELETE FROM api_keys WHERE id IN (SELECT id FROM api_keys WHERE expires_at > 0 AND expires_at < ? ORDER BY expires_at LIMIT ?)`, clock.Micro(now.Add(-apikey.Keep))},
 		{`DELETE FROM api_key_uses WHERE (id, day) IN (SELECT id, day FROM api_key_uses WHERE day < ? ORDER BY day LIMIT ?)`, clock.Micro(now.Add(-apikey.KeepUses))},

@@ -65,11 +65,15 @@ func (s *Store) SignIn(ctx context.Context, in issue.SignIn, events ...audit.Eve
 }
 
 func (t *tx) insertFamily(f grant.Family) error {
-	_, err := t.exec(`INSERT INTO token_families (id, handle, user_id, client_id, session, address, user_agent, scope, roles, audience, organization, amr, auth_time,
+	claims, err := claimsText(f.Claims)
+	if err != nil {
+		return err
+	}
+	_, err = t.exec(`INSERT INTO token_families (id, handle, user_id, client_id, session, address, user_agent, scope, roles, audience, organization, amr, auth_time, claims,
 			secret, generation, grace_pepper, grace_until, created_at, used_at, idle_until, expires_at, ended_at, ended_why)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?, ?, 0, '')`,
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?, ?, 0, '')`,
 		f.ID, f.Handle[:], f.User, f.Client, f.Session, f.Address, f.UserAgent, strings.Join(f.Scope, " "),
-		sql.NullString{String: strings.Join(f.Roles, " "), Valid: f.Roles != nil}, f.Audience, f.Organization, strings.Join(f.AMR, " "), clock.Micro(f.AuthTime),
+		sql.NullString{String: strings.Join(f.Roles, " "), Valid: f.Roles != nil}, f.Audience, f.Organization, strings.Join(f.AMR, " "), clock.Micro(f.AuthTime), claims,
 		f.Secret[:], f.Generation, clock.Micro(f.CreatedAt), clock.Micro(f.UsedAt), clock.Micro(f.IdleUntil), clock.Micro(f.ExpiresAt))
 	return err
 }
@@ -112,15 +116,29 @@ func (t *tx) end(why, condition string, args ...any) ([]string, error) {
 
 // FamilyByHandle returns the family that a refresh token belongs to.
 func (s *Store) FamilyByHandle(ctx context.Context, handle secret.Hash) (grant.Family, error) {
-	f := grant.Family{Handle: handle}
-	var scope, amr string
+	f, err := readFamily(s.one(ctx, `SELECT `+familyColumns+` FROM token_families WHERE handle = ?`, handle[:]))
+	f.Handle = handle
+	return f, err
+}
+
+// FamilyByID returns a family by its public id.
+func (s *Store) FamilyByID(ctx context.Context, id string) (grant.Family, error) {
+	if !text(id) {
+		return grant.Family{}, absent(sql.ErrNoRows, "token family")
+	}
+	return readFamily(s.one(ctx, `SELECT `+familyColumns+` FROM token_families WHERE id = ?`, id))
+}
+
+const familyColumns = `id, user_id, client_id, session, scope, roles, audience, organization, amr, auth_time, claims, secret, previous, generation,
+			grace_salt, grace_pepper, grace_until, created_at, used_at, idle_until, expires_at, ended_at, ended_why`
+
+func readFamily(r row) (grant.Family, error) {
+	var f grant.Family
+	var scope, amr, claims string
 	var roles sql.NullString
 	var turn, previous []byte
 	var auth, grace, created, used, idle, expires, ended int64
-	err := s.one(ctx, `SELECT id, user_id, client_id, session, scope, roles, audience, organization, amr, auth_time, secret, previous, generation,
-			grace_salt, grace_pepper, grace_until, created_at, used_at, idle_until, expires_at, ended_at, ended_why
-		FROM token_families WHERE handle = ?`, handle[:]).
-		scan(&f.ID, &f.User, &f.Client, &f.Session, &scope, &roles, &f.Audience, &f.Organization, &amr, &auth, &turn, &previous, &f.Generation,
+	err := r.scan(&f.ID, &f.User, &f.Client, &f.Session, &scope, &roles, &f.Audience, &f.Organization, &amr, &auth, &claims, &turn, &previous, &f.Generation,
 			&f.Grace.Salt, &f.Grace.Pepper, &grace, &created, &used, &idle, &expires, &ended, &f.EndedWhy)
 	if err != nil {
 		return grant.Family{}, absent(err, "token family")
@@ -133,7 +151,8 @@ func (s *Store) FamilyByHandle(ctx context.Context, handle secret.Hash) (grant.F
 	}
 	f.AuthTime, f.Grace.Until, f.CreatedAt, f.UsedAt = clock.FromMicro(auth), clock.FromMicro(grace), clock.FromMicro(created), clock.FromMicro(used)
 	f.IdleUntil, f.ExpiresAt, f.EndedAt = clock.FromMicro(idle), clock.FromMicro(expires), clock.FromMicro(ended)
-	return f, nil
+	f.Claims, err = claimsOf(claims)
+	return f, err
 }
 
 const rotate = `UPDATE token_families SET secret = ?, previous = ?, generation = generation + 1,

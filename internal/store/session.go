@@ -107,6 +107,16 @@ func (t *tx) touch(id string, now, idle time.Time) error {
 	return err
 }
 
+// lives returns an error if a session is over, and makes who ends it wait.
+func (t *tx) lives(id string) error {
+	at := clock.Micro(t.now)
+	n, err := t.exec(`UPDATE sessions SET used_at = used_at WHERE id = ? AND ended_at = 0 AND expires_at > ? AND idle_until > ?`, id, at, at)
+	if err == nil && n == 0 {
+		err = errSessionOver
+	}
+	return err
+}
+
 // TouchSession notes that a session is used.
 func (s *Store) TouchSession(ctx context.Context, id string, now, idle time.Time) error {
 	return s.write(ctx, func(t *tx) error { return t.touch(id, now, idle) })

@@ -23,6 +23,7 @@ var (
 	RefreshCookie = Cookie{"refresh", http.SameSiteStrictMode}
 	DeviceCookie  = Cookie{"device", http.SameSiteLaxMode}
 	PreCookie     = Cookie{"pre", http.SameSiteLaxMode}
+	FlowCookie    = Cookie{"flow", http.SameSiteLaxMode} // ties authorization requests to the browser that began them
 )
 
 // DeviceLasts is how long a browser is known: the longest that browsers keep a

@@ -110,7 +110,7 @@ func NewServices(t testing.TB, s *store.Store, p Parts) *Services {
 	v.APIKeys = apikey.NewService(s, p.Clock, v.Keys.Peppers(keyring.APIKey), scope, apikey.Options{MaxLifetime: 365 * 24 * time.Hour})
 	v.Orgs = org.NewService(s, p.Clock)
 	v.Issuer = issue.NewService(issue.Parts{
-		Store: s, Clock: p.Clock, Policy: v.Roles.Policy, Accounts: v.Accounts, Keys: v.Keys, Hasher: hasher(), Resources: v.Resources, Orgs: v.Orgs,
+		Store: s, Clock: p.Clock, Policy: v.Roles.Policy, Accounts: v.Accounts, Keys: v.Keys, Hasher: hasher(), Resources: v.Resources, Orgs: v.Orgs, Clients: v.Clients,
 		Limits: limit.NewService(p.Counts, p.Clock, slog.New(slog.DiscardHandler), limit.Options{Failures: 100}),
 	}, issue.Options{
 		Issuer: "https://auth.example", Audience: "https://api.example", AccessTTL: 5 * time.Minute, Family: p.Family,

@@ -1,0 +1,61 @@
+package grant
+
+import (
+	"time"
+
+	"github.com/doorward/doorward/internal/oauth"
+	"github.com/doorward/doorward/internal/secret"
+)
+
+// Code is an authorization code, as it is kept.
+type Code struct {
+	Hash        secret.Hash
+	Client      string
+	RedirectURI string // that the request named; empty for none
+	Challenge   oauth.Challenge
+	Nonce       string
+	User        string
+	Session     string // in which it was given
+	Scope       []string
+	Audience    string
+	Claims      oauth.Claims
+	AMR         []string
+	AuthTime    time.Time
+	Created     time.Time
+	Expires     time.Time
+	Failures    int64     // how often a verifier was wrong
+	Used        time.Time // zero: it was not
+	Family      string    // what came of it
+}
+
+const (
+	// CodeLasts is how long a code may be used (FAPI 2.0 Security Profile, Section
+	// 5.3.2.1).
+	CodeLasts = time.Minute
+	// MostFailures is how many wrong verifiers a code survives.
+	MostFailures = 5
+
+	codePrefix = "dwc_"
+	codeSize   = 32
+)
+
+// NewCode returns a code as its holder has it: "dwc_" base62(256 random bits)
+// base62(CRC-32 of all before).
+func NewCode() secret.Text {
+	body := codePrefix + secret.Base62(secret.Random(codeSize))
+	return secret.From(body + secret.Checksum(body))
+}
+
+// ParseCode returns the digest that a code is kept under, or false for what was never
+// one.
+func ParseCode(text string) (secret.Hash, bool) {
+	end := len(codePrefix) + secret.Width62(codeSize)
+	if len(text) != end+secret.ChecksumWidth || text[:len(codePrefix)] != codePrefix || text[end:] != secret.Checksum(text[:end]) {
+		return secret.Hash{}, false
+	}
+	raw, err := secret.ParseBase62(text[len(codePrefix):end], codeSize)
+	if err != nil {
+		return secret.Hash{}, false
+	}
+	return secret.HashOf(raw), true
+}

@@ -1,0 +1,179 @@
+package issue
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/doorward/doorward/internal/audit"
+	"github.com/doorward/doorward/internal/client"
+	"github.com/doorward/doorward/internal/fault"
+	"github.com/doorward/doorward/internal/grant"
+	"github.com/doorward/doorward/internal/oauth"
+	"github.com/doorward/doorward/internal/principal"
+	"github.com/doorward/doorward/internal/secret"
+	"github.com/doorward/doorward/internal/session"
+)
+
+// CodeStore is what is kept of authorization codes.
+type CodeStore interface {
+	// CreateCode keeps a code, and forgets the request that it answers, if that was kept.
+	CreateCode(ctx context.Context, c grant.Code, request secret.Hash, e audit.Event) error
+	// Code returns a code that was not forgotten yet, or a NotFound.
+	Code(ctx context.Context, hash secret.Hash) (grant.Code, error)
+	// FailCode counts a wrong verifier.
+	FailCode(ctx context.Context, hash secret.Hash) error
+	// Redeem uses a code up for a family that begins with it, by one statement that only
+	// one of many uses can win: the others are a Conflict. It returns an Unauthenticated
+	// fault if the account is not active any more, or its session is over.
+	Redeem(ctx context.Context, c grant.Code, f grant.Family, events ...audit.Event) error
+	// FamilyByID returns a family by its public id, or a NotFound.
+	FamilyByID(ctx context.Context, id string) (grant.Family, error)
+}
+
+// Authorize gives an application a code for a person who is signed in and agreed, or
+// need not be asked. request is the one that it answers, if that was saved.
+func (s *Service) Authorize(ctx context.Context, by principal.Principal, a Asked, o Offer, in session.Session, request secret.Hash) (secret.Text, error) {
+	if err := s.fresh(); err != nil {
+		return secret.Text{}, err
+	}
+	text, now := grant.NewCode(), s.clock.Now()
+	hash, _ := grant.ParseCode(text.Reveal()) // it was made so
+	c := grant.Code{
+		Hash: hash, Client: a.Client.ID, RedirectURI: a.RedirectURI, Challenge: a.Challenge, Nonce: a.Nonce, User: in.User, Session: in.ID,
+		Scope: o.Scope, Audience: o.Audience, Claims: a.Claims, AMR: in.AMR, AuthTime: in.AuthTime, Created: now, Expires: now.Add(grant.CodeLasts),
+	}
+	by.Kind, by.ID, by.Client, by.Session = principal.User, in.User, a.Client.ID, in.ID
+	e := audit.Now(by, now, audit.CodeIssued, a.Client.Target()).With("scope", strings.Join(o.Scope, " ")).With("audience", o.Audience)
+	return text, s.store.CreateCode(ctx, c, request, e)
+}
+
+// Redemption is a client's use of a code (RFC 6749, Section 4.1.3).
+type Redemption struct {
+	Client      client.Client // that has proved who it is, or has nothing to prove it by
+	Code        string
+	RedirectURI string
+	Verifier    string
+	Resource    []string
+}
+
+// errCode is the one answer to a code that is good for nothing, whatever is wrong with it.
+var errCode = &oauth.Error{Code: oauth.InvalidGrant, Description: "the code is not good any more, or not for this request"}
+
+// Redeem gives the tokens that a code stands for. What is wrong with the request is found
+// before it is asked whether the code was used: only who could have used it ends what came
+// of it, by using it again (RFC 9700, Section 4.5; OAuth 2.1, Section 7.5.2).
+func (s *Service) Redeem(ctx context.Context, by principal.Principal, r Redemption) (Tokens, error) {
+	if err := s.fresh(); err != nil {
+		return Tokens{}, err
+	}
+	hash, ok := grant.ParseCode(r.Code)
+	if !ok {
+		return Tokens{}, errCode
+	}
+	c, err := s.store.Code(ctx, hash)
+	if fault.KindOf(err) == fault.NotFound {
+		return Tokens{}, errCode.Because(err)
+	} else if err != nil {
+		return Tokens{}, err
+	}
+	if err := s.mayRedeem(ctx, c, r); err != nil {
+		return Tokens{}, err
+	}
+	by.Kind, by.ID, by.Client = principal.User, c.User, c.Client
+	for range 2 {
+		if !c.Used.IsZero() {
+			return Tokens{}, s.replayed(context.WithoutCancel(ctx), by, c)
+		}
+		if !s.clock.Now().Before(c.Expires) {
+			return Tokens{}, errCode.Because(errors.New("its time is over"))
+		}
+		t, err := s.redeem(ctx, by, c, r)
+		if fault.KindOf(err) != fault.Conflict {
+			return t, err
+		}
+		if c, err = s.store.Code(ctx, hash); err != nil { // it was used beside this
+			return Tokens{}, err
+		}
+	}
+	return Tokens{}, errCode
+}
+
+// mayRedeem holds a use of a code against the request that the code answers.
+func (s *Service) mayRedeem(ctx context.Context, c grant.Code, r Redemption) error {
+	switch {
+	case c.Client != r.Client.ID:
+		return errCode.Because(errors.New("it is another client's"))
+	case c.Failures >= grant.MostFailures:
+		return errCode.Because(errors.New("too many verifiers were wrong"))
+	// Who proves by a verifier that the request was his need not name the URI again.
+	case r.RedirectURI != c.RedirectURI && (r.RedirectURI != "" || c.Challenge == ""):
+		return errCode.Because(errors.New("the redirect URI is another"))
+	case !c.Challenge.Proves(r.Verifier):
+		if err := s.store.FailCode(ctx, c.Hash); err != nil {
+			return err
+		}
+		return errCode.Because(errors.New("the verifier is wrong"))
+	}
+	if slices.ContainsFunc(r.Resource, func(asked string) bool { return asked != c.Audience }) {
+		return &oauth.Error{Code: oauth.InvalidTarget, Description: "the code is for another resource"}
+	}
+	return nil
+}
+
+// replayed ends what came of a code that is used again.
+func (s *Service) replayed(ctx context.Context, by principal.Principal, c grant.Code) error {
+	by.Family = c.Family
+	e := audit.Now(by, s.clock.Now(), audit.CodeReused, "family:"+c.Family).Because(audit.Failure, "spent-code")
+	if err := s.store.EndFamily(ctx, Ending{Family: c.Family, Why: "code-reused"}, e); err != nil {
+		return err
+	}
+	return errCode.Because(errors.New("it was used before"))
+}
+
+func (s *Service) redeem(ctx context.Context, by principal.Principal, c grant.Code, r Redemption) (Tokens, error) {
+	now := s.clock.Now()
+	b, err := s.basisOf(ctx, c.User, extent{audience: c.Audience})
+	if err == nil {
+		err = b.chosen()
+	}
+	if err != nil {
+		return Tokens{}, err
+	}
+	b.client = r.Client
+	scope := slices.DeleteFunc(slices.Clone(c.Scope), func(s string) bool { return !b.gives(s) })
+	if len(scope) == 0 && len(c.Scope) > 0 {
+		return Tokens{}, errCode.Because(errors.New("the person holds nothing of it any more"))
+	}
+	life := s.options.Family
+	life.Absolute = r.Client.RefreshLasts(life.Absolute)
+	f, refresh := grant.New(now, c.User, c.Client, life)
+	f.Scope, f.Audience, f.AMR, f.AuthTime, f.Claims = scope, c.Audience, c.AMR, c.AuthTime, c.Claims
+	f.Address, f.UserAgent = by.Origin.Address, by.Origin.UserAgent
+	if !slices.Contains(scope, "offline_access") {
+		f.Session = c.Session
+	}
+	t := Tokens{Scope: scope, Expires: s.lifetime(f, b, now)}
+	if r.Client.May(oauth.RefreshToken) {
+		t.Refresh = refresh.Text()
+	}
+	if t.Access, err = s.access(f, scope, b, now); err != nil {
+		return Tokens{}, err
+	}
+	if slices.Contains(scope, "openid") {
+		if t.ID, err = s.idToken(ctx, identity{Client: r.Client, Family: f, Session: c.Session, Nonce: c.Nonce, Access: t.Access, Now: now}); err != nil {
+			return Tokens{}, err
+		}
+	}
+	by.Family = f.ID
+	e := audit.Now(by, now, audit.TokenIssued, f.Target()).With("scope", strings.Join(scope, " ")).With("audience", c.Audience)
+	err = s.store.Redeem(ctx, c, f, e)
+	if fault.KindOf(err) == fault.Unauthenticated {
+		return Tokens{}, errCode.Because(err)
+	}
+	return t, err
+}
+
+// held reports whether a family's tokens are held in a browser's cookies.
+func held(f grant.Family) bool { return f.Session != "" && f.Client == client.Builtin.ID }

@@ -1,0 +1,189 @@
+package provider
+
+import (
+	"embed"
+	"encoding/base64"
+	"errors"
+	"html/template"
+	"log/slog"
+	"net/http"
+	"strings"
+
+	"github.com/doorward/doorward/internal/fault"
+	"github.com/doorward/doorward/internal/grant"
+	"github.com/doorward/doorward/internal/issue"
+	"github.com/doorward/doorward/internal/oauth"
+	"github.com/doorward/doorward/internal/secret"
+	"github.com/doorward/doorward/internal/session"
+	"github.com/doorward/doorward/internal/web"
+)
+
+// Resume is where a saved request goes on: Resume and its id.
+const Resume = "/oauth2/authorize/"
+
+// Authorize serves the authorization endpoint (RFC 6749, Section 3.1; OpenID Connect
+// Core 1.0, Section 3.1.2). Who is signed in and need not be asked is sent back with a
+// code at once; else the request is saved, and goes on once the person did what it needs.
+func (p *Provider) Authorize(w http.ResponseWriter, r *http.Request) error {
+	if prefetched(r) {
+		return &web.Refused{Status: http.StatusForbidden, Message: "this page is not to be fetched before somebody asks for it"}
+	}
+	query := r.URL.RawQuery
+	a, err := p.Issuer.Asked(r.Context(), query)
+	if err != nil {
+		return err
+	}
+	return p.proceed(w, r, grant.Request{Query: query}, a)
+}
+
+// AuthorizePost is Authorize for a form. It comes from another site, without this one's
+// cookies: so it is saved, and the browser asks again.
+func (p *Provider) AuthorizePost(w http.ResponseWriter, r *http.Request) error {
+	_, body, err := web.Body(w, r, web.Form)
+	if err != nil {
+		return err
+	}
+	a, err := p.Issuer.Asked(r.Context(), string(body))
+	if err != nil {
+		return err
+	}
+	if a.Wrong != nil {
+		return p.refuse(w, a, a.Wrong)
+	}
+	return p.save(w, r, grant.Request{Query: string(body)}, Resume)
+}
+
+// ResumeAuthorization goes on with a request that was saved, in the browser that began it.
+func (p *Provider) ResumeAuthorization(w http.ResponseWriter, r *http.Request) error {
+	if prefetched(r) {
+		return &web.Refused{Status: http.StatusForbidden, Message: "this page is not to be fetched before somebody asks for it"}
+	}
+	saved, a, err := p.Issuer.Pending(r.Context(), r.PathValue("id"), Browser(p.Cookies, r))
+	if err != nil {
+		return err
+	}
+	return p.proceed(w, r, saved, a)
+}
+
+// prefetched reports whether a browser asks for a page that nobody wants to see yet.
+func prefetched(r *http.Request) bool {
+	return r.Method == http.MethodHead || strings.Contains(r.Header.Get("Sec-Purpose"), "prefetch") || r.Header.Get("Purpose") == "prefetch"
+}
+
+// Browser returns the digest of what a browser holds that began a request; zero for
+// nothing.
+func Browser(c web.Cookies, r *http.Request) secret.Hash {
+	value, _ := c.Get(r, web.FlowCookie)
+	hash, _ := session.ParseCookie(value)
+	return hash
+}
+
+// proceed does what a request needs next.
+func (p *Provider) proceed(w http.ResponseWriter, r *http.Request, saved grant.Request, a issue.Asked) error {
+	web.Note(r.Context(), slog.String("client", a.Client.ID))
+	if a.Wrong != nil {
+		return p.refuse(w, a, a.Wrong)
+	}
+	in, err := p.SignedIn(r)
+	if err != nil && fault.KindOf(err) != fault.NotFound {
+		return p.refuse(w, a, err)
+	}
+	wanted := grant.WantedBy(&a.AuthorizationRequest)
+	seen := grant.Seen{Session: in.ID, User: in.User, AuthTime: in.AuthTime}
+	var offer issue.Offer
+	if in.User != "" {
+		if offer, err = p.Issuer.Offer(r.Context(), a, in.User); err != nil {
+			return p.refuse(w, a, err)
+		}
+		wanted.Agreed = offer.Agreed
+	}
+	step := saved.Next(wanted, seen, p.Clock.Now())
+	if a.Asks(oauth.PromptNone) && step != grant.Answer {
+		return p.refuse(w, a, silent[step])
+	}
+	switch step {
+	case grant.Answer:
+		code, err := p.Issuer.Authorize(r.Context(), web.By(r.Context()), a, offer, in, saved.ID)
+		if fault.KindOf(err) == fault.NotFound {
+			return err // it was answered beside this
+		} else if err != nil {
+			return p.refuse(w, a, err)
+		}
+		return p.answer(w, a.Target, a.Target.Code(code.Reveal()))
+	case grant.Refuse:
+		return p.refuse(w, a, &oauth.Error{Code: oauth.AccessDenied, Description: "the person refused"})
+	case grant.SignIn:
+		return p.save(w, r, saved, "/signin?return_to="+Resume)
+	default:
+		return p.save(w, r, saved, "/consent/")
+	}
+}
+
+// silent is what is told where a step is needed and nobody may be asked (OpenID Connect
+// Core 1.0, Section 3.1.2.6).
+var silent = map[grant.Step]error{
+	grant.SignIn:  &oauth.Error{Code: oauth.LoginRequired, Description: "nobody is signed in"},
+	grant.Choose:  &oauth.Error{Code: oauth.InteractionRequired, Description: "the account must be chosen"},
+	grant.Consent: &oauth.Error{Code: oauth.ConsentRequired, Description: "the person must be asked"},
+	grant.Refuse:  &oauth.Error{Code: oauth.AccessDenied, Description: "the person refused"},
+}
+
+// save sends the browser to a page with the request, which is saved first if it was not.
+func (p *Provider) save(w http.ResponseWriter, r *http.Request, saved grant.Request, page string) error {
+	id := r.PathValue("id")
+	if id == "" {
+		browser := Browser(p.Cookies, r)
+		if browser == (secret.Hash{}) {
+			raw := secret.Random(32)
+			p.Cookies.Hold(w, web.FlowCookie, secret.From(base64.RawURLEncoding.EncodeToString(raw)))
+			browser = secret.HashOf(raw)
+		}
+		var err error
+		if id, err = p.Issuer.Save(r.Context(), saved.Query, browser); err != nil {
+			return err
+		}
+	}
+	return see(w, page+id)
+}
+
+// refuse tells an error to the client. What is not for clients to know is our failure.
+func (p *Provider) refuse(w http.ResponseWriter, a issue.Asked, why error) error {
+	e, ok := errors.AsType[*oauth.Error](why)
+	switch {
+	case ok:
+	case fault.KindOf(why) == fault.Unavailable, fault.KindOf(why) == fault.Limited:
+		e = &oauth.Error{Code: oauth.TemporarilyUnavailable, Description: "try again later"}
+	default:
+		return why // told to the person, by the page; the log has the cause
+	}
+	return p.answer(w, a.Target, a.Target.Refuse(e))
+}
+
+// answer sends the browser back to the client.
+func (p *Provider) answer(w http.ResponseWriter, t oauth.Target, pairs []oauth.Pair) error {
+	if t.Mode() == oauth.FormPost {
+		return web.Page{Template: formPost, Data: struct {
+			URI   string
+			Pairs []oauth.Pair
+		}{t.URI(), pairs}, FormTo: []string{t.Origin()}, PopUp: true}.Write(w)
+	}
+	return see(w, t.Location(pairs))
+}
+
+// see sends the browser to another page with a GET, whatever it came with (RFC 9110,
+// Section 15.4.4; RFC 9700, Section 4.12).
+func see(w http.ResponseWriter, place string) error {
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Location", place)
+	w.WriteHeader(http.StatusSeeOther)
+	return nil
+}
+
+//go:embed form_post.html
+var pages embed.FS
+
+// formPost sends an answer on as a form (OAuth 2.0 Form Post Response Mode). Without
+// scripts there is a button.
+var formPost = template.Must(template.ParseFS(pages, "form_post.html"))

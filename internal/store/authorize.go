@@ -1,0 +1,222 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"strings"
+
+	"github.com/doorward/doorward/internal/account"
+	"github.com/doorward/doorward/internal/audit"
+	"github.com/doorward/doorward/internal/clock"
+	"github.com/doorward/doorward/internal/fault"
+	"github.com/doorward/doorward/internal/grant"
+	"github.com/doorward/doorward/internal/oauth"
+	"github.com/doorward/doorward/internal/secret"
+)
+
+// SaveRequest keeps an authorization request that waits for a person.
+func (s *Store) SaveRequest(ctx context.Context, r grant.Request) error {
+	return s.write(ctx, func(t *tx) error {
+		_, err := t.exec(`INSERT INTO authorization_requests (id, browser, query, begun_at, expires_at, session, decision) VALUES (?, ?, ?, ?, ?, '', '')`,
+			r.ID[:], r.Browser[:], r.Query, clock.Micro(r.Begun), clock.Micro(r.Expires))
+		return err
+	})
+}
+
+// Request returns an authorization request that waits for a person.
+func (s *Store) Request(ctx context.Context, id secret.Hash) (grant.Request, error) {
+	r := grant.Request{ID: id}
+	var browser []byte
+	var begun, expires int64
+	var decision string
+	err := s.one(ctx, `SELECT browser, query, begun_at, expires_at, session, decision FROM authorization_requests WHERE id = ?`, id[:]).
+		scan(&browser, &r.Query, &begun, &expires, &r.Session, &decision)
+	copy(r.Browser[:], browser)
+	r.Begun, r.Expires, r.Decision = clock.FromMicro(begun), clock.FromMicro(expires), grant.Decision(decision)
+	return r, absent(err, "authorization request")
+}
+
+// DecideRequest writes what a person decided, and what he agreed to.
+func (s *Store) DecideRequest(ctx context.Context, r grant.Request, agreed *grant.AgreedTo, events ...audit.Event) error {
+	return s.write(ctx, func(t *tx) error {
+		n, err := t.exec(`UPDATE authorization_requests SET session = ?, decision = ? WHERE id = ? AND expires_at > ?`,
+			r.Session, string(r.Decision), r.ID[:], clock.Micro(t.now))
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return absent(sql.ErrNoRows, "authorization request")
+		}
+		if agreed != nil {
+			if err := t.agree(*agreed); err != nil {
+				return err
+			}
+		}
+		return t.record(events...)
+	})
+}
+
+// agree writes what a person lets an application do, in the place of what he did
+// before.
+func (t *tx) agree(a grant.AgreedTo) error {
+	_, err := t.exec(`INSERT INTO consents (user_id, client_id, audience, scope, client, granted_at) VALUES (?, ?, ?, ?, ?, ?)
+		ON CONFLICT (user_id, client_id, audience) DO UPDATE SET scope = excluded.scope, client = excluded.client, granted_at = excluded.granted_at`,
+		a.User, a.Client, a.Audience, strings.Join(a.Scope, " "), a.As, clock.Micro(a.At))
+	return err
+}
+
+const agreement = `SELECT user_id, client_id, audience, scope, client, granted_at FROM consents WHERE user_id = ?`
+
+func readAgreement(r scanner) (grant.AgreedTo, error) {
+	var a grant.AgreedTo
+	var scope string
+	var at int64
+	err := r.Scan(&a.User, &a.Client, &a.Audience, &scope, &a.As, &at)
+	a.Scope, a.At = strings.Fields(scope), clock.FromMicro(at)
+	return a, err
+}
+
+// Agreement returns what a person lets an application do for an audience.
+func (s *Store) Agreement(ctx context.Context, user, client, audience string) (grant.AgreedTo, error) {
+	var a grant.AgreedTo
+	err := s.one(ctx, agreement+` AND client_id = ? AND audience = ?`, user, client, audience).
+		read(func(r scanner) (err error) { a, err = readAgreement(r); return err })
+	return a, absent(err, "consent")
+}
+
+// Agreements returns all that a person lets applications do, the newest first.
+func (s *Store) Agreements(ctx context.Context, user string) ([]grant.AgreedTo, error) {
+	var list []grant.AgreedTo
+	err := s.all(ctx, func(r scanner) error {
+		a, err := readAgreement(r)
+		list = append(list, a)
+		return err
+	}, agreement+` ORDER BY granted_at DESC, client_id, audience LIMIT 1000`, user)
+	return list, err
+}
+
+// Withdraw deletes what a person lets an application do, and ends what came of it.
+func (s *Store) Withdraw(ctx context.Context, user, client string, e audit.Event) error {
+	if !text(client) {
+		return absent(sql.ErrNoRows, "consent")
+	}
+	return s.write(ctx, func(t *tx) error {
+		n, err := t.exec(`DELETE FROM consents WHERE user_id = ? AND client_id = ?`, user, client)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return absent(sql.ErrNoRows, "consent")
+		}
+		// A code that was not used yet would bring back what is taken away here.
+		if _, err := t.exec(`UPDATE codes SET expires_at = 0 WHERE user_id = ? AND client_id = ? AND used_at = 0`, user, client); err != nil {
+			return err
+		}
+		if _, err := t.end("consent-withdrawn", `user_id = ? AND client_id = ?`, user, client); err != nil {
+			return err
+		}
+		return t.record(e)
+	})
+}
+
+// CreateCode keeps an authorization code.
+func (s *Store) CreateCode(ctx context.Context, c grant.Code, request secret.Hash, e audit.Event) error {
+	claims, err := claimsText(c.Claims)
+	if err != nil {
+		return err
+	}
+	return s.write(ctx, func(t *tx) error {
+		if request != (secret.Hash{}) {
+			n, err := t.exec(`DELETE FROM authorization_requests WHERE id = ?`, request[:])
+			if err != nil {
+				return err
+			}
+			if n == 0 { // it was answered beside this
+				return absent(sql.ErrNoRows, "authorization request")
+			}
+		}
+		if _, err := t.exec(`INSERT INTO codes (hash, client_id, redirect_uri, challenge, nonce, user_id, session, scope, audience, claims, amr, auth_time,
+				created_at, expires_at, failures, used_at, family) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, '')`,
+			c.Hash[:], c.Client, c.RedirectURI, string(c.Challenge), c.Nonce, c.User, c.Session, strings.Join(c.Scope, " "), c.Audience, claims,
+			strings.Join(c.AMR, " "), clock.Micro(c.AuthTime), clock.Micro(c.Created), clock.Micro(c.Expires)); err != nil {
+			return err
+		}
+		return t.record(e)
+	})
+}
+
+// Code returns an authorization code.
+func (s *Store) Code(ctx context.Context, hash secret.Hash) (grant.Code, error) {
+	c := grant.Code{Hash: hash}
+	var challenge, scope, claims, amr string
+	var auth, created, expires, used int64
+	err := s.one(ctx, `SELECT client_id, redirect_uri, challenge, nonce, user_id, session, scope, audience, claims, amr, auth_time, created_at, expires_at,
+			failures, used_at, family FROM codes WHERE hash = ?`, hash[:]).
+		scan(&c.Client, &c.RedirectURI, &challenge, &c.Nonce, &c.User, &c.Session, &scope, &c.Audience, &claims, &amr, &auth, &created, &expires,
+			&c.Failures, &used, &c.Family)
+	if err != nil {
+		return c, absent(err, "code")
+	}
+	c.Challenge, c.Scope, c.AMR = oauth.Challenge(challenge), strings.Fields(scope), strings.Fields(amr)
+	c.AuthTime, c.Created, c.Expires, c.Used = clock.FromMicro(auth), clock.FromMicro(created), clock.FromMicro(expires), clock.FromMicro(used)
+	c.Claims, err = claimsOf(claims)
+	return c, err
+}
+
+// FailCode counts a wrong verifier.
+func (s *Store) FailCode(ctx context.Context, hash secret.Hash) error {
+	return s.write(ctx, func(t *tx) error {
+		_, err := t.exec(`UPDATE codes SET failures = failures + 1 WHERE hash = ?`, hash[:])
+		return err
+	})
+}
+
+// Redeem uses a code up for a family that begins with it.
+func (s *Store) Redeem(ctx context.Context, c grant.Code, f grant.Family, events ...audit.Event) error {
+	return s.write(ctx, func(t *tx) error {
+		// The row of the account is changed first, as at a sign-in: whoever disables it
+		// waits for this family, and then ends it. So does who ends the session.
+		n, err := t.exec(`UPDATE users SET signed_in_at = signed_in_at WHERE id = ? AND status = ?`, c.User, string(account.Active))
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return fault.New(fault.Unauthenticated, "the account is not active any more")
+		}
+		if err := t.lives(c.Session); err != nil {
+			return err
+		}
+		n, err = t.exec(`UPDATE codes SET used_at = ?, family = ? WHERE hash = ? AND used_at = 0 AND expires_at > ? AND failures < ?`,
+			clock.Micro(t.now), f.ID, c.Hash[:], clock.Micro(t.now), grant.MostFailures)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return fault.New(fault.Conflict, "another use of the code was first")
+		}
+		if err := t.insertFamily(f); err != nil {
+			return err
+		}
+		if err := t.makeRoom(f, events[0]); err != nil {
+			return err
+		}
+		return t.record(events...)
+	})
+}
+
+// claimsText returns claims that were asked for as they are kept.
+func claimsText(c oauth.Claims) (string, error) {
+	if c.Userinfo == nil && c.IDToken == nil && c.ACR == nil {
+		return "", nil
+	}
+	text, err := json.Marshal(c)
+	return string(text), err
+}
+
+func claimsOf(text string) (c oauth.Claims, err error) {
+	if text != "" {
+		err = json.Unmarshal([]byte(text), &c)
+	}
+	return c, err
+}
