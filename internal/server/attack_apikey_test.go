@@ -178,7 +178,7 @@ func TestAttackKEY004MintsNothing(t *testing.T) {
 	k := keyOf(t, s, servertest.Operator, me.ID, me.Permissions...)
 	refused := []string{
 		"PATCH /users/me", "POST /users/me/password", "GET /sessions", "DELETE /sessions/{id}", "POST /clients", "POST /clients/{id}/rotate-secret",
-		"POST /api-keys", "PATCH /api-keys/{id}", "DELETE /api-keys/{id}", "POST /api-keys/{id}/rotate",
+		"POST /api-keys", "PATCH /api-keys/{id}", "DELETE /api-keys/{id}", "POST /api-keys/{id}/rotate", "GET /oauth2/userinfo", "POST /oauth2/userinfo",
 	}
 	// What reads, and needs a permission, a key may call that carries it.
 	allowed := []string{

@@ -16,6 +16,7 @@ import (
 
 	"github.com/doorward/doorward/internal/apikey"
 	"github.com/doorward/doorward/internal/audit"
+	"github.com/doorward/doorward/internal/client"
 	"github.com/doorward/doorward/internal/issue"
 	"github.com/doorward/doorward/internal/server"
 	"github.com/doorward/doorward/internal/servertest"
@@ -73,7 +74,10 @@ func causesOfPeople(t *testing.T, s *servertest.Site, c *steered) []cause {
 	}
 	kept := s.Login(t, "bea").Refresh
 	old := s.Login(t, "eve").Refresh
-	browser := s.Browser(t)
+	browser, flow := s.Browser(t), s.Browser(t)
+	flow.Login(t, "bea")
+	secret, spent := app(t, s, "ours", func(d *client.Draft) { d.SkipConsent = true }), ""
+	app(t, s, "theirs", nil)
 	change := func(now, next string, want int) {
 		a := s.Call(t, s.Login(t, "cid").Access, http.MethodPost, "/users/me/password", map[string]any{"current_password": now, "new_password": next})
 		if a.Status != want {
@@ -92,6 +96,15 @@ func causesOfPeople(t *testing.T, s *servertest.Site, c *steered) []cause {
 		{audit.TokenRevoked, func() { s.Form(t, "/auth/logout", "refresh_token", s.Login(t, "ann").Refresh) }},
 		{audit.SessionStarted, func() { signIn(t, browser, "dan") }},
 		{audit.SessionEnded, func() { browser.Submit(t, "/account", "/account/signout") }},
+		{audit.CodeIssued, func() { spent = code(t, flow, authorizing("ours")) }},
+		{audit.CodeReused, func() {
+			for range 2 {
+				redeem(t, s, "ours", secret, spent)
+			}
+		}},
+		{audit.ConsentDenied, func() { consent(t, flow, flow.Send(t, http.MethodGet, authorizing("theirs"), "", ""), "deny") }},
+		{audit.ConsentGiven, func() { code(t, flow, authorizing("theirs")) }},
+		{audit.ConsentWithdrawn, func() { flow.Submit(t, "/account", "/account/apps/theirs/withdraw") }},
 		{audit.PasswordChangeFailed, func() { change("wrong password", "another one of mine", http.StatusForbidden) }},
 		{audit.PasswordChanged, func() { change(servertest.Password, "another one of mine", http.StatusNoContent) }},
 		{audit.LoginLocked, func() {

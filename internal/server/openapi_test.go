@@ -22,6 +22,8 @@ var unwritten = []string{
 	"GET /.well-known/oauth-authorization-server", "GET /.well-known/oauth-protected-resource", "GET /.well-known/authzen-configuration",
 	"POST /access/v1/search/resource", // it says why there is none
 	"POST /api-keys/leaks",            // described by those who send it
+	"GET /oauth2/authorize", "POST /oauth2/authorize", "GET /oauth2/authorize/{id}", "GET /oauth2/userinfo", "POST /oauth2/userinfo", "GET /.well-known/openid-configuration",
+	"GET /consent/{id}", "POST /consent/{id}", "POST /account/apps/{id}/withdraw",
 	"GET /signin", "POST /signin", "GET /account", "POST /account/signout", "POST /account/forget", "POST /account/sessions/{id}/end", "POST /account/sessions/end", "POST /account/password",
 }
 

@@ -199,7 +199,7 @@ func (s *Surface) WithdrawConsent(w http.ResponseWriter, r *http.Request) error 
 	} else if !genuine {
 		return s.again(w, r)
 	}
-	err := s.Flow.Withdraw(r.Context(), web.By(r.Context()), r.PathValue("client"))
+	err := s.Flow.Withdraw(r.Context(), web.By(r.Context()), r.PathValue("id"))
 	if err != nil && fault.KindOf(err) != fault.NotFound {
 		return err
 	}
