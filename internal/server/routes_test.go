@@ -17,9 +17,11 @@ var open = []string{
 	"GET /{$}", "GET /favicon.ico", "GET /healthz", "GET /readyz", "GET /openapi.json",
 	"POST /auth/login", "POST /auth/refresh", "POST /auth/logout", "GET /signin", "POST /signin",
 	"POST /oauth2/token", "POST /oauth2/introspect", "POST /oauth2/revoke", // clients prove themselves by other means than a token
+	"GET /oauth2/authorize", "POST /oauth2/authorize", "GET /oauth2/authorize/{id}", // it asks who is signed in itself
+	"GET /consent/{id}", "POST /consent/{id}", // as that does
 	"POST /api-keys/leaks", // who reports signs
 	"GET /oauth2/jwks", "GET /.well-known/oauth-authorization-server", "GET /.well-known/oauth-protected-resource",
-	"GET /.well-known/authzen-configuration",
+	"GET /.well-known/openid-configuration", "GET /.well-known/authzen-configuration",
 }
 
 // address returns a path of a pattern.
@@ -356,14 +358,24 @@ var matrix = map[string]row{
 	}},
 	"POST /auth/logout": {wants: everybody(204)},
 	// Pages know nobody by a token: they show the way to the sign-in.
-	"GET /signin":                     {wants: everybody(200)},
-	"POST /signin":                    {wants: everybody(415)},
-	"GET /account":                    {wants: everybody(303)},
-	"POST /account/signout":           {wants: everybody(303)},
-	"POST /account/forget":            {wants: everybody(303)},
-	"POST /account/sessions/{id}/end": {wants: everybody(303), path: func(c *call) string { return "/account" + c.session() + "/end" }},
-	"POST /account/sessions/end":      {wants: everybody(303)},
-	"POST /account/password":          {wants: everybody(303)},
+	"GET /signin":                      {wants: everybody(200)},
+	"POST /signin":                     {wants: everybody(415)},
+	"GET /account":                     {wants: everybody(303)},
+	"POST /account/signout":            {wants: everybody(303)},
+	"POST /account/forget":             {wants: everybody(303)},
+	"POST /account/sessions/{id}/end":  {wants: everybody(303), path: func(c *call) string { return "/account" + c.session() + "/end" }},
+	"POST /account/sessions/end":       {wants: everybody(303)},
+	"POST /account/password":           {wants: everybody(303)},
+	"POST /account/apps/{id}/withdraw": {wants: everybody(303), path: func(*call) string { return "/account/apps/shop/withdraw" }},
+
+	// An authorization request is one of a client, in the browser that began it.
+	"GET /oauth2/authorize":      {wants: everybody(400)},
+	"POST /oauth2/authorize":     {wants: everybody(415)},
+	"GET /oauth2/authorize/{id}": {wants: everybody(404), path: func(*call) string { return "/oauth2/authorize/none" }},
+	"GET /consent/{id}":          {wants: everybody(404), path: func(*call) string { return "/consent/none" }},
+	"POST /consent/{id}":         {wants: everybody(404), path: func(*call) string { return "/consent/none" }},
+	"GET /oauth2/userinfo":       {wants: signedIn(403)}, // without the scope openid
+	"POST /oauth2/userinfo":      {wants: signedIn(403)},
 
 	// Clients prove themselves here, and a token of a user's does not.
 	"POST /oauth2/token":      {wants: everybody(415)},
@@ -373,6 +385,7 @@ var matrix = map[string]row{
 	"GET /oauth2/jwks": {wants: everybody(200)},
 	"GET /.well-known/oauth-authorization-server": {wants: everybody(200)},
 	"GET /.well-known/oauth-protected-resource":   {wants: everybody(200)},
+	"GET /.well-known/openid-configuration":       {wants: everybody(200)},
 
 	"GET /.well-known/authzen-configuration": {wants: everybody(200)},
 
