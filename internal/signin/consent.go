@@ -80,6 +80,8 @@ func (s *Surface) asked(r *http.Request) (grant.Request, issue.Asked, session.Se
 }
 
 func (s *Surface) ask(w http.ResponseWriter, r *http.Request, p screen, saved grant.Request, a issue.Asked, in session.Session, status int) error {
+	p.words = languages.in(a.Locales, r)
+	p.Title = p.words["consent.title"]
 	wanted := grant.WantedBy(&a.AuthorizationRequest)
 	q := question{ID: r.PathValue("id"), Client: a.Client, Name: shown(a.Client.Name), Host: host(a.Target), Verified: a.Client.SkipConsent}
 	q.Choose = saved.Next(wanted, grant.Seen{Session: in.ID, User: in.User, AuthTime: in.AuthTime}, s.Clock.Now()) == grant.Choose
@@ -235,4 +237,6 @@ func shown(name string) string {
 }
 
 // host returns whom an answer goes to, as people read it.
-func host(t oauth.Target) string { return strings.TrimPrefix(strings.TrimPrefix(t.Origin(), "https://"), "http://") }
+func host(t oauth.Target) string {
+	return strings.TrimPrefix(strings.TrimPrefix(t.Origin(), "https://"), "http://")
+}

@@ -24,9 +24,9 @@ type door struct {
 func (s *Surface) SignInPage(w http.ResponseWriter, r *http.Request) error {
 	query := r.URL.Query()
 	p := s.screen(w, r, "signin.title")
-	p.Done = done(p.words, query.Get("done"))
 	d := door{ReturnTo: returnTo(query.Get("return_to"))}
-	s.introduce(r, &d)
+	s.introduce(r, &p, &d)
+	p.Done = done(p.words, query.Get("done"))
 	found, err := s.session(r)
 	if err == nil {
 		user, err := s.Accounts.User(r.Context(), found.User)
@@ -47,11 +47,13 @@ func (p screen) door(w http.ResponseWriter, d door, status int) error {
 
 // introduce says for which application somebody signs in, and lets the answer to the form
 // lead there.
-func (s *Surface) introduce(r *http.Request, d *door) {
+func (s *Surface) introduce(r *http.Request, p *screen, d *door) {
 	a, ok := s.waiting(r, d.ReturnTo)
 	if !ok {
 		return
 	}
+	p.words = languages.in(a.Locales, r)
+	p.Title = p.words["signin.title"]
 	d.For, d.to = shown(a.Client.Name), []string{a.Target.Origin()}
 	if d.Username == "" {
 		d.Username = a.LoginHint
@@ -71,7 +73,7 @@ func (s *Surface) SignIn(w http.ResponseWriter, r *http.Request) error {
 	}
 	p := s.screen(w, r, "signin.title")
 	d := door{Username: form.Get("username"), ReturnTo: returnTo(form.Get("return_to"))}
-	s.introduce(r, &d)
+	s.introduce(r, &p, &d)
 	name, password := form.Get("username"), secret.From(form.Get("password"))
 	switch {
 	case !genuine:

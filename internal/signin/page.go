@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"github.com/doorward/doorward/internal/fault"
 	"github.com/doorward/doorward/internal/keyring"
 	"github.com/doorward/doorward/internal/oauth"
 	"github.com/doorward/doorward/internal/secret"
@@ -90,9 +91,21 @@ func FailPage(w http.ResponseWriter, r *http.Request, err error) {
 	if p.words[kind] == "" {
 		kind = "error.other"
 	}
-	p.Title, p.Body = p.words[kind], struct{ Next, RequestID string }{p.words[kind+".next"], web.By(r.Context()).Origin.RequestID}
+	next := p.words[kind+".next"]
+	if text := p.words[message(err)]; text != "" { // only what is written there is told
+		kind, next = "error.request", text
+	}
+	p.Title, p.Body = p.words[kind], struct{ Next, RequestID string }{next, web.By(r.Context()).Origin.RequestID}
 	page := web.Page{Template: errorPage, Data: p, Status: status, PopUp: true}
 	if err := page.Write(w); err != nil {
 		web.FailProblem(w, r, err)
 	}
+}
+
+// message returns what an error may say to somebody, if it is one of ours that may.
+func message(err error) string {
+	if f, ok := errors.AsType[*fault.Error](err); ok {
+		return f.Message
+	}
+	return oauth.Describe(err)
 }

@@ -67,6 +67,22 @@ func (c catalogues) of(r *http.Request) words {
 	return c.words[i]
 }
 
+// in returns the words of the languages that a client names for its person, the first
+// best; a browser's own if there is none of them (OpenID Connect Core 1.0, Section
+// 3.1.2.1).
+func (c catalogues) in(locales []string, r *http.Request) words {
+	for _, name := range locales {
+		tag, err := language.Parse(name)
+		if err != nil {
+			continue
+		}
+		if _, i, confidence := c.matcher.Match(tag); confidence >= language.High {
+			return c.words[i]
+		}
+	}
+	return c.of(r)
+}
+
 // Say returns a text of the catalogue.
 func (w words) Say(key string, args ...any) (string, error) {
 	format, ok := w[key]
