@@ -41,6 +41,7 @@ type question struct {
 	User     account.User
 	API      string   // whose data it is; empty for this server's own
 	May      []string // what it may do then, in words
+	There    []string // and at the API
 	Choose   bool     // whether only the account is asked for
 	Again    string   // where to sign in as somebody else
 }
@@ -100,32 +101,39 @@ func (s *Surface) ask(w http.ResponseWriter, r *http.Request, p screen, saved gr
 	if q.Choose {
 		p.Title = p.words["choose.title"]
 	} else {
-		q.May = p.may(offer)
+		q.May, q.There = p.may(offer)
 	}
 	p.Body = q
 	return web.Page{Template: consentPage, Data: p, Status: status, PopUp: true, FormTo: []string{a.Target.Origin()}}.Write(w)
 }
 
-// may says in words what an application may do with what it is offered.
-func (p screen) may(o issue.Offer) []string {
-	var list, permissions []string
+// people are the scopes that say what an application learns of a person, in the order in
+// which he is told; the last is for how long.
+var people = []string{"openid", "profile", "email", "phone", "address", "offline_access"}
+
+// may says in words what an application may do with what it is offered: with the person's
+// account, and at the API that it asks for, if that is not this server.
+func (p screen) may(o issue.Offer) (here, there []string) {
+	for _, scope := range people {
+		if slices.Contains(o.Scope, scope) {
+			here = append(here, p.words["scope."+scope])
+		}
+	}
 	for _, scope := range o.Scope {
-		if text := p.words["scope."+scope]; text != "" {
-			list = append(list, text)
+		if slices.Contains(people, scope) {
 			continue
 		}
-		permissions = append(permissions, scope)
-	}
-	for _, scope := range permissions {
-		text := scope
-		if o.API != nil {
-			if i := slices.IndexFunc(o.API.Permissions, func(d resource.Permission) bool { return d.Name == scope }); i >= 0 && o.API.Permissions[i].Description != "" {
-				text = o.API.Permissions[i].Description + " (" + scope + ")"
-			}
+		if o.API == nil {
+			here = append(here, scope)
+			continue
 		}
-		list = append(list, text)
+		text := scope
+		if i := slices.IndexFunc(o.API.Permissions, func(d resource.Permission) bool { return d.Name == scope }); i >= 0 && o.API.Permissions[i].Description != "" {
+			text = o.API.Permissions[i].Description + " (" + scope + ")"
+		}
+		there = append(there, text)
 	}
-	return list
+	return here, there
 }
 
 // Decide takes what the person said. It counts only in the session that it was asked in.
@@ -178,7 +186,7 @@ func (s *Surface) agreements(ctx context.Context, p screen, user string) ([]agre
 	}
 	var list []agreement
 	for _, one := range found {
-		may := p.may(issue.Offer{Scope: one.Scope})
+		may, _ := p.may(issue.Offer{Scope: one.Scope})
 		if i := slices.IndexFunc(list, func(a agreement) bool { return a.Client == one.Client }); i >= 0 {
 			list[i].May = append(list[i].May, may...)
 			continue
