@@ -1,7 +1,9 @@
-// Package jose signs JSON Web Signatures and writes public keys as JWK.
+// Package jose signs JSON Web Signatures, verifies those that others made, and
+// writes and reads public keys as JWK.
 //
-// It only signs. What verifies access tokens is package guard, in the server as
-// in every API behind it: there is no second verifier.
+// What it verifies is what a client or another issuer signed, and hints: never an
+// access token, whose type it refuses. What verifies those is package guard, in the
+// server as in every API behind it: there is no second verifier.
 package jose
 
 import (
