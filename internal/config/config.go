@@ -64,7 +64,7 @@ type Metrics struct{ Listen Address }
 
 // Fetch loosens the guarded outbound client.
 type Fetch struct {
-	Allow []string
+	Allow []Exception
 	CA    string // the path of a PEM file
 }
 

@@ -79,10 +79,6 @@ func asIs(s string) (string, error) { return s, nil }
 
 func text(allowed string, field func(*Config) *string) form { return one(allowed, field, asIs, same) }
 
-func texts(allowed string, field func(*Config) *[]string) form {
-	return many(allowed, field, asIs, same)
-}
-
 func enum(field func(*Config) *string, values ...string) form {
 	allowed := strings.Join(values, ", ")
 	return one("one of "+allowed, field, func(s string) (string, error) {

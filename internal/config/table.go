@@ -84,12 +84,12 @@ var settings = []Setting{
 	},
 
 	{
-		Name: "fetch.allow", Unset: "none", Example: "10.1.2.3", Reserved: true,
-		Help: "Inner addresses that the server may fetch from when a client's metadata names them.",
-		form: texts("hosts and networks", func(c *Config) *[]string { return &c.Fetch.Allow }),
+		Name: "fetch.allow", Unset: "none", Example: "10.1.2.3",
+		Help: "Places that the server may fetch from, when a client's metadata names them, although they are not on the public Internet: a host whatever its address is, an address, or a network that names may mean. A host or an address that stands here may also be asked by http, and at other ports than 443 and 8443.",
+		form: exceptions(func(c *Config) *[]Exception { return &c.Fetch.Allow }),
 	},
 	{
-		Name: "fetch.ca", Unset: "none", Example: "/etc/doorward/ca.pem", Reserved: true,
+		Name: "fetch.ca", Unset: "none", Example: "/etc/doorward/ca.pem",
 		Help: "Authorities to believe besides the system's when fetching, in PEM.",
 		form: file(func(c *Config) *string { return &c.Fetch.CA }),
 	},

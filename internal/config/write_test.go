@@ -110,7 +110,7 @@ func TestWriteCommentedRefuses(t *testing.T) {
 		"issuer: is not an http or https URL":                {"issuer": "x"},
 		"tokens.audience: holds a line break":                {"tokens.audience": "a\nlisten: :80"},
 		"master_key: is a key":                               {"master_key": key},
-		"fetch.ca: is not served by this version":            {"fetch.ca": "ca.pem"},
+		"metrics.listen: is not served by this version":      {"metrics.listen": "127.0.0.1:9090"},
 		"hosts: \"a]\" is not a host name":                   {"hosts": "b,a]"},
 		"tls.cert: holds a line break":                       {"tls.cert": "a\u2028b"},
 		"listen: \"x\" is not an address with a port; write": {"listen": "x"},
