@@ -20,7 +20,7 @@ type Change struct {
 // has all that it is to have; its id may be one that another server made. Faults:
 // Invalid with the field.
 func (s *Service) Making(by principal.Principal, c Client) (Change, secret.Text, error) {
-	if err := c.Check(s.scope); err != nil {
+	if err := s.check(&c); err != nil {
 		return Change{}, secret.Text{}, err
 	}
 	now := s.clock.Now()
@@ -29,16 +29,23 @@ func (s *Service) Making(by principal.Principal, c Client) (Change, secret.Text,
 	if err != nil {
 		return Change{}, secret.Text{}, err
 	}
-	if c.Public() { // what is kept proves nothing: nobody has it
+	if !c.HasSecret() { // what is kept proves nothing: nobody has it
 		fresh = Secret{}
 	}
 	return Change{After: &c, Kept: kept, Event: c.changed(audit.Now(by, now, audit.ClientCreated, c.Target()), Client{})}, fresh.Text(), nil
 }
 
+func (s *Service) check(c *Client) error {
+	if err := c.Check(s.scope); err != nil {
+		return err
+	}
+	return s.checkPlace(*c)
+}
+
 // Changing returns the change of a client from what it is to c, of which the id, the
 // secret and the version do not count. Faults: Invalid with the field.
 func (s *Service) Changing(by principal.Principal, before, c Client) (Change, error) {
-	if err := c.Check(s.scope); err != nil {
+	if err := s.check(&c); err != nil {
 		return Change{}, err
 	}
 	c.ID, c.Version, c.SecretAt, c.Previous, c.CreatedAt, c.UpdatedAt = before.ID, before.Version, before.SecretAt, before.Previous, before.CreatedAt, s.clock.Now()

@@ -3,7 +3,8 @@
 //
 // A client that acts for itself is a principal: what it may do is what both its
 // roles and its scopes allow. The invariant: a client's secret is shown once, when
-// it is made, and kept as a MAC alone.
+// it is made, and kept as a MAC alone; of one that proves itself by a key, the public
+// part alone is known.
 package client
 
 import (
@@ -121,8 +122,8 @@ func (c *Client) Check(permission func(string) error) error {
 	if c.Status != Active && c.Status != Disabled {
 		return fault.At("status", "it is active or disabled")
 	}
-	if c.Method != oauth.Basic && c.Method != oauth.Post && c.Method != oauth.NoAuth {
-		return fault.At("token_endpoint_auth_method", "it is client_secret_basic, client_secret_post or none")
+	if !c.HasSecret() && c.Method != oauth.PrivateKeyJWT && c.Method != oauth.NoAuth {
+		return fault.At("token_endpoint_auth_method", "it is client_secret_basic, client_secret_post, private_key_jwt or none")
 	}
 	for _, g := range c.Grants {
 		if !slices.Contains(grants, g) {

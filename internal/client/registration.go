@@ -29,6 +29,13 @@ type Registration struct {
 	Rotation      Rotation `json:"refresh_token_rotation,omitempty" enum:"rotate,bound" doc:"rotate if it is absent: each use gives another. bound, for confidential clients alone: it stays the same"`
 	RotationGrace int64    `json:"rotation_grace,omitempty" minimum:"0" maximum:"30" doc:"For how many seconds the retry of a spent refresh token is given the same successor"`
 
+	// What proves a client by its keys, private_key_jwt: they are given, or where it
+	// publishes them.
+	JWKS              *KeySet           `json:"jwks,omitempty" doc:"The public keys that it proves itself by (RFC 7517)"`
+	JWKSURI           string            `json:"jwks_uri,omitempty" doc:"Where it publishes them, by https: then it may change them itself"`
+	AssertionAlg      jose.Algorithm    `json:"token_endpoint_auth_signing_alg,omitempty" enum:"RS256,PS256,ES256,EdDSA" doc:"What it signs its assertions by; any of them if it is absent"`
+	AssertionAudience AssertionAudience `json:"assertion_audience,omitempty" enum:"issuer,token_endpoint" doc:"Whom its assertions are for (aud): the issuer alone if it is absent. token_endpoint is for software that names the token endpoint"`
+
 	ClientURI string `json:"client_uri,omitempty" doc:"Its home page, as the consent page links it"`
 	PolicyURI string `json:"policy_uri,omitempty" doc:"What it says of people's data"`
 	TermsURI  string `json:"tos_uri,omitempty" doc:"Its terms"`
@@ -112,6 +119,9 @@ func (c *Client) checkRegistration() error {
 		if uri != "" && oauth.CheckPageURI(uri) != nil {
 			return fault.At(field, "it is an https URI")
 		}
+	}
+	if err := c.checkKeys(); err != nil {
+		return err
 	}
 	switch {
 	case c.May(oauth.AuthorizationCode) && len(c.RedirectURIs) == 0:

@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"log/slog"
 	"time"
 
 	"github.com/doorward/doorward/internal/audit"
@@ -43,12 +44,21 @@ type Service struct {
 	peppers secret.Peppers
 	scope   func(string) error
 	kept    *memo.Map[Credential]
+
+	assertions Assertions
+	published  *publishers
 }
 
 // NewService returns a service over a store. scope returns an error for what is no
 // permission.
-func NewService(store Store, c clock.Clock, p secret.Peppers, scope func(string) error) *Service {
-	return &Service{store: store, clock: c, peppers: p, scope: scope, kept: memo.New[Credential](10_000)}
+func NewService(store Store, c clock.Clock, p secret.Peppers, scope func(string) error, a Assertions) *Service {
+	if a.Log == nil {
+		a.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Service{
+		store: store, clock: c, peppers: p, scope: scope, kept: memo.New[Credential](10_000), assertions: a,
+		published: &publishers{fetch: a.Fetch, clock: c, log: a.Log, known: map[string]*publisher{}},
+	}
 }
 
 // Apply drops what this process keeps of a client that changed.
@@ -120,7 +130,7 @@ func (s *Service) secret(client string) (Secret, secret.Kept, error) {
 // changed returns the event of a change with what came and what went.
 func (c Client) changed(e audit.Event, before Client) audit.Event {
 	return e.WithChange("scopes", before.Scopes, c.Scopes).WithChange("audiences", before.Audiences, c.Audiences).WithChange("redirect_uris", before.RedirectURIs, c.RedirectURIs).
-		WithChange("grants", texts(before.Grants), texts(c.Grants))
+		WithChange("grants", texts(before.Grants), texts(c.Grants)).WithChange("keys", before.provedBy(), c.provedBy())
 }
 
 func texts(list []oauth.GrantType) []string {
@@ -190,8 +200,8 @@ func (s *Service) RotateSecret(ctx context.Context, by principal.Principal, id s
 	if err != nil {
 		return Client{}, secret.Text{}, err
 	}
-	if c.Public() {
-		return Client{}, secret.Text{}, fault.New(fault.Conflict, "the client has no secret: it proves nothing")
+	if !c.HasSecret() {
+		return Client{}, secret.Text{}, fault.New(fault.Conflict, "the client has no secret: it proves itself by a key, or by nothing")
 	}
 	now := s.clock.Now()
 	c.SecretAt, c.UpdatedAt, c.Previous = now, now, time.Time{}
@@ -238,12 +248,20 @@ func (s *Service) Prove(ctx context.Context, given oauth.Credentials) (Client, e
 	switch c := kept.Client; {
 	case c.Version == 0:
 		return Client{}, unproved("there is no such client")
+	case given.Method == oauth.PrivateKeyJWT: // before any work is done on what it brings
+		switch {
+		case c.Method != given.Method:
+			return c, unproved("the client is registered for another method")
+		case c.Status != Active:
+			return c, unproved("the client is disabled")
+		}
+		return c, s.proveByKey(ctx, c, given.Assertion)
 	case given.Method == oauth.NoAuth && c.Public():
 		if c.Status != Active {
 			return c, unproved("the client is disabled")
 		}
 	case given.Method == oauth.NoAuth:
-		return c, unproved("the client has a secret, and it was not given")
+		return c, unproved("the client has something to prove itself by, and it was not given")
 	case !right:
 		return c, unproved("the secret is wrong")
 	case c.Status != Active:

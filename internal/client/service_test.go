@@ -63,7 +63,7 @@ func (h *house) Version(version int64) (secret.Pepper, bool) {
 
 func newHouse() *house {
 	h := &house{store: &memory{clients: map[string]Credential{}}, now: noon}
-	h.Service = NewService(h.store, clock.Func(func() time.Time { return h.now }), h, permission)
+	h.Service = NewService(h.store, clock.Func(func() time.Time { return h.now }), h, permission, Assertions{})
 	return h
 }
 

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/doorward/doorward/internal/jose"
 	"github.com/doorward/doorward/internal/secret"
 )
 
@@ -17,7 +18,13 @@ const (
 	NoAuth AuthMethod = "none"                // it does not: anybody can be it
 	Basic  AuthMethod = "client_secret_basic" // a secret in the header
 	Post   AuthMethod = "client_secret_post"  // a secret in the body
+	// It signs that it is the client (RFC 7523, Section 2.2; OpenID Connect Core 1.0,
+	// Section 9).
+	PrivateKeyJWT AuthMethod = "private_key_jwt"
 )
+
+// jwtBearer is the type of such an assertion (RFC 7523, Section 2.2).
+const jwtBearer = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 // GrantType is a way to earn a token.
 type GrantType string
@@ -32,9 +39,10 @@ const (
 // Credentials are how a request says which client it comes from. None of it is
 // proved yet.
 type Credentials struct {
-	ID     string
-	Method AuthMethod
-	Secret secret.Text // zero with NoAuth
+	ID        string
+	Method    AuthMethod
+	Secret    secret.Text // with Basic and Post
+	Assertion secret.Text // with PrivateKeyJWT: a JWT
 }
 
 // unproved is the one answer to a client that did not prove who it is, whatever
@@ -67,12 +75,33 @@ func ParseCredentials(header []string, p Params) (Credentials, error) {
 		}
 		return c, nil
 	}
+	if asserted {
+		return parseAssertion(p)
+	}
 	c := Credentials{ID: p.Get("client_id"), Method: NoAuth}
-	if asserted || c.ID == "" {
+	if c.ID == "" {
 		return Credentials{}, unproved(false)
 	}
 	if inBody {
 		c.Method, c.Secret = Post, secret.From(p.Get("client_secret"))
+	}
+	return c, nil
+}
+
+// parseAssertion reads an assertion. A request may leave out client_id, since the assertion
+// says whose it is (RFC 7521, Section 4.2): that it says so proves nothing yet.
+func parseAssertion(p Params) (Credentials, error) {
+	text := p.Get("client_assertion")
+	c := Credentials{ID: p.Get("client_id"), Method: PrivateKeyJWT, Assertion: secret.From(text)}
+	if c.ID == "" {
+		claims, err := jose.Peek(text)
+		if err != nil {
+			return Credentials{}, unproved(false).Because(err)
+		}
+		c.ID = claims.Subject
+	}
+	if p.Get("client_assertion_type") != jwtBearer || text == "" || c.ID == "" {
+		return Credentials{}, unproved(false)
 	}
 	return c, nil
 }

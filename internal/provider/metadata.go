@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/doorward/doorward/internal/apikey"
+	"github.com/doorward/doorward/internal/client"
 	"github.com/doorward/doorward/internal/issue"
 	"github.com/doorward/doorward/internal/jose"
 	"github.com/doorward/doorward/internal/oauth"
@@ -28,6 +29,9 @@ type metadata struct {
 	TokenAuth         []oauth.AuthMethod   `json:"token_endpoint_auth_methods_supported"`
 	IntrospectionAuth []oauth.AuthMethod   `json:"introspection_endpoint_auth_methods_supported"`
 	RevocationAuth    []oauth.AuthMethod   `json:"revocation_endpoint_auth_methods_supported"`
+	TokenAlgs         []jose.Algorithm     `json:"token_endpoint_auth_signing_alg_values_supported"` // of clients that prove themselves by a key
+	IntrospectionAlgs []jose.Algorithm     `json:"introspection_endpoint_auth_signing_alg_values_supported"`
+	RevocationAlgs    []jose.Algorithm     `json:"revocation_endpoint_auth_signing_alg_values_supported"`
 	Challenges        []string             `json:"code_challenge_methods_supported"`
 	Iss               bool                 `json:"authorization_response_iss_parameter_supported"`
 	Subjects          []string             `json:"subject_types_supported"`
@@ -49,8 +53,8 @@ type metadata struct {
 // describeSelf returns the metadata.
 func (p *Provider) describeSelf() ([]byte, error) {
 	at := func(path string) string { return p.issuer + path }
-	secrets := []oauth.AuthMethod{oauth.Basic, oauth.Post}
-	any := []oauth.AuthMethod{oauth.Basic, oauth.Post, oauth.NoAuth}
+	proofs, algs := []oauth.AuthMethod{oauth.Basic, oauth.Post, oauth.PrivateKeyJWT}, client.AssertionAlgs()
+	any := append(slices.Clone(proofs), oauth.NoAuth)
 	var names []oauth.GrantType
 	for name := range grants {
 		names = append(names, name)
@@ -61,7 +65,7 @@ func (p *Provider) describeSelf() ([]byte, error) {
 		Introspection: at("/oauth2/introspect"), Revocation: at("/oauth2/revoke"),
 		Scopes:        []string{"openid", "profile", "email", "phone", "address", "offline_access"},
 		ResponseTypes: []string{"code"}, ResponseModes: []oauth.ResponseMode{oauth.Query, oauth.FormPost}, GrantTypes: names,
-		TokenAuth: any, IntrospectionAuth: secrets, RevocationAuth: any, Challenges: []string{"S256"}, Iss: true,
+		TokenAuth: any, IntrospectionAuth: proofs, RevocationAuth: any, TokenAlgs: algs, IntrospectionAlgs: algs, RevocationAlgs: algs, Challenges: []string{"S256"}, Iss: true,
 		Subjects: []string{"public"}, IDTokenAlgs: []jose.Algorithm{jose.RS256, jose.PS256, jose.ES256, jose.EdDSA},
 		Claims: issue.ClaimsSupported(), ClaimTypes: []string{"normal"}, ClaimsParameter: true,
 		ACR: []string{issue.ACR}, Prompts: []oauth.Prompt{oauth.PromptNone, oauth.PromptLogin, oauth.PromptConsent, oauth.PromptSelectAccount},

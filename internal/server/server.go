@@ -26,6 +26,7 @@ import (
 	"github.com/doorward/doorward/internal/factor"
 	"github.com/doorward/doorward/internal/fault"
 	"github.com/doorward/doorward/internal/feed"
+	"github.com/doorward/doorward/internal/fetch"
 	"github.com/doorward/doorward/internal/grant"
 	"github.com/doorward/doorward/internal/issue"
 	"github.com/doorward/doorward/internal/jose"
@@ -65,6 +66,7 @@ type Core struct {
 	Limits     *limit.Service
 	counters   *counter.Counter // nil if the database counts
 	Hasher     *factor.Hasher
+	Fetch      *fetch.Client
 	Feed       *feed.Feed
 	Revoked    *grant.Revoked
 	Audit      *audit.Reader
@@ -162,7 +164,12 @@ func open(ctx context.Context, c config.Config, log *slog.Logger, tweaks []func(
 		return nil, errors.Join(err, s.Close())
 	}
 	k.Accounts = account.NewService(s, now)
-	k.Clients = client.NewService(s, now, k.Keys.Peppers(keyring.ClientSecret), permission)
+	if k.Fetch, err = fetcher(c, log); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	k.Clients = client.NewService(s, now, k.Keys.Peppers(keyring.ClientSecret), permission, client.Assertions{
+		Issuer: issuer(c), TokenEndpoint: issuer(c) + "/oauth2/token", Fetch: k.Fetch, First: k.Limits.First, Log: log,
+	})
 	k.APIKeys = apikey.NewService(s, now, k.Keys.Peppers(keyring.APIKey), permission, apikey.Options{MaxLifetime: c.Keys.MaxLifetime, AllowUnlimited: c.Keys.AllowUnlimited})
 	k.Roles = rbac.NewService(s, now)
 	k.Resources = resource.NewService(resource.Parts{

@@ -146,9 +146,10 @@ func (t *tx) updateClient(by principal.Principal, c client.Client, e audit.Event
 	if err != nil {
 		return err
 	}
-	// What it gains is given; a client that comes back to life gains all.
+	// What it gains is given; a client that comes back to life gains all. Whoever names
+	// the keys that prove it may have one of them, and with it all that the client may.
 	given := before.Beyond(c.Scopes)
-	if before.Status != client.Active && c.Status == client.Active || gainsGrant(before, c) {
+	if before.Status != client.Active && c.Status == client.Active || gainsGrant(before, c) || before.Opens(c) {
 		given = c.Scopes
 	}
 	if err := t.givesClient(by, given); err != nil {

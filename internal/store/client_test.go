@@ -143,7 +143,7 @@ func TestAttackClientEventTellsTheWholeChange(t *testing.T) {
 			expect(t, "somebody else's change", err, 0)
 		}}
 		c.Version = 2 // which is not yet there
-		_, err := client.NewService(between, clock.Wall(), nil, func(string) error { return nil }).Update(t.Context(), storetest.Operator, c)
+		_, err := client.NewService(between, clock.Wall(), nil, func(string) error { return nil }, client.Assertions{}).Update(t.Context(), storetest.Operator, c)
 		expect(t, "a change of what was not there", err, fault.Stale)
 		after := w.Dump(t)
 		after.Check(t)

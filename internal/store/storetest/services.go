@@ -102,7 +102,7 @@ func NewServices(t testing.TB, s *store.Store, p Parts) *Services {
 	}
 	v.Keys = keyring.NewService(s, p.Clock, keyring.Options{Algorithm: jose.EdDSA, PublishAhead: time.Hour, Keep: 10 * time.Minute},
 		func() (*secret.Sealer, error) { return secret.ParseSealer(p.Master) })
-	v.Clients = client.NewService(s, p.Clock, v.Keys.Peppers(keyring.ClientSecret), scope)
+	v.Clients = client.NewService(s, p.Clock, v.Keys.Peppers(keyring.ClientSecret), scope, client.Assertions{})
 	v.Resources = resource.NewService(resource.Parts{
 		Store: s, Clock: p.Clock, Own: []string{"https://auth.example", "https://api.example"}, Key: v.Keys.Ensure, Permission: scope,
 	})
