@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"os"
 	"strings"
 	"time"
 
@@ -29,10 +31,12 @@ type registration struct {
 	scopes, standing, audiences []string
 	grants, redirects           []string
 	native, trusted             bool
+	keys, keysAt, assertsTo     string
 }
 
-// add writes what only applications have that people sign in to.
-func (r *registration) add(to *client.Registration, changed func(flag string) bool) {
+// add writes what not every client has: what only applications have that people sign in to,
+// and the keys of those that have no secret.
+func (r *registration) add(to *client.Registration, changed func(flag string) bool) error {
 	if changed("redirect-uri") {
 		to.RedirectURIs = given(r.redirects)
 	}
@@ -45,11 +49,34 @@ func (r *registration) add(to *client.Registration, changed func(flag string) bo
 	if changed("skip-consent") {
 		to.SkipConsent = r.trusted
 	}
+	if changed("assertion-audience") {
+		to.AssertionAudience = client.AssertionAudience(r.assertsTo)
+	}
+	if changed("jwks-uri") {
+		to.JWKSURI, to.JWKS = r.keysAt, nil
+	}
+	if !changed("jwks") {
+		return nil
+	}
+	text, err := os.ReadFile(r.keys)
+	if err != nil {
+		return fmt.Errorf("--jwks: %w", err)
+	}
+	if to.JWKS, err = readKeys(text); err != nil {
+		return fmt.Errorf("--jwks: %s: %w", r.keys, err)
+	}
+	if !changed("jwks-uri") {
+		to.JWKSURI = ""
+	}
+	return nil
 }
 
 func (r *registration) flags(c *cobra.Command) {
 	c.Flags().StringVar(&r.name, "name", "", "what people call it (`TEXT`)")
-	c.Flags().StringVar(&r.method, "auth", "", "how it proves who it is (`METHOD`): client_secret_basic, client_secret_post, or none for an application that cannot keep a secret")
+	c.Flags().StringVar(&r.method, "auth", "", "how it proves who it is (`METHOD`): client_secret_basic, client_secret_post, private_key_jwt with its keys, or none for an application that cannot keep a secret")
+	c.Flags().StringVar(&r.keys, "jwks", "", "a `FILE` with its public keys: a JWK Set, or PEM")
+	c.Flags().StringVar(&r.keysAt, "jwks-uri", "", "the `URL` where it publishes its keys")
+	c.Flags().StringVar(&r.assertsTo, "assertion-audience", "", "whom its assertions are for (`WHO`): issuer, or token_endpoint for software that names that")
 	c.Flags().StringArrayVar(&r.grants, "grant", nil, "a `GRANT` that it may use; may be repeated: authorization_code, refresh_token, client_credentials")
 	c.Flags().StringArrayVar(&r.redirects, "redirect-uri", nil, "a `URI` that people are sent back to with a code; may be repeated")
 	c.Flags().BoolVar(&r.native, "native", false, "it runs on people's own devices")
@@ -67,11 +94,14 @@ secret is printed once, and nobody can read it again. An id is made if none is g
 doorward client create billing --scope orders:read --role viewer
 doorward client create orders-api --audience https://orders.example.com
 doorward client create shop --redirect-uri https://shop.example.com/callback --scope orders:read
+doorward client create reports --auth private_key_jwt --jwks reports.pub.pem
 doorward client create app --auth none --native --redirect-uri http://127.0.0.1/callback`,
 		nil, func(c *cobra.Command, args []string) error {
 			return p.withKeys(c.Context(), func(k *server.Core) error {
 				d := client.Draft{Name: r.name, Method: oauth.AuthMethod(r.method), Scopes: r.scopes, Default: r.standing, Audiences: r.audiences}
-				r.add(&d.Registration, c.Flags().Changed)
+				if err := r.add(&d.Registration, c.Flags().Changed); err != nil {
+					return err
+				}
 				for _, g := range r.grants {
 					d.Grants = append(d.Grants, oauth.GrantType(g))
 				}
@@ -136,7 +166,18 @@ func clientTable(c admin.Client) table {
 	if len(c.Audiences) > 0 {
 		t.row("introspects tokens for", strings.Join(c.Audiences, " "))
 	}
-	t.row("secret since", c.SecretAt)
+	if c.JWKSURI != "" {
+		t.row("publishes keys at", c.JWKSURI)
+	}
+	if c.JWKS != nil {
+		keys, _ := c.JWKS.Keys() // they were read when they were registered
+		for _, k := range keys {
+			t.row("key", k.Thumbprint())
+		}
+	}
+	if oauth.AuthMethod(c.Method).Secret() {
+		t.row("secret since", c.SecretAt)
+	}
 	if c.PreviousUntil != "" {
 		t.row("the one before until", c.PreviousUntil)
 	}
@@ -237,7 +278,9 @@ doorward client update billing --status disabled`,
 						set()
 					}
 				}
-				r.add(&found.Registration, c.Flags().Changed)
+				if err := r.add(&found.Registration, c.Flags().Changed); err != nil {
+					return err
+				}
 				if c.Flags().Changed("grant") {
 					found.Grants = nil
 					for _, g := range given(r.grants) {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/doorward/doorward/internal/clock"
 	"github.com/doorward/doorward/internal/jose"
+	"github.com/doorward/doorward/internal/oauth"
 	"github.com/doorward/doorward/internal/secret"
 )
 
@@ -57,9 +58,22 @@ var assertionAlgs = []jose.Algorithm{jose.RS256, jose.PS256, jose.ES256, jose.Ed
 // AssertionAlgs returns the algorithms by which a client may sign its assertions.
 func AssertionAlgs() []jose.Algorithm { return slices.Clone(assertionAlgs) }
 
-// proveByKey returns a fault unless an assertion proves that it comes from c. That it is
-// right is found out before it is used up, and it is used up at once.
-func (s *Service) proveByKey(ctx context.Context, c Client, assertion secret.Text) error {
+// proveByKey is Prove by an assertion. Nothing is fetched for whom it cannot prove.
+func (s *Service) proveByKey(ctx context.Context, c Client, assertion secret.Text) (Client, error) {
+	switch {
+	case c.Version == 0:
+		return Client{}, unproved("there is no such client")
+	case c.Method != oauth.PrivateKeyJWT:
+		return c, unproved("the client is registered for another method")
+	case c.Status != Active:
+		return c, unproved("the client is disabled")
+	}
+	return c, s.spend(ctx, c, assertion)
+}
+
+// spend returns a fault unless an assertion proves that it comes from c. That it is right
+// is found out before it is used up, and it is used up at once.
+func (s *Service) spend(ctx context.Context, c Client, assertion secret.Text) error {
 	token, err := s.verify(ctx, c, assertion.Reveal())
 	if err != nil {
 		return unproved(err.Error())

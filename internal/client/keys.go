@@ -32,7 +32,7 @@ func (k *KeySet) Keys() ([]jose.Key, error) {
 }
 
 // HasSecret reports whether the client proves itself by a secret.
-func (c Client) HasSecret() bool { return c.Method == oauth.Basic || c.Method == oauth.Post }
+func (c Client) HasSecret() bool { return c.Method.Secret() }
 
 // Opens reports whether who could not prove that he is c can prove it after a change: by
 // a key that he has, or by nothing.

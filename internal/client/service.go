@@ -234,7 +234,7 @@ func (s *Service) Delete(ctx context.Context, by principal.Principal, id string,
 // Prove returns the client that credentials prove. The fault is Unauthenticated
 // whatever is wrong with them: an unknown client, a wrong secret, another method
 // than the client is registered for, a client that is disabled. What it does takes
-// as long for each. With the fault comes the client that they name, if there is one.
+// as long for each secret. With the fault comes the client that they name, if there is one.
 func (s *Service) Prove(ctx context.Context, given oauth.Credentials) (Client, error) {
 	if given.Method == oauth.NoAuth && given.ID == Builtin.ID {
 		return Builtin, nil
@@ -243,19 +243,14 @@ func (s *Service) Prove(ctx context.Context, given oauth.Credentials) (Client, e
 	if err != nil {
 		return Client{}, err
 	}
+	if given.Method == oauth.PrivateKeyJWT {
+		return s.proveByKey(ctx, kept.Client, given.Assertion)
+	}
 	text, _ := ParseSecret(given.Secret.Reveal())
 	right := kept.Proves(text, s.peppers, s.clock.Now())
 	switch c := kept.Client; {
 	case c.Version == 0:
 		return Client{}, unproved("there is no such client")
-	case given.Method == oauth.PrivateKeyJWT: // before any work is done on what it brings
-		switch {
-		case c.Method != given.Method:
-			return c, unproved("the client is registered for another method")
-		case c.Status != Active:
-			return c, unproved("the client is disabled")
-		}
-		return c, s.proveByKey(ctx, c, given.Assertion)
 	case given.Method == oauth.NoAuth && c.Public():
 		if c.Status != Active {
 			return c, unproved("the client is disabled")

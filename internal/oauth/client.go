@@ -23,6 +23,9 @@ const (
 	PrivateKeyJWT AuthMethod = "private_key_jwt"
 )
 
+// Secret reports whether the method is to show a secret that the server keeps, too.
+func (m AuthMethod) Secret() bool { return m == Basic || m == Post }
+
 // jwtBearer is the type of such an assertion (RFC 7523, Section 2.2).
 const jwtBearer = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
