@@ -19,6 +19,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/txtar"
 
+	"github.com/doorward/doorward/internal/jose"
 	"github.com/doorward/doorward/internal/servertest"
 )
 
@@ -28,7 +29,8 @@ var update = flag.Bool("update", false, "write the answers of the exchanges in t
 // there must be answered with that status, those headers and no others, and that
 // body. What differs between runs is masked, and a mask that comes again stands for
 // the same value: <refresh_token.1> in a request is the first one that was given.
-// ann is a viewer, <ann> is her id, and <admin> the administrator's.
+// ann is a viewer, <ann> is her id, and <admin> the administrator's. reports is a client
+// that proves itself by a key: <assertion> is one of its.
 func TestExchanges(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob(filepath.Join("testdata", "*.txtar"))
@@ -108,7 +110,11 @@ func newMasks(t *testing.T, s *servertest.Site) *masks {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &masks{names: map[string]string{s.URL: "<issuer>", admin.ID: "<admin>", s.User(t, "ann", "viewer").ID: "<ann>"}, counts: map[string]int{}}
+	reports := newProver(t, "reports", jose.ES256)
+	reports.keep(t, s)
+	return &masks{names: map[string]string{
+		s.URL: "<issuer>", admin.ID: "<admin>", s.User(t, "ann", "viewer").ID: "<ann>", reports.assertion(t, s, nil): "<assertion>",
+	}, counts: map[string]int{}}
 }
 
 // reveal puts the values in the place of their masks.
