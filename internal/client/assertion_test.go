@@ -398,8 +398,8 @@ func published(t *testing.T, test func(t *testing.T, p *prover, at *publication,
 		p := newProver()
 		at := &publication{document: map[string]string{}, slow: map[string]time.Duration{}}
 		p.assertions.Fetch = at
-		p.Service.clock = clock.Func(time.Now)
-		p.Service.published = &publishers{fetch: at, clock: p.Service.clock, log: p.assertions.Log, known: map[string]*publisher{}}
+		p.clock = clock.Func(time.Now)
+		p.published = &publishers{fetch: at, clock: p.clock, log: p.assertions.Log, known: map[string]*publisher{}}
 		test(t, p, at, func(id, kid string, alg jose.Algorithm) error {
 			p.now = time.Now()
 			return p.prove(t, id, signed(t, alg, kid, "", p.claims(id, nil)))
