@@ -34,11 +34,14 @@ func (k *KeySet) Keys() ([]jose.Key, error) {
 // HasSecret reports whether the client proves itself by a secret.
 func (c Client) HasSecret() bool { return c.Method.Secret() }
 
-// Opens reports whether who could not prove that he is c can prove it after a change: by
-// a key that he has, or by nothing.
+// Opens reports whether who makes a change may come by what the client may do: he can
+// prove that he is it, by a key that he has or by nothing; or what people let it do is
+// sent to a place of his, or given without asking them.
 func (c Client) Opens(after Client) bool {
 	same := after.Method == c.Method && after.JWKSURI == c.JWKSURI && reflect.DeepEqual(after.JWKS, c.JWKS)
-	return !after.HasSecret() && !same
+	elsewhere := slices.ContainsFunc(after.RedirectURIs, func(uri string) bool { return !slices.Contains(c.RedirectURIs, uri) })
+	unasked := after.SkipConsent && !c.SkipConsent
+	return !after.HasSecret() && !same || elsewhere || unasked || after.Native() && !c.Native() || c.NeedsPKCE() && !after.NeedsPKCE()
 }
 
 // provedBy names what proves the client beside a secret, for the audit log.

@@ -139,3 +139,39 @@ func (s *Service) Told(ctx context.Context, user, family string, scope []string)
 	told["sub"] = u.ID
 	return told, nil
 }
+
+// Hint is what an ID token of this server's says of whom a request is about.
+type Hint struct {
+	User    string
+	Client  string
+	Session string // that it was given in; empty if it does not say
+}
+
+// Hint reads an ID token that comes back (OpenID Connect Core 1.0, Section 3.1.2.2). Its
+// time may be over: it says who is meant, and proves nothing. It returns false for what
+// this server did not sign.
+func (s *Service) Hint(token string) (Hint, bool) {
+	view, err := s.keys.View()
+	if err != nil {
+		return Hint{}, false
+	}
+	var keys []jose.Key
+	for _, k := range view.Published {
+		keys = append(keys, jose.Key{ID: k.ID, Algorithm: k.Alg, Public: k.Private.Public()})
+	}
+	t, err := jose.Verify(token, keys, jose.ES256, jose.EdDSA, jose.RS256, jose.PS256)
+	if err != nil || !t.Is("jwt") {
+		return Hint{}, false
+	}
+	c, err := jose.ParseClaims(t.Payload)
+	if err != nil || c.Issuer != s.options.Issuer || c.Subject == "" || len(c.Audience) != 1 || c.All["events"] != nil {
+		return Hint{}, false
+	}
+	h := Hint{User: c.Subject, Client: c.Audience[0]}
+	if raw := c.All["sid"]; raw != nil {
+		if err := json.Unmarshal(raw, &h.Session); err != nil {
+			return Hint{}, false
+		}
+	}
+	return h, true
+}

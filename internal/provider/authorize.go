@@ -89,6 +89,15 @@ func (p *Provider) proceed(w http.ResponseWriter, r *http.Request, saved grant.R
 		return p.refuse(w, a, err)
 	}
 	wanted := grant.WantedBy(&a.AuthorizationRequest)
+	if a.IDHint != "" {
+		hint, ok := p.Issuer.Hint(a.IDHint)
+		switch {
+		case ok && hint.Client == a.Client.ID:
+			wanted.User = hint.User
+		case a.Asks(oauth.PromptNone): // nobody may be asked whom it means
+			return p.refuse(w, a, &oauth.Error{Code: oauth.LoginRequired, Description: "id_token_hint is no ID token of this server for this client"})
+		}
+	}
 	seen := grant.Seen{Session: in.ID, User: in.User, AuthTime: in.AuthTime}
 	var offer issue.Offer
 	if in.User != "" {

@@ -53,6 +53,7 @@ type Issuer interface {
 type Authorizer interface {
 	Asked(ctx context.Context, query string) (issue.Asked, error)
 	Offer(ctx context.Context, a issue.Asked, user string) (issue.Offer, error)
+	Hint(token string) (issue.Hint, bool)
 	Save(ctx context.Context, query string, browser secret.Hash) (string, error)
 	Pending(ctx context.Context, id string, browser secret.Hash) (grant.Request, issue.Asked, error)
 	Authorize(ctx context.Context, by principal.Principal, a issue.Asked, o issue.Offer, in session.Session, request secret.Hash) (secret.Text, error)

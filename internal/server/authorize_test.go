@@ -205,3 +205,66 @@ func TestCodeFlow(t *testing.T) {
 		}
 	})
 }
+
+// An ID token that comes back says who is meant; what is none of ours says nothing.
+func TestAuthorizeHint(t *testing.T) {
+	servertest.Each(t, func(t *testing.T, s *servertest.Site) {
+		s.User(t, "ana", "editor")
+		s.User(t, "ben", "editor")
+		ours := func(d *client.Draft) { d.SkipConsent = true }
+		secret := app(t, s, "shop", ours)
+		app(t, s, "other", ours)
+		id := func(name string) (*servertest.Browser, string) {
+			b := s.Browser(t)
+			b.Login(t, name)
+			var g granted
+			redeem(t, s, "shop", secret, code(t, b, authorizing("shop"))).JSON(t, &g)
+			return b, g.ID
+		}
+		ana, hint := id("ana")
+		_, bens := id("ben")
+		parts := strings.Split(hint, ".")
+		for name, tt := range map[string]struct{ client, hint, prompt, want string }{
+			"her own":                  {"shop", hint, "none", ""},
+			"her own, asked":           {"shop", hint, "", ""},
+			"another's":                {"shop", bens, "none", "login_required"},
+			"of another client":        {"other", hint, "none", "login_required"},
+			"of another client, asked": {"other", hint, "", ""},
+			"without a signature":      {"shop", base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"none","typ":"JWT"}`)) + "." + parts[1] + ".", "none", "login_required"},
+			"with another's signature": {"shop", parts[0] + "." + parts[1] + "." + strings.Split(bens, ".")[2], "none", "login_required"},
+			"a megabyte":               {"shop", strings.Repeat("a", 12<<10), "none", "login_required"},
+		} {
+			v := answered(t, ana.Send(t, http.MethodGet, authorizing(tt.client, "id_token_hint", tt.hint, "prompt", tt.prompt), "", ""))
+			if v.Get("error") != tt.want || (tt.want == "") != (v.Get("code") != "") {
+				t.Errorf("%s: %v", name, v)
+			}
+		}
+		if a := ana.Send(t, http.MethodGet, authorizing("shop", "id_token_hint", bens), "", ""); !strings.HasPrefix(a.Header.Get("Location"), "/signin") {
+			t.Errorf("another's, asked: %d %s", a.Status, a.Header.Get("Location"))
+		}
+	})
+}
+
+// Whoever cannot give what a client may ask for does not let its people come to him: a
+// redirect URI that is added is as good as what they let it do.
+func TestAttackRBAC009RedirectURIOfAMightyClient(t *testing.T) {
+	s := servertest.Start(t, servertest.Options{})
+	makeRole(t, s, "registrar", "clients:read", "clients:write", "read")
+	s.User(t, "reg", "registrar")
+	token := s.Login(t, "reg").Access
+	app(t, s, "mighty", func(d *client.Draft) { d.Scopes = []string{"users:write"} })
+	app(t, s, "meek", func(d *client.Draft) { d.Scopes = []string{"read"} })
+	for name, change := range map[string]map[string]any{
+		"another place":  {"redirect_uris": []string{callback, "https://evil.example/cb"}},
+		"without asking": {"skip_consent": true},
+		"on a device":    {"application_type": "native"},
+		"without PKCE":   {"require_pkce": false},
+	} {
+		if a := s.Call(t, token, http.MethodPatch, "/clients/mighty", change); a.Status != http.StatusForbidden {
+			t.Errorf("%s, of a client that may more: %d %s", name, a.Status, a.Body)
+		}
+		if a := s.Call(t, token, http.MethodPatch, "/clients/meek", change); a.Status != http.StatusOK {
+			t.Errorf("%s, of one that may no more: %d %s", name, a.Status, a.Body)
+		}
+	}
+}
