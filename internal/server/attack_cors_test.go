@@ -109,6 +109,12 @@ func TestAttackWEB002Preflights(t *testing.T) {
 		return s.Send(t, "OPTIONS", "/users", "", "", "Origin", spa, "Access-Control-Request-Method", method, "Access-Control-Request-Headers", headers)
 	}
 	good := ask("GET", "authorization")
+	// What clients that others wrote send, Swagger UI among them.
+	for _, name := range []string{"Authorization", "Content-Type", "X-Requested-With"} {
+		if !slices.Contains(strings.Split(good.Header.Get("Access-Control-Allow-Headers"), ", "), name) {
+			t.Errorf("a script cannot send %s: %v", name, good.Header)
+		}
+	}
 	if good.Status != http.StatusNoContent || good.Header.Get("Access-Control-Max-Age") != "600" || good.Body != "" {
 		t.Errorf("%d %v", good.Status, good.Header)
 	}

@@ -72,7 +72,7 @@ var (
 	varyOrigin       = []string{"Origin"}
 	allowCredentials = []string{"true"}
 	allowMethods     = []string{"GET, POST, PUT, PATCH, DELETE"}
-	allowHeaders     = []string{"Authorization, Content-Type, X-API-Key, If-Match, If-None-Match, Idempotency-Key"}
+	allowHeaders     = []string{"Authorization, Content-Type, X-API-Key, If-Match, If-None-Match, Idempotency-Key, X-Requested-With"}
 	exposed          = []string{"ETag, X-Request-Id, Retry-After, WWW-Authenticate, Link"}
 	maxAge           = []string{"600"}
 )
