@@ -264,7 +264,7 @@ tokens are refused within a second, and so is its secret.`, `
 doorward client update billing --scope orders:read --scope orders:write
 doorward client update billing --status disabled`,
 		[]string{"ID"}, func(c *cobra.Command, args []string) error {
-			return p.with(c.Context(), func(k *server.Core) error {
+			return p.withKeys(c.Context(), func(k *server.Core) error {
 				found, err := k.Clients.Fresh(c.Context(), args[0])
 				if err != nil {
 					return err

@@ -44,6 +44,7 @@ type Service struct {
 	peppers secret.Peppers
 	scope   func(string) error
 	kept    *memo.Map[Credential]
+	keys    Keys
 
 	assertions Assertions
 	published  *publishers
@@ -104,6 +105,9 @@ func (s *Service) Create(ctx context.Context, by principal.Principal, d Draft) (
 	}
 	made, fresh, err := s.Making(by, c)
 	if err != nil {
+		return Client{}, secret.Text{}, err
+	}
+	if err := s.key(ctx, by, *made.After); err != nil {
 		return Client{}, secret.Text{}, err
 	}
 	return *made.After, fresh, s.store.CreateClient(ctx, by, *made.After, made.Kept, made.Event)
@@ -179,6 +183,9 @@ func (s *Service) Update(ctx context.Context, by principal.Principal, c Client) 
 	}
 	change, err := s.Changing(by, before, c)
 	if err != nil {
+		return Client{}, err
+	}
+	if err := s.key(ctx, by, *change.After); err != nil {
 		return Client{}, err
 	}
 	return s.store.UpdateClient(ctx, by, *change.After, change.Event)

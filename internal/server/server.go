@@ -169,7 +169,7 @@ func open(ctx context.Context, c config.Config, log *slog.Logger, tweaks []func(
 	}
 	k.Clients = client.NewService(s, now, k.Keys.Peppers(keyring.ClientSecret), permission, client.Assertions{
 		Issuer: issuer(c), TokenEndpoint: issuer(c) + "/oauth2/token", Fetch: k.Fetch, First: k.Limits.First, Log: log,
-	})
+	}).Signing(k.Keys.Ensure)
 	k.APIKeys = apikey.NewService(s, now, k.Keys.Peppers(keyring.APIKey), permission, apikey.Options{MaxLifetime: c.Keys.MaxLifetime, AllowUnlimited: c.Keys.AllowUnlimited})
 	k.Roles = rbac.NewService(s, now)
 	k.Resources = resource.NewService(resource.Parts{
