@@ -90,6 +90,7 @@ func ask(t *testing.T, method, url, token string) (status int, challenge, body s
 	if err != nil {
 		t.Fatal(err)
 	}
+	r.Header.Set("Content-Type", "application/json")
 	if token != "" {
 		r.Header.Set("Authorization", "Bearer "+token)
 	}

@@ -17,33 +17,48 @@ import (
 // TestNode lets jose and oauth4webapi verify a token.
 func TestNode(t *testing.T) {
 	t.Parallel()
-	for _, program := range []string{"node", "npm"} {
-		if _, err := need.Program(t.Context(), program, "nodejs", "npm"); err != nil {
-			t.Fatal(err)
-		}
-	}
-	room := installed(t, "node", "package-lock.json", func(room string) {
-		sh(t, room, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
-	})
+	node, room := nodeRoom(t, "node")
 	s := start(t)
-	s.verified(t, func(token string) string { return sh(t, room, "node", "verify.mjs", s.url, token, forge(token)) })
+	s.verified(t, func(token string) string { return sh(t, room, node, "verify.mjs", s.url, token, forge(token)) })
 }
 
 // TestPython lets PyJWT verify a token.
 func TestPython(t *testing.T) {
 	t.Parallel()
-	python, err := need.Found(t.Context(), pythonWithVenv, "python3-venv")
+	python, room := pythonRoom(t, "python")
+	s := start(t)
+	s.verified(t, func(token string) string { return sh(t, room, python, "verify.py", s.url, token, forge(token)) })
+}
+
+// nodeRoom returns the path of Node, and a copy of a folder with what its
+// package-lock.json lists.
+func nodeRoom(t *testing.T, folder string) (node, room string) {
+	t.Helper()
+	for _, program := range []string{"npm", "node"} {
+		path, err := need.Program(t.Context(), program, "nodejs", "npm")
+		if err != nil {
+			t.Fatal(err)
+		}
+		node = path
+	}
+	return node, installed(t, folder, "package-lock.json", func(room string) {
+		sh(t, room, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
+	})
+}
+
+// pythonRoom returns the path of a Python, and a copy of a folder, with what its
+// requirements.txt lists.
+func pythonRoom(t *testing.T, folder string) (python, room string) {
+	t.Helper()
+	base, err := need.Found(t.Context(), pythonWithVenv, "python3-venv")
 	if err != nil {
 		t.Fatal(err)
 	}
-	room := installed(t, "python", "requirements.txt", func(room string) {
-		sh(t, room, python, "-m", "venv", "venv")
+	room = installed(t, folder, "requirements.txt", func(room string) {
+		sh(t, room, base, "-m", "venv", "venv")
 		sh(t, room, filepath.Join("venv", "bin", "pip"), "install", "--no-deps", "--only-binary", ":all:", "-r", "requirements.txt")
 	})
-	s := start(t)
-	s.verified(t, func(token string) string {
-		return sh(t, room, filepath.Join("venv", "bin", "python"), "verify.py", s.url, token, forge(token))
-	})
+	return filepath.Join(room, "venv", "bin", "python"), room
 }
 
 // pythonWithVenv returns the path of a Python that can make environments: Debian
@@ -70,12 +85,12 @@ func (s *site) verified(t *testing.T, verify func(token string) string) {
 	}
 }
 
-// installed returns a folder with the files of one of this package's folders,
-// where install has put what they need. It is kept for the next run, under a name
-// that follows from the list of what was wanted.
-func installed(t *testing.T, name, list string, install func(room string)) string {
+// installed returns a copy of a folder where install has put what its files need. It
+// is kept for the next run, under a name that follows from the list of what was
+// wanted.
+func installed(t *testing.T, from, list string, install func(room string)) string {
 	t.Helper()
-	wanted, err := os.ReadFile(filepath.Join(name, list))
+	wanted, err := os.ReadFile(filepath.Join(from, list))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +99,7 @@ func installed(t *testing.T, name, list string, install func(room string)) strin
 		cache = os.TempDir()
 	}
 	digest := sha256.Sum256(wanted)
-	room := filepath.Join(cache, "doorward-e2e", name+"-"+hex.EncodeToString(digest[:8]))
+	room := filepath.Join(cache, "doorward-e2e", filepath.Base(from)+"-"+hex.EncodeToString(digest[:8]))
 	if err := os.MkdirAll(filepath.Dir(room), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -101,13 +116,13 @@ func installed(t *testing.T, name, list string, install func(room string)) strin
 		if err := os.RemoveAll(room); err != nil {
 			t.Fatal(err)
 		}
-		copyFolder(t, name, room)
+		copyFolder(t, from, room)
 		install(room)
 		if err := os.WriteFile(done, nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	copyFolder(t, name, room)
+	copyFolder(t, from, room)
 	return room
 }
 

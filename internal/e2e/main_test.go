@@ -53,8 +53,8 @@ type site struct {
 }
 
 // start starts a server with three users: admin, viewer and editor, each with
-// the role of that name.
-func start(t *testing.T) *site {
+// the role of that name. more are settings, as NAME=value.
+func start(t *testing.T, more ...string) *site {
 	t.Helper()
 	port, err := program.Port()
 	if err != nil {
@@ -66,6 +66,7 @@ func start(t *testing.T) *site {
 		"DOORWARD_DATABASE=sqlite:doorward.db", "DOORWARD_MASTER_KEY="+secret.NewMaster().Reveal(),
 		"DOORWARD_PASSWORDS_HASH=argon2id", // bcrypt takes its time
 	)
+	s.env = append(s.env, more...)
 	s.operate(t, "", "migrate")
 	for _, name := range []string{"admin", "viewer", "editor"} {
 		s.operate(t, s.password+"\n", "user", "create", name, "--role", name, "--password-stdin")
