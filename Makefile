@@ -9,13 +9,16 @@ VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev
 # A checkout that belongs to another user must build too.
 export GOFLAGS += -buildvcs=false
 
-.PHONY: build test lint fmt vuln fuzz bench storm cover clean
+.PHONY: build test interop lint fmt vuln fuzz bench storm cover clean
 
 build: ## the one binary, static, into bin/
 	CGO_ENABLED=0 go build -trimpath -ldflags '-w -X main.version=$(VERSION)' -o bin/doorward ./cmd/doorward
 
 test: bin/testrun ## every test, with PostgreSQL and the race detector; PKGS=./internal/store for some
 	bin/testrun $(if $(filter ./...,$(PKGS)),-canaries) $(ARGS) $(PKGS)
+
+interop: ## clients that others wrote, and a browser, against the real program
+	CGO_ENABLED=0 go test -tags interop -count=1 -timeout 10m -run '^TestInterop' $(ARGS) ./internal/e2e
 
 fuzz: bin/testrun ## every fuzz target for FUZZTIME
 	bin/testrun -fuzz-only -race=false -fuzz=$(FUZZTIME) -fuzz-max=24h $(ARGS) $(PKGS)
@@ -33,7 +36,7 @@ storm: ## a server that is killed again and again, and what it must not lose
 
 lint: bin/golangci-lint ## what a machine can see (.golangci.yml)
 	CGO_ENABLED=0 bin/golangci-lint run $(PKGS)
-	CGO_ENABLED=0 go vet -tags faults $(PKGS)
+	CGO_ENABLED=0 go vet -tags faults,interop $(PKGS)
 	go mod tidy -diff
 
 fmt: bin/golangci-lint ## as lint wants it
