@@ -163,6 +163,9 @@ func clientTable(c admin.Client) table {
 	for _, uri := range c.RedirectURIs {
 		t.row("people come back to", uri)
 	}
+	if c.SkipConsent {
+		t.row("people are asked", "no")
+	}
 	if len(c.Audiences) > 0 {
 		t.row("introspects tokens for", strings.Join(c.Audiences, " "))
 	}

@@ -23,6 +23,7 @@ var guides = []struct {
 		[]string{"role create refunder --permission orders:refund", "role create support --inherit refunder", "role grant ana support", "role grant ben support"},
 		nil,
 	},
+	{"sign-in.md", "## Register it", "## Point a library", nil, nil},
 	{"services.md", "## A key instead", "## Ask about", nil, nil},
 	{
 		"policy-as-code.md", "## The file", "## In a build", nil,

@@ -39,11 +39,12 @@ const (
 	codeSize   = 32
 )
 
-// NewCode returns a code as its holder has it: "dwc_" base62(256 random bits)
-// base62(CRC-32 of all before).
-func NewCode() secret.Text {
-	body := codePrefix + secret.Base62(secret.Random(codeSize))
-	return secret.From(body + secret.Checksum(body))
+// NewCode returns a code as its holder has it, "dwc_" base62(256 random bits)
+// base62(CRC-32 of all before), and the digest that it is kept under.
+func NewCode() (secret.Text, secret.Hash) {
+	raw := secret.Random(codeSize)
+	body := codePrefix + secret.Base62(raw)
+	return secret.From(body + secret.Checksum(body)), secret.HashOf(raw)
 }
 
 // ParseCode returns the digest that a code is kept under, or false for what was never

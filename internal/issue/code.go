@@ -38,8 +38,8 @@ func (s *Service) Authorize(ctx context.Context, by principal.Principal, a Asked
 	if err := s.fresh(); err != nil {
 		return secret.Text{}, err
 	}
-	text, now := grant.NewCode(), s.clock.Now()
-	hash, _ := grant.ParseCode(text.Reveal()) // it was made so
+	text, hash := grant.NewCode()
+	now := s.clock.Now()
 	c := grant.Code{
 		Hash: hash, Client: a.Client.ID, RedirectURI: a.RedirectURI, Challenge: a.Challenge, Nonce: a.Nonce, User: in.User, Session: in.ID,
 		Scope: o.Scope, Audience: o.Audience, Claims: a.Claims, AMR: in.AMR, AuthTime: in.AuthTime, Created: now, Expires: now.Add(grant.CodeLasts),

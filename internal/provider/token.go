@@ -57,7 +57,7 @@ func (p *Provider) Token(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return web.JSON(w, http.StatusOK, tokens{
-		Access: t.Access.Reveal(), Type: "Bearer", Expires: int64(t.Expires / time.Second), Scope: oauth.FormatScope(t.Scope),
+		Access: shown(t.Access), Type: "Bearer", Expires: int64(t.Expires / time.Second), Scope: oauth.FormatScope(t.Scope),
 		Refresh: shown(t.Refresh), ID: shown(t.ID),
 	})
 }

@@ -139,7 +139,7 @@ func readFamily(r row) (grant.Family, error) {
 	var turn, previous []byte
 	var auth, grace, created, used, idle, expires, ended int64
 	err := r.scan(&f.ID, &f.User, &f.Client, &f.Session, &scope, &roles, &f.Audience, &f.Organization, &amr, &auth, &claims, &turn, &previous, &f.Generation,
-			&f.Grace.Salt, &f.Grace.Pepper, &grace, &created, &used, &idle, &expires, &ended, &f.EndedWhy)
+		&f.Grace.Salt, &f.Grace.Pepper, &grace, &created, &used, &idle, &expires, &ended, &f.EndedWhy)
 	if err != nil {
 		return grant.Family{}, absent(err, "token family")
 	}
