@@ -56,6 +56,10 @@ func CheckRedirectURI(uri string, native bool) error {
 	return nil
 }
 
+// hosts is how a host is spelled: with the characters of names and addresses alone, so
+// that it can stand in a header (Content-Security-Policy) without ending what it is in.
+var hosts = regexp.MustCompile(`^([a-z0-9._-]*|\[[0-9a-f:.]+\])(:[0-9]+)?$`)
+
 // plainURI parses an absolute URI that is spelled as the parser writes it.
 func plainURI(uri string) (*url.URL, error) {
 	if len(uri) > longestURI || strings.ContainsAny(uri, "# \"<>\\^`{|}") {
@@ -67,7 +71,7 @@ func plainURI(uri string) (*url.URL, error) {
 		}
 	}
 	u, err := url.Parse(uri)
-	if err != nil || !u.IsAbs() || u.User != nil || u.String() != uri || u.Host != strings.ToLower(u.Host) {
+	if err != nil || !u.IsAbs() || u.User != nil || u.String() != uri || !hosts.MatchString(u.Host) {
 		return nil, invalid("the URI cannot be read, or is spelled in another way than it is usual")
 	}
 	return u, nil
@@ -150,8 +154,18 @@ func (t Target) URI() string { return t.uri }
 // Mode returns how the answer travels.
 func (t Target) Mode() ResponseMode { return t.mode }
 
-// Origin returns what a page's policy must let a form's answer go to: an origin, or
-// the scheme of a native application with its colon.
+// Source returns what a page's policy must let a form's answer go to (Content Security
+// Policy Level 3, Section 2.3.1). It cannot name IPv6 addresses: there it is the scheme.
+func (t Target) Source() string {
+	o := t.Origin()
+	if scheme, _, found := strings.Cut(o, "//["); found {
+		return scheme
+	}
+	return o
+}
+
+// Origin returns whom the answer goes to: an origin, or the scheme of a native
+// application with its colon.
 func (t Target) Origin() string {
 	u, err := url.Parse(t.uri)
 	if err != nil {

@@ -174,7 +174,7 @@ func (p *Provider) answer(w http.ResponseWriter, t oauth.Target, pairs []oauth.P
 		return web.Page{Template: formPost, Data: struct {
 			URI   string
 			Pairs []oauth.Pair
-		}{t.URI(), pairs}, FormTo: []string{t.Origin()}, PopUp: true}.Write(w)
+		}{t.URI(), pairs}, FormTo: []string{t.Source()}, PopUp: true}.Write(w)
 	}
 	return see(w, t.Location(pairs))
 }

@@ -104,7 +104,7 @@ func (s *Surface) ask(w http.ResponseWriter, r *http.Request, p screen, saved gr
 		q.May, q.There = p.may(offer)
 	}
 	p.Body = q
-	return web.Page{Template: consentPage, Data: p, Status: status, PopUp: true, FormTo: []string{a.Target.Origin()}}.Write(w)
+	return web.Page{Template: consentPage, Data: p, Status: status, PopUp: true, FormTo: []string{a.Target.Source()}}.Write(w)
 }
 
 // people are the scopes that say what an application learns of a person, in the order in

@@ -54,7 +54,7 @@ func (s *Surface) introduce(r *http.Request, p *screen, d *door) {
 	}
 	p.words = languages.in(a.Locales, r)
 	p.Title = p.words["signin.title"]
-	d.For, d.to = shown(a.Client.Name), []string{a.Target.Origin()}
+	d.For, d.to = shown(a.Client.Name), []string{a.Target.Source()}
 	if d.Username == "" {
 		d.Username = a.LoginHint
 	}
