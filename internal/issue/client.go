@@ -104,7 +104,7 @@ func holds(c client.Client, asked []string, b basis) ([]string, error) {
 // of a client itself.
 func (s *Service) Revoke(ctx context.Context, by, of principal.Principal) error {
 	if of.Kind != principal.Service {
-		return s.signOutFamily(ctx, by, of.Family, of.Session)
+		return s.signOutFamily(ctx, by, of.Family, carrier(of.Client, of.Session))
 	}
 	e := audit.Now(by, s.clock.Now(), audit.TokenRevoked, "family:"+of.Family).With("why", "revoked")
 	return s.store.RevokeToken(ctx, of.Family, e)

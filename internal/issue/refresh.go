@@ -89,7 +89,7 @@ func (s *Service) turn(ctx context.Context, by principal.Principal, f grant.Fami
 	case grant.Reused:
 		e := audit.Now(by, now, audit.TokenReused, f.Target()).Because(audit.Failure, "spent-token")
 		// Nobody is spared by hanging up.
-		if err := s.store.EndFamily(context.WithoutCancel(ctx), Ending{f.ID, f.Session, "reused"}, e); err != nil {
+		if err := s.store.EndFamily(context.WithoutCancel(ctx), Ending{f.ID, carrier(f.Client, f.Session), "reused"}, e); err != nil {
 			return Tokens{}, err
 		}
 		return Tokens{}, errDead.Because(fmt.Errorf("a spent token came again: %w", &Dead{f.ID}))
@@ -219,7 +219,17 @@ func (s *Service) signOut(ctx context.Context, by principal.Principal, text secr
 		return nil
 	}
 	by.Kind, by.ID, by.Client = principal.User, f.User, f.Client
-	return s.signOutFamily(ctx, by, f.ID, f.Session)
+	return s.signOutFamily(ctx, by, f.ID, carrier(f.Client, f.Session))
+}
+
+// carrier returns the session that ends with a family, if any: the one whose cookies
+// hold its tokens. What was given to an application ends with a session, but a person
+// stays signed in whatever becomes of an application's tokens.
+func carrier(of, session string) string {
+	if of != client.Builtin.ID {
+		return ""
+	}
+	return session
 }
 
 // signOutFamily ends a family by its public id, and the session that holds it;

@@ -38,6 +38,11 @@ func (s *Server) protect(r route, next http.Handler) http.Handler {
 			r.fail(w, req, known.Cause)
 			return
 		}
+		if !r.forApps(known.By) {
+			known.Cause = s.forbid(req.Context(), "an application is not the person: it does what a permission allows, and learns at /oauth2/userinfo who it is")
+			r.fail(w, req, known.Cause)
+			return
+		}
 		if permission != "" {
 			allowed, err := s.Roles.Allows(req.Context(), &known.By, permission)
 			if err == nil && !allowed {

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/doorward/doorward/internal/admin"
+	"github.com/doorward/doorward/internal/client"
+	"github.com/doorward/doorward/internal/principal"
 	"github.com/doorward/doorward/internal/provider"
 	"github.com/doorward/doorward/internal/signin"
 	"github.com/doorward/doorward/internal/web"
@@ -228,6 +230,24 @@ func (r route) forKeys() bool {
 		return slices.Contains(forKeys, r.pattern)
 	}
 	return !slices.Contains(notForKeys, r.pattern)
+}
+
+// forApps are the routes that ask for no permission and that an application may call with
+// the token that a person let it have, each with the scopes that what it tells is of: all
+// others are the person's rights over his own account, and no scope stands for them.
+var forApps = map[string][]string{
+	"GET /oauth2/userinfo": nil, "POST /oauth2/userinfo": nil, "GET /users/me": {"profile", "email"},
+	"POST /api-keys/verify": nil, "POST /access/check": nil, "POST /access/explain": nil,
+}
+
+// forApps reports whether whoever asks may call a route, if he is an application that
+// brings a person's token.
+func (r route) forApps(by principal.Principal) bool {
+	if by.Kind != principal.User || by.Client == client.Builtin.ID || r.who.permission() != "" {
+		return true
+	}
+	scopes, ok := forApps[r.pattern]
+	return ok && !slices.ContainsFunc(scopes, func(s string) bool { return !slices.Contains(by.Scopes, s) })
 }
 
 // pages are the routes that people open in a browser.
