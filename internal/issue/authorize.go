@@ -131,7 +131,7 @@ func (s *Service) Offer(ctx context.Context, a Asked, user string) (Offer, error
 	if err != nil {
 		return o, err
 	}
-	o.API = b.api
+	o.API, b.client = b.api, a.Client
 	if asked := a.Client.Asks(a.Scope); len(asked) > 0 {
 		if o.Scope, err = narrow(asked, b); err != nil {
 			if len(a.Scope) > 0 {

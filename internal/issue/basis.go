@@ -73,12 +73,13 @@ func outside(err error) error {
 	return (&oauth.Error{Code: oauth.InvalidRequest, Description: "it is not a member of such an organization"}).Because(err)
 }
 
-// gives reports whether a token may carry a scope: what the principal holds and the
-// API knows, and what needs no permission.
+// gives reports whether a token may carry a scope: what the principal holds, the API
+// knows and the client may ask for by now, and what needs no permission.
 func (b basis) gives(scope string) bool { return rbac.IdentityScope(scope) || b.permits(scope) }
 
 func (b basis) permits(permission string) bool {
-	return b.Has(permission) && (b.api == nil || b.api.Registers(permission))
+	return b.Has(permission) && (b.api == nil || b.api.Registers(permission)) &&
+		(b.client.ID == "" || b.client.FirstParty || slices.Contains(b.client.Scopes, permission))
 }
 
 // all returns every permission that a token may carry, sorted.
