@@ -39,6 +39,12 @@ const (
 	codeSize   = 32
 )
 
+// Lives reports whether the time of a code is not over. One that was made later than now
+// is of a time that the clock was set back to; clocks of two processes differ by less.
+func (c Code) Lives(now time.Time) bool {
+	return now.Before(c.Expires) && now.After(c.Created.Add(-CodeLasts))
+}
+
 // NewCode returns a code as its holder has it, "dwc_" base62(256 random bits)
 // base62(CRC-32 of all before), and the digest that it is kept under.
 func NewCode() (secret.Text, secret.Hash) {

@@ -24,6 +24,8 @@ type CodeStore interface {
 	Code(ctx context.Context, hash secret.Hash) (grant.Code, error)
 	// FailCode counts a wrong verifier.
 	FailCode(ctx context.Context, hash secret.Hash) error
+	// ExpireCode ends a code that was not used, for good.
+	ExpireCode(ctx context.Context, hash secret.Hash) error
 	// Redeem uses a code up for a family that begins with it, by one statement that only
 	// one of many uses can win: the others are a Conflict. It returns an Unauthenticated
 	// fault if the account is not active any more, or its session is over.
@@ -86,7 +88,11 @@ func (s *Service) Redeem(ctx context.Context, by principal.Principal, r Redempti
 		if !c.Used.IsZero() {
 			return Tokens{}, s.replayed(context.WithoutCancel(ctx), by, c)
 		}
-		if !s.clock.Now().Before(c.Expires) {
+		if !c.Lives(s.clock.Now()) {
+			// It is ended, not only left: a clock that is set back does not revive it.
+			if err := s.store.ExpireCode(ctx, hash); err != nil {
+				return Tokens{}, err
+			}
 			return Tokens{}, errCode.Because(errors.New("its time is over"))
 		}
 		t, err := s.redeem(ctx, by, c, r)

@@ -128,6 +128,9 @@ func (r *AuthorizationRequest) Read() error {
 		return err
 	}
 	r.Nonce, r.LoginHint, r.IDHint = p.Get("nonce"), p.Get("login_hint"), p.Get("id_token_hint")
+	if strings.Contains(r.Nonce, "\x00") { // no database keeps it
+		return invalid("nonce holds a character that it cannot")
+	}
 	r.ACR, r.Locales = strings.Fields(p.Get("acr_values")), strings.Fields(p.Get("ui_locales"))
 	if r.MaxAge, err = parseAge(p.Get("max_age")); err != nil {
 		return err

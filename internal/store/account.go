@@ -196,6 +196,9 @@ func (s *Store) DeleteUser(ctx context.Context, by principal.Principal, d accoun
 			if err := t.forgetPlaces(d.ID); err != nil {
 				return err
 			}
+			if err := t.forget("user_id", d.ID); err != nil {
+				return err
+			}
 			if err := t.changed(feed.Account, d.ID, present+1); err != nil {
 				return err
 			}

@@ -120,6 +120,17 @@ func (s *Store) Withdraw(ctx context.Context, user, client string, e audit.Event
 	})
 }
 
+// forget deletes what a person or an application, by the column that names it, agreed to
+// and has not redeemed: who comes after under the same name finds nothing of it.
+func (t *tx) forget(column, id string) error {
+	for _, table := range []string{"consents", "codes"} {
+		if _, err := t.exec(`DELETE FROM `+table+` WHERE `+column+` = ?`, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // CreateCode keeps an authorization code.
 func (s *Store) CreateCode(ctx context.Context, c grant.Code, request secret.Hash, e audit.Event) error {
 	claims, err := claimsText(c.Claims)
@@ -168,6 +179,14 @@ func (s *Store) Code(ctx context.Context, hash secret.Hash) (grant.Code, error) 
 func (s *Store) FailCode(ctx context.Context, hash secret.Hash) error {
 	return s.write(ctx, func(t *tx) error {
 		_, err := t.exec(`UPDATE codes SET failures = failures + 1 WHERE hash = ?`, hash[:])
+		return err
+	})
+}
+
+// ExpireCode ends a code that was not used.
+func (s *Store) ExpireCode(ctx context.Context, hash secret.Hash) error {
+	return s.write(ctx, func(t *tx) error {
+		_, err := t.exec(`UPDATE codes SET expires_at = 0 WHERE hash = ? AND used_at = 0`, hash[:])
 		return err
 	})
 }
