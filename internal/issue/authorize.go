@@ -111,9 +111,18 @@ func permissions(scope []string) []string {
 // Offer is what a request would give, if the person agreed.
 type Offer struct {
 	Scope    []string
+	Tells    []string // the scopes, past these, whose claims are asked for one by one
 	Audience string
 	API      *resource.Resource // nil for this server's own
 	Agreed   bool               // before, or by who runs the server
+}
+
+// Asks returns all that a person is asked for: what the application may do, and what it
+// is told of him without a scope (OpenID Connect Core 1.0, Section 5.5).
+func (o Offer) Asks() []string {
+	all := append(slices.Clone(o.Scope), o.Tells...)
+	slices.Sort(all)
+	return all
 }
 
 // Offer returns what a request would give for a person. The error is an oauth.Error if
@@ -143,6 +152,14 @@ func (s *Service) Offer(ctx context.Context, a Asked, user string) (Offer, error
 	if !a.Client.May(oauth.RefreshToken) {
 		o.Scope = slices.DeleteFunc(o.Scope, func(s string) bool { return s == "offline_access" })
 	}
+	for scope, names := range claimsOf {
+		told := func(name string) bool {
+			return slices.Contains(a.Claims.Userinfo, name) || slices.Contains(a.Claims.IDToken, name)
+		}
+		if !slices.Contains(o.Scope, scope) && slices.ContainsFunc(names, told) {
+			o.Tells = append(o.Tells, scope)
+		}
+	}
 	o.Agreed, err = s.agreed(ctx, a, user, o)
 	return o, err
 }
@@ -161,7 +178,7 @@ func (s *Service) agreed(ctx context.Context, a Asked, user string, o Offer) (bo
 	if fault.KindOf(err) == fault.NotFound {
 		return false, nil
 	}
-	return err == nil && before.Covers(o.Scope, as(c)), err
+	return err == nil && before.Covers(o.Asks(), as(c)), err
 }
 
 // as returns the digest of what a client was registered as when somebody agreed: another
@@ -224,9 +241,9 @@ func (s *Service) Decide(ctx context.Context, by principal.Principal, r grant.Re
 	if err != nil {
 		return err
 	}
-	agreed := grant.AgreedTo{User: in.User, Client: a.Client.ID, Audience: o.Audience, Scope: o.Scope, As: as(a.Client), At: now}
+	agreed := grant.AgreedTo{User: in.User, Client: a.Client.ID, Audience: o.Audience, Scope: o.Asks(), As: as(a.Client), At: now}
 	return s.store.DecideRequest(ctx, r, &agreed, audit.Now(by, now, audit.ConsentGiven, a.Client.Target()).
-		With("scope", strings.Join(o.Scope, " ")).With("audience", o.Audience))
+		With("scope", strings.Join(o.Asks(), " ")).With("audience", o.Audience))
 }
 
 // Agreements returns all that a person lets applications do.

@@ -115,7 +115,7 @@ var people = []string{"openid", "profile", "email", "phone", "address", "offline
 // account, and at the API that it asks for, if that is not this server.
 func (p screen) may(o issue.Offer) (here, there []string) {
 	for _, scope := range people {
-		if slices.Contains(o.Scope, scope) {
+		if slices.Contains(o.Asks(), scope) {
 			here = append(here, p.words["scope."+scope])
 		}
 	}
