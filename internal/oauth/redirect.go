@@ -201,9 +201,9 @@ func (t Target) Location(pairs []Pair) string {
 	var b strings.Builder
 	b.WriteString(t.uri)
 	separator := byte('?')
-	if strings.Contains(t.uri, "?") {
+	if _, query, found := strings.Cut(t.uri, "?"); found {
 		separator = '&'
-		if strings.HasSuffix(t.uri, "?") || strings.HasSuffix(t.uri, "&") {
+		if query == "" || strings.HasSuffix(query, "&") {
 			separator = 0
 		}
 	}

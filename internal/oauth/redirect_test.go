@@ -146,6 +146,7 @@ func TestTarget(t *testing.T) {
 		{"https://client.example:8443/cb?a=1", "https://client.example:8443", "https://client.example:8443", "https://client.example:8443/cb?a=1&code=c%26&state=a%0D%0Ab&iss=https%3A%2F%2Fauth.example"},
 		{"https://client.example/cb?", "https://client.example", "https://client.example", "https://client.example/cb?code=c%26&state=a%0D%0Ab&iss=https%3A%2F%2Fauth.example"},
 		{"https://client.example/cb?a&", "https://client.example", "https://client.example", "https://client.example/cb?a&code=c%26&state=a%0D%0Ab&iss=https%3A%2F%2Fauth.example"},
+		{"https://client.example/cb?a?", "https://client.example", "https://client.example", "https://client.example/cb?a?&code=c%26&state=a%0D%0Ab&iss=https%3A%2F%2Fauth.example"},
 		{"http://[::1]:9/cb", "http://[::1]:9", "http:", "http://[::1]:9/cb?code=c%26&state=a%0D%0Ab&iss=https%3A%2F%2Fauth.example"},
 		{"com.example.app:/cb", "com.example.app:", "com.example.app:", "com.example.app:/cb?code=c%26&state=a%0D%0Ab&iss=https%3A%2F%2Fauth.example"},
 	} {
