@@ -78,12 +78,34 @@ func (c *claims) read(s *scanner, name string) {
 		c.ACR = s.str()
 	case "amr":
 		c.AMR = s.strs()
+	case "act":
+		c.Actor = s.actor()
+	case "via":
+		c.Via = s.strs()
 	case "cnf":
 		c.bound = true
 		s.skip()
 	default:
 		s.skip()
 	}
+}
+
+// actor reads who acts for the subject, and who did before him (RFC 8693, Section 4.1).
+func (s *scanner) actor() *Actor {
+	a := &Actor{}
+	s.object(func(s *scanner, name string) {
+		switch name {
+		case "sub":
+			a.Subject = s.str()
+		case "client_id":
+			a.ClientID = s.str()
+		case "act":
+			a.Before = s.actor()
+		default:
+			s.skip()
+		}
+	})
+	return a
 }
 
 // scopes splits a scope at its spaces, and at nothing else (RFC 6749,

@@ -106,13 +106,16 @@ func (d Decision) MarshalJSON() ([]byte, error) {
 	part := eventPart{Facts: map[string]string{}}
 	if p := d.Principal; p != nil {
 		e.Actor, e.Client, part.Person = "user:"+plain(p.Subject), plain(p.ClientID), plain(p.Subject)
-		if p.Subject == p.ClientID { // it acts for itself
-			e.Actor, part.Person = "client:"+plain(p.ClientID), ""
+		if p.isClient() {
+			e.Actor, part.Person = "client:"+plain(p.Subject), ""
 		}
 		set(e.Detail, "token", p.ID)
 		set(e.Detail, "key", p.KeyID)
 		set(e.Detail, "family", p.Family)
 		set(e.Detail, "session", p.Session)
+		if p.Actor != nil {
+			set(e.Detail, "acting", p.Actor.Subject)
+		}
 	}
 	set(part.Facts, "address", d.Address)
 	set(part.Facts, "user_agent", d.UserAgent)

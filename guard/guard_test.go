@@ -243,6 +243,37 @@ func TestPrincipalIsTheRequestsOwn(t *testing.T) {
 	}
 }
 
+// Of an exchanged token the principal shows who acts for its subject, and who did before;
+// each request has its own.
+func TestActor(t *testing.T) {
+	g := newGuard(t)
+	act := map[string]any{"sub": "orders", "iss": "x", "act": map[string]any{"sub": "u2", "client_id": "gateway"}}
+	token := es().token(map[string]any{"act": act, "via": []string{"client:gateway", "family:f0"}})
+	for range 3 {
+		p, err := g.Verify(t.Context(), token)
+		if err != nil || p.Subject != "u1" || p.Actor == nil || p.Actor.Subject != "orders" || p.Actor.ClientID != "" || p.Actor.Before == nil ||
+			*p.Actor.Before != (Actor{Subject: "u2", ClientID: "gateway"}) || !slices.Equal(p.Via, []string{"client:gateway", "family:f0"}) {
+			t.Fatalf("%+v, %v", p, err)
+		}
+		p.Actor.Subject, p.Actor.Before.Subject, p.Via[0] = "root", "root", "x"
+	}
+	if p, err := g.Verify(t.Context(), es().token(nil)); err != nil || p.Actor != nil || p.Via != nil {
+		t.Errorf("of another token: %+v, %v", p, err)
+	}
+	deep := map[string]any{"sub": "x"}
+	for range 40 {
+		deep = map[string]any{"sub": "x", "act": deep}
+	}
+	for name, claims := range map[string]map[string]any{
+		"a text": {"act": "orders"}, "a list": {"act": []string{"orders"}}, "a number in it": {"act": map[string]any{"sub": 7}}, "a text before": {"act": map[string]any{"act": "x"}},
+		"too deep": {"act": deep}, "via a text": {"via": "client:x"}, "via numbers": {"via": []int{7}},
+	} {
+		if p, err := g.Verify(t.Context(), es().token(claims)); !errors.Is(err, ErrClaims) {
+			t.Errorf("%s: %+v, %v", name, p, err)
+		}
+	}
+}
+
 func TestClaim(t *testing.T) {
 	g := newGuard(t)
 	p, err := g.Verify(t.Context(), es().token(map[string]any{"org": map[string]any{"id": "o1"}}))

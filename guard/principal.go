@@ -24,10 +24,34 @@ type Principal struct {
 	AuthTime      time.Time // "auth_time": when the user signed in, or zero
 	ACR           string    // "acr": how well the user signed in; may be empty
 	AMR           []string  // "amr": by which means
+	Actor         *Actor    // "act": who acts for the subject; nil if he does so himself
+	Via           []string  // "via": what an exchanged token came through, like "client:web"; empty for others
 	Issued        time.Time // "iat", or zero
 	Expires       time.Time // "exp", or zero for an API key without an end
 
 	payload string
+}
+
+// Actor is who acts for the subject of a token that was exchanged (RFC 8693,
+// Section 4.1). What is allowed follows from the subject's permissions and the actor
+// alone: those before him are told for the record.
+type Actor struct {
+	Subject  string // "sub": the user, or the client that acts for itself
+	ClientID string // "client_id": the application that he acts through; may be empty
+	Before   *Actor // "act": who acted before him; nil for nobody
+}
+
+// clone returns a copy of a and of those before him.
+func (a *Actor) clone() *Actor {
+	if a == nil {
+		return nil
+	}
+	return &Actor{a.Subject, a.ClientID, a.Before.clone()}
+}
+
+// isClient reports whether p is a client that acts for itself, or is acted for.
+func (p *Principal) isClient() bool {
+	return p.Subject == p.ClientID || len(p.Via) > 0 && slices.Contains(p.Via, "client:"+p.Subject)
 }
 
 // Has reports whether p holds a permission. Names are compared byte for byte.
@@ -51,11 +75,11 @@ func (p *Principal) Claim(name string) (json.RawMessage, bool) {
 }
 
 // clone returns a copy that shares nothing which can be changed: what a handler
-// does to its Principal must not reach the cache. The four lists are copied in
+// does to its Principal must not reach the cache. The lists are copied in
 // one piece.
 func (p *Principal) clone() *Principal {
 	c := *p
-	all := make([]string, 0, len(p.Scopes)+len(p.Roles)+len(p.Audience)+len(p.AMR))
+	all := make([]string, 0, len(p.Scopes)+len(p.Roles)+len(p.Audience)+len(p.AMR)+len(p.Via))
 	piece := func(s []string) []string {
 		if s == nil {
 			return nil
@@ -64,7 +88,8 @@ func (p *Principal) clone() *Principal {
 		all = append(all, s...)
 		return all[start:len(all):len(all)]
 	}
-	c.Scopes, c.Roles, c.Audience, c.AMR = piece(p.Scopes), piece(p.Roles), piece(p.Audience), piece(p.AMR)
+	c.Scopes, c.Roles, c.Audience, c.AMR, c.Via = piece(p.Scopes), piece(p.Roles), piece(p.Audience), piece(p.AMR), piece(p.Via)
+	c.Actor = p.Actor.clone()
 	return &c
 }
 
