@@ -14,7 +14,6 @@ import (
 	"github.com/doorward/doorward/internal/account"
 	"github.com/doorward/doorward/internal/audit"
 	"github.com/doorward/doorward/internal/fault"
-	"github.com/doorward/doorward/internal/principal"
 	"github.com/doorward/doorward/internal/secret"
 	"github.com/doorward/doorward/internal/web"
 )
@@ -194,8 +193,8 @@ func (a *API) createUser(ctx context.Context, in *createUser) (*userMade, error)
 	if in.Body.Profile != nil {
 		d.Profile = *in.Body.Profile
 	}
-	if in.Body.Password != "" && by.Kind == principal.Key {
-		return nil, fault.New(fault.Denied, "an API key sets no passwords: make the account without one")
+	if in.Body.Password != "" && by.Lent() {
+		return nil, fault.New(fault.Denied, "an API key, or a token that was exchanged, sets no passwords: make the account without one")
 	}
 	if in.Body.Password != "" {
 		d.Hash, err = a.Issuer.SetPassword(ctx, by.Origin.Network, secret.From(in.Body.Password), in.Body.Username, in.Body.Email, in.Body.Name)

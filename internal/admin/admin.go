@@ -98,6 +98,7 @@ func New(p Parts) *API {
 	a.groups()
 	a.separations()
 	a.clients()
+	a.exchanges()
 	a.clientGrants()
 	a.resources()
 	a.apiKeys()

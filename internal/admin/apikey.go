@@ -180,10 +180,10 @@ func ownerOf(field, text string) (principal.Owner, error) {
 
 // upon returns who asks, with the permission that he needs to do something to a key: for
 // one's own none, for another's the one named. Another's is absent for who may not, and
-// a key needs the permission for those of its own owner, too.
+// what is lent needs the permission for those of its own owner, too.
 func (a *API) upon(ctx context.Context, k apikey.Key, permission string) (principal.Principal, error) {
 	by := web.By(ctx)
-	if k.Owner == by.Holder() && by.Kind != principal.Key {
+	if k.Owner == by.Holder() && !by.Lent() {
 		return by, nil
 	}
 	by.Needs = permission
@@ -205,7 +205,7 @@ func (a *API) listAPIKeys(ctx context.Context, in *listAPIKeys) (*apiKeyPage, er
 			return nil, err
 		}
 	}
-	if owner != by.Holder() || by.Kind == principal.Key {
+	if owner != by.Holder() || by.Lent() {
 		if err := a.needs(ctx, by, "keys:read"); err != nil {
 			return nil, err
 		}

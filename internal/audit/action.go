@@ -19,6 +19,7 @@ const (
 	ConsentGiven              Action = "consent.given"
 	ConsentDenied             Action = "consent.denied"
 	ConsentWithdrawn          Action = "consent.withdrawn"
+	TokenExchanged            Action = "token.exchanged"
 	SessionStarted            Action = "session.started"
 	SessionEnded              Action = "session.ended"
 	PasswordChanged           Action = "password.changed"
@@ -49,7 +50,9 @@ const (
 	ClientEnabled             Action = "client.enabled"
 	ClientDeleted             Action = "client.deleted"
 	ClientSecretRotated       Action = "client.secret-rotated"
-	ClientRefused             Action = "client.refused" // it did not prove who it is
+	ClientRefused             Action = "client.refused"   // it did not prove who it is
+	ExchangeAllowed           Action = "exchange.allowed" // a client may exchange tokens from somewhere
+	ExchangeForbidden         Action = "exchange.forbidden"
 	ConditionCreated          Action = "condition.created"
 	ConditionUpdated          Action = "condition.updated"
 	ConditionDeleted          Action = "condition.deleted"
@@ -97,6 +100,7 @@ var vocabulary = map[Action]string{
 	ConsentDenied:             "authz_fail",
 	ConsentWithdrawn:          "authz_change",
 	TokenRevoked:              "authn_token_revoked",
+	TokenExchanged:            "authn_token_created",
 	SessionStarted:            "session_created",
 	SessionEnded:              "session_expired",
 	PasswordChanged:           "authn_password_change",
@@ -128,6 +132,8 @@ var vocabulary = map[Action]string{
 	ClientDeleted:             "authz_admin",
 	ClientSecretRotated:       "authz_admin",
 	ClientRefused:             "authn_login_fail",
+	ExchangeAllowed:           "privilege_permissions_changed",
+	ExchangeForbidden:         "privilege_permissions_changed",
 	ConditionCreated:          "privilege_permissions_changed",
 	ConditionUpdated:          "privilege_permissions_changed",
 	ConditionDeleted:          "privilege_permissions_changed",

@@ -128,6 +128,8 @@ func (c *Client) checkRegistration() error {
 		return fault.At("redirect_uris", "the grant authorization_code needs one")
 	case c.Public() && c.May(oauth.ClientCredentials):
 		return fault.At("grant_types", "a client that proves nothing does not act for itself")
+	case c.Public() && c.May(oauth.TokenExchange):
+		return fault.At("grant_types", "a client that proves nothing exchanges no tokens")
 	case c.May(oauth.RefreshToken) && !slices.ContainsFunc(c.Grants, begins):
 		return fault.At("grant_types", "refresh_token continues what another grant begins")
 	case c.Public() && c.RequirePKCE != nil && !*c.RequirePKCE:

@@ -35,6 +35,7 @@ type Store interface {
 	// DeleteClient deletes a client with its grants; version is as in UpdateClient, or
 	// 0 for any.
 	DeleteClient(ctx context.Context, by principal.Principal, id string, version int64, e audit.Event) error
+	ExchangeStore
 }
 
 // Service keeps clients.

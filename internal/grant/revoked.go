@@ -21,6 +21,7 @@ type Revoked struct {
 	roles    map[string]narrowed  // lost permissions
 	gone     map[string]time.Time // organizations; until when to remember
 	apis     map[string]narrowed  // know permissions no more, by what tokens for them are for
+	keys     map[string]narrowed  // API keys that changed or are gone; their own version
 	swept    time.Time
 }
 
@@ -32,7 +33,7 @@ type narrowed struct {
 
 // NewRevoked returns an empty set.
 func NewRevoked() *Revoked {
-	return &Revoked{families: map[string]time.Time{}, gone: map[string]time.Time{}, accounts: map[string]narrowed{}, roles: map[string]narrowed{}, apis: map[string]narrowed{}}
+	return &Revoked{families: map[string]time.Time{}, gone: map[string]time.Time{}, accounts: map[string]narrowed{}, roles: map[string]narrowed{}, apis: map[string]narrowed{}, keys: map[string]narrowed{}}
 }
 
 // Apply adds what a change revokes.
@@ -52,6 +53,8 @@ func (r *Revoked) Apply(c feed.Change) {
 		r.roles[c.Key] = r.roles[c.Key].and(c.Version, until)
 	case feed.ResourceNarrows:
 		r.apis[c.Key] = r.apis[c.Key].and(c.Version, until)
+	case feed.APIKey:
+		r.keys[c.Key] = r.keys[c.Key].and(c.Version, until)
 	default:
 		return
 	}
@@ -82,7 +85,7 @@ func (r *Revoked) sweep(now time.Time) {
 			}
 		}
 	}
-	for _, m := range []map[string]narrowed{r.accounts, r.roles, r.apis} {
+	for _, m := range []map[string]narrowed{r.accounts, r.roles, r.apis, r.keys} {
 		for key, n := range m {
 			if now.After(n.until) {
 				delete(m, key)
@@ -100,7 +103,8 @@ type Access struct {
 	Audience []string
 	// The organization that it is for, if any.
 	Organization string
-	Policy       int64 // the version of the policy that it was made under
+	Via          []string // what it came through, if it was exchanged
+	Policy       int64    // the version of the policy that it was made under
 }
 
 // Has reports whether a token is revoked.
@@ -114,6 +118,9 @@ func (r *Revoked) Has(t Access) bool {
 		return true
 	}
 	if len(r.accounts) > 0 && (r.accounts[t.Account].version > t.Policy || r.accounts[t.Client].version > t.Policy) {
+		return true
+	}
+	if slices.ContainsFunc(t.Via, func(step string) bool { return r.lost(step, t.Policy) }) {
 		return true
 	}
 	return since(r.roles, t.Roles, t.Policy) || since(r.apis, t.Audience, t.Policy)

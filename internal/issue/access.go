@@ -12,6 +12,7 @@ import (
 	"github.com/doorward/doorward/internal/grant"
 	"github.com/doorward/doorward/internal/jose"
 	"github.com/doorward/doorward/internal/keyring"
+	"github.com/doorward/doorward/internal/oauth"
 	"github.com/doorward/doorward/internal/secret"
 )
 
@@ -33,6 +34,9 @@ type claims struct {
 	AMR      []string `json:"amr,omitempty"`
 	Session  string   `json:"sid,omitempty"`
 	Family   string   `json:"fam"`
+	// Who acts for the subject, and what the token came through, if it was exchanged.
+	Act *oauth.Actor `json:"act,omitempty"`
+	Via []string     `json:"via,omitempty"`
 	// The organization that Scope and Roles hold within.
 	Org     string `json:"org,omitempty"`
 	OrgName string `json:"org_name,omitempty"`
@@ -70,7 +74,7 @@ func (s *Service) access(f grant.Family, scope []string, b basis, now time.Time)
 }
 
 // sign returns an access token of at most so many bytes. It fills in what all have,
-// and what follows from the basis.
+// and what follows from the basis; roles that are given stay.
 func (s *Service) sign(b basis, c claims, most int) (secret.Text, error) {
 	view, err := s.keys.View()
 	if err != nil {
@@ -84,8 +88,8 @@ func (s *Service) sign(b basis, c claims, most int) (secret.Text, error) {
 	if err != nil {
 		return secret.Text{}, err
 	}
-	if c.Roles = b.Roles(); c.Roles == nil {
-		c.Roles = []string{}
+	if c.Roles == nil {
+		c.Roles = append([]string{}, b.Roles()...)
 	}
 	c.Org, c.OrgName = b.org.ID, b.org.Name
 	c.Issuer, c.Audience, c.Policy, c.Begins, c.ID = s.options.Issuer, b.audience, b.policy, c.IssuedAt, rand.Text()

@@ -22,6 +22,7 @@ type APIKeyStore interface {
 type ProgramStore interface {
 	ClientStore
 	APIKeyStore
+	ExchangeStore
 }
 
 // KeyRefused counts and records that an API key was refused, as ClientRefused does for

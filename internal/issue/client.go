@@ -101,9 +101,10 @@ func holds(c client.Client, asked []string, b basis) ([]string, error) {
 
 // Revoke ends what an access token belongs to, for who holds it or the client that it
 // was issued to: the family of a user's with the session that holds it, or the token
-// of a client itself.
+// alone if it is a client's own or was exchanged: whom it was exchanged from signs out
+// himself.
 func (s *Service) Revoke(ctx context.Context, by, of principal.Principal) error {
-	if of.Kind != principal.Service {
+	if of.Kind != principal.Service && !of.Exchanged {
 		return s.signOutFamily(ctx, by, of.Family, carrier(of.Client, of.Session))
 	}
 	e := audit.Now(by, s.clock.Now(), audit.TokenRevoked, "family:"+of.Family).With("why", "revoked")

@@ -20,6 +20,7 @@ import (
 	"github.com/doorward/doorward/internal/grant"
 	"github.com/doorward/doorward/internal/keyring"
 	"github.com/doorward/doorward/internal/limit"
+	"github.com/doorward/doorward/internal/oauth"
 	"github.com/doorward/doorward/internal/org"
 	"github.com/doorward/doorward/internal/outbox"
 	"github.com/doorward/doorward/internal/principal"
@@ -137,6 +138,8 @@ type Tokens struct {
 	ID      secret.Text   // the ID token; zero if none was asked for
 	Expires time.Duration // of the access token, from now
 	Scope   []string      // what it carries, sorted
+	// Issued is the type of an access token that was exchanged; empty for others.
+	Issued oauth.TokenType
 	// Session is what the cookie of the browser's session holds; empty without one.
 	Session secret.Text
 	// Lasts is how long the session may last at the most, from now.

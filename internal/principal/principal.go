@@ -45,6 +45,9 @@ type Principal struct {
 	// Session is what the principal is signed in with, as it is listed: the browser's
 	// session, or the token family.
 	Session string
+	// Exchanged says that the access token was traded for another credential: what it
+	// came through acts for the principal.
+	Exchanged bool
 	// Origin is where the request came from.
 	Origin Origin
 }
@@ -90,6 +93,11 @@ func (p *Principal) Holder() Owner {
 	}
 	return Owner{p.Kind, p.ID}
 }
+
+// Lent reports whether p came with what somebody signed in made for others to act with:
+// an API key, or a token that was exchanged. Such a credential makes and changes no
+// credentials, so that nothing outlives it.
+func (p *Principal) Lent() bool { return p.Kind == Key || p.Exchanged }
 
 // Trusted reports whether p is bounded by no role: an operator at the machine,
 // or the server itself.

@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"encoding/json"
 	"net/http"
 	"slices"
 	"time"
@@ -22,6 +23,13 @@ type Token struct {
 	Audience []string // "aud"
 	// The name of the organization that it is for, if any.
 	OrganizationName string
+	Roles            []string
+	AuthTime         time.Time
+	ACR              string
+	AMR              []string
+	Actor            *oauth.Actor    // who acts for the principal, if it was exchanged
+	MayAct           json.RawMessage // "may_act"; nil for none
+	Via              []string        // what it came through, if it was exchanged
 	Issued           time.Time
 	Expires          time.Time
 }
@@ -44,6 +52,8 @@ type judged struct {
 	KeyID    string   `json:"key_id,omitempty"` // of an API key; of no specification
 	Org      string   `json:"org,omitempty"`
 	OrgName  string   `json:"org_name,omitempty"`
+	// Who acts for the subject (RFC 8693, Section 4.1).
+	Act *oauth.Actor `json:"act,omitempty"`
 }
 
 // Introspect says whether an access token is good, and what it says, to the client
@@ -123,7 +133,7 @@ func (p *Provider) describe(r *http.Request, t Token) (judged, error) {
 	answer := judged{
 		Active: true, Scope: oauth.FormatScope(t.Scopes), Client: t.Client, Type: "Bearer",
 		Expires: t.Expires.Unix(), Issued: t.Issued.Unix(), Begins: t.Issued.Unix(), Subject: t.Principal.ID, Audience: t.Audience, Issuer: p.issuer, ID: t.ID,
-		Org: t.Organization, OrgName: t.OrganizationName,
+		Org: t.Organization, OrgName: t.OrganizationName, Act: t.Actor,
 	}
 	if t.Kind == principal.User {
 		u, err := p.Accounts.User(r.Context(), t.Principal.ID)

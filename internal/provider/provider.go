@@ -39,14 +39,21 @@ type Clients interface {
 
 // Issuer is what it needs of the room that makes tokens.
 type Issuer interface {
-	ClientToken(context.Context, principal.Principal, issue.ClientCredentials) (issue.Tokens, error)
+	Earner
 	Revoke(ctx context.Context, by, of principal.Principal) error
 	RevokeRefresh(ctx context.Context, by principal.Principal, text secret.Text, client string) error
 	ClientRefused(ctx context.Context, by principal.Principal, named client.Client, why error) error
-	Redeem(context.Context, principal.Principal, issue.Redemption) (issue.Tokens, error)
-	Refresh(context.Context, principal.Principal, issue.Renewal) (issue.Tokens, error)
 	Told(ctx context.Context, user, family string, scope []string) (map[string]any, error)
 	Authorizer
+}
+
+// Earner is the part of it that the grants earn tokens by.
+type Earner interface {
+	ClientToken(context.Context, principal.Principal, issue.ClientCredentials) (issue.Tokens, error)
+	Redeem(context.Context, principal.Principal, issue.Redemption) (issue.Tokens, error)
+	Refresh(context.Context, principal.Principal, issue.Renewal) (issue.Tokens, error)
+	Known() int64
+	Exchange(context.Context, principal.Principal, issue.Exchange) (issue.Tokens, error)
 }
 
 // Authorizer is the part of it that answers authorization requests.

@@ -22,6 +22,7 @@ var grants = map[oauth.GrantType]exchange{
 	oauth.AuthorizationCode: authorizationCode,
 	oauth.ClientCredentials: clientCredentials,
 	oauth.RefreshToken:      refreshToken,
+	oauth.TokenExchange:     tokenExchange,
 }
 
 // Token serves the token endpoint (RFC 6749, Section 3.2).
@@ -57,19 +58,20 @@ func (p *Provider) Token(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return web.JSON(w, http.StatusOK, tokens{
-		Access: shown(t.Access), Type: "Bearer", Expires: int64(t.Expires / time.Second), Scope: oauth.FormatScope(t.Scope),
+		Access: shown(t.Access), Issued: t.Issued, Type: "Bearer", Expires: int64(t.Expires / time.Second), Scope: oauth.FormatScope(t.Scope),
 		Refresh: shown(t.Refresh), ID: shown(t.ID),
 	})
 }
 
 // tokens is the answer of the token endpoint (RFC 6749, Section 5.1).
 type tokens struct {
-	Access  string `json:"access_token"`
-	Type    string `json:"token_type"`
-	Expires int64  `json:"expires_in"`
-	Scope   string `json:"scope,omitempty"`
-	Refresh string `json:"refresh_token,omitempty"`
-	ID      string `json:"id_token,omitempty"` // OpenID Connect Core 1.0, Section 3.1.3.3
+	Access  string          `json:"access_token"`
+	Issued  oauth.TokenType `json:"issued_token_type,omitempty"` // RFC 8693, Section 2.2.1
+	Type    string          `json:"token_type"`
+	Expires int64           `json:"expires_in"`
+	Scope   string          `json:"scope,omitempty"`
+	Refresh string          `json:"refresh_token,omitempty"`
+	ID      string          `json:"id_token,omitempty"` // OpenID Connect Core 1.0, Section 3.1.3.3
 }
 
 // shown returns a token for its answer, or nothing for none.

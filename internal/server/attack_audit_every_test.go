@@ -174,6 +174,18 @@ func causesOfOperators(t *testing.T, s *servertest.Site) []cause {
 		{audit.ClientDisabled, call(http.MethodPatch, "/clients/job", m{"status": "disabled"})},
 		{audit.ClientEnabled, call(http.MethodPatch, "/clients/job", m{"status": "active"})},
 		{audit.ClientRefused, func() { registered{"job", "wrong"}.post(t, s, "/oauth2/token", "grant_type", "client_credentials") }},
+		{audit.ExchangeAllowed, call(http.MethodPost, "/clients/job/exchanges", m{"from": "api-keys", "resource": s.URL})},
+		{audit.TokenExchanged, func() {
+			trader := register(t, s, s.Login(t, servertest.Admin).Access, m{"client_id": "trader", "scope": "read", "grant_types": []string{exchange}})
+			call(http.MethodPost, "/clients/trader/exchanges", m{"from": "api-keys", "resource": s.URL, "impersonation": true})()
+			k := keyOf(t, s, by, s.User(t, "vic", "viewer").ID, "read")
+			trader.post(t, s, "/oauth2/token", "grant_type", exchange, "subject_token", k.text, "subject_token_type", "urn:doorward:params:oauth:token-type:api-key", "resource", s.URL)
+		}},
+		{audit.ExchangeForbidden, func() {
+			list, err := s.Core.Clients.Exchanges(t.Context(), "job")
+			must(err)
+			must(s.Core.Clients.ForbidExchange(t.Context(), by, "job", list[0].ID))
+		}},
 		{audit.ClientDeleted, call(http.MethodDelete, "/clients/job", nil)},
 		{audit.APIKeyCreated, func() { key = keyOf(t, s, by, keyed) }},
 		{audit.APIKeyUpdated, func() {

@@ -17,6 +17,7 @@ import (
 // written is what an event of the audit log says.
 type written struct {
 	Action, Outcome, Actor, Target, Reason string
+	Detail                                 map[string]string
 	Lists                                  map[string][]string
 }
 

@@ -7,6 +7,8 @@ import (
 
 	"github.com/doorward/doorward/guard"
 	"github.com/doorward/doorward/internal/fault"
+	"github.com/doorward/doorward/internal/grant"
+	"github.com/doorward/doorward/internal/oauth"
 	"github.com/doorward/doorward/internal/org"
 	"github.com/doorward/doorward/internal/principal"
 	"github.com/doorward/doorward/internal/provider"
@@ -39,18 +41,32 @@ func (s *Server) judge(ctx context.Context, token string) (provider.Token, bool,
 			return provider.Token{}, false, err
 		}
 	}
-	return provider.Token{OrganizationName: organization.Name, Principal: holder(p), ID: p.ID, Audience: p.Audience, Issued: p.Issued, Expires: p.Expires}, true, nil
+	t := provider.Token{
+		OrganizationName: organization.Name, Principal: holder(p), ID: p.ID, Audience: p.Audience, Issued: p.Issued, Expires: p.Expires,
+		Roles: p.Roles, AuthTime: p.AuthTime, ACR: p.ACR, AMR: p.AMR, Actor: actor(p.Actor), Via: p.Via,
+	}
+	t.MayAct, _ = p.Claim("may_act")
+	return t, true, nil
 }
 
 // holder returns whom a token is about, or an API key. A client that acts for itself is its own
-// subject (RFC 9068, Section 2.2); no account has the id of a client.
+// subject (RFC 9068, Section 2.2), and what it came through tells of it where a token was
+// exchanged; no account has the id of a client.
 func holder(p *guard.Principal) principal.Principal {
 	kind := principal.User
-	if p.Subject == p.ClientID {
+	if p.Subject == p.ClientID || slices.Contains(p.Via, grant.ViaClient(p.Subject)) {
 		kind = principal.Service
 	}
 	if p.KeyID != "" {
 		return principal.Principal{Kind: principal.Key, ID: p.KeyID, Owner: principal.Owner{Kind: kind, ID: p.Subject}, Client: p.ClientID, Scopes: p.Scopes}
 	}
-	return principal.Principal{Kind: kind, ID: p.Subject, Client: p.ClientID, Organization: p.Organization, Family: p.Family, Session: p.Session, Scopes: p.Scopes}
+	return principal.Principal{Kind: kind, ID: p.Subject, Client: p.ClientID, Organization: p.Organization, Family: p.Family, Session: p.Session, Scopes: p.Scopes, Exchanged: len(p.Via) > 0}
+}
+
+// actor returns who acts for the subject of a token.
+func actor(a *guard.Actor) *oauth.Actor {
+	if a == nil {
+		return nil
+	}
+	return &oauth.Actor{Subject: a.Subject, Client: a.ClientID, Before: actor(a.Before)}
 }

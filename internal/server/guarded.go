@@ -33,8 +33,8 @@ func (s *Server) protect(r route, next http.Handler) http.Handler {
 		known := web.Of(req.Context())
 		identify(known, guard.PrincipalFrom(req.Context()))
 		known.By.Needs = permission
-		if known.By.Kind == principal.Key && !r.forKeys() {
-			known.Cause = s.forbid(req.Context(), "an API key is not for this: it makes and changes no credentials, and does what a permission of its own allows")
+		if known.By.Lent() && !r.forKeys() {
+			known.Cause = s.forbid(req.Context(), "an API key, or a token that was exchanged, is not for this: it makes and changes no credentials, and does what a permission of its own allows")
 			r.fail(w, req, known.Cause)
 			return
 		}
@@ -164,7 +164,7 @@ func (s *Server) revoked(_ context.Context, p *guard.Principal) error {
 	if p.KeyID != "" { // it was looked up for this request
 		return nil
 	}
-	if s.Revoked.Has(grant.Access{Family: p.Family, Account: p.Subject, Client: p.ClientID, Roles: p.Roles, Audience: p.Audience, Organization: p.Organization, Policy: p.PolicyVersion}) {
+	if s.Revoked.Has(grant.Access{Family: p.Family, Account: p.Subject, Client: p.ClientID, Roles: p.Roles, Audience: p.Audience, Organization: p.Organization, Via: p.Via, Policy: p.PolicyVersion}) {
 		return &issue.Dead{Family: p.Family}
 	}
 	return nil

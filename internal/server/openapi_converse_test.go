@@ -31,6 +31,14 @@ func converseAsClient(t *testing.T, s *servertest.Site, call func(pattern, path 
 	call("GET /clients/{id}/roles", "/clients/billing/roles", nil)
 	call("GET /clients/{id}/roles", "/clients/nosuch/roles", nil)
 
+	var rule struct{ ID string }
+	call("POST /clients/{id}/exchanges", "/clients/billing/exchanges", m{"from": "api-keys", "resource": s.URL, "impersonation": true}, "Idempotency-Key", "x").JSON(t, &rule)
+	call("POST /clients/{id}/exchanges", "/clients/billing/exchanges", m{"from": "api-keys", "resource": s.URL})
+	call("POST /clients/{id}/exchanges", "/clients/billing/exchanges", m{"from": "x", "resource": s.URL})
+	call("POST /clients/{id}/exchanges", "/clients/nosuch/exchanges", m{"from": "api-keys", "resource": s.URL})
+	call("GET /clients/{id}/exchanges", "/clients/billing/exchanges", nil)
+	call("GET /clients/{id}/exchanges", "/clients/nosuch/exchanges", nil)
+
 	c := registered{"billing", made.Secret}
 	var tokens servertest.Tokens
 	check("POST /oauth2/token", c.post(t, s, "/oauth2/token", "grant_type", "client_credentials")).JSON(t, &tokens)
@@ -47,6 +55,8 @@ func converseAsClient(t *testing.T, s *servertest.Site, call func(pattern, path 
 	call("POST /clients/{id}/rotate-secret", "/clients/billing/rotate-secret", m{"overlap": 60})
 	call("POST /clients/{id}/rotate-secret", "/clients/billing/rotate-secret", m{"overlap": -1})
 	call("POST /clients/{id}/rotate-secret", "/clients/nosuch/rotate-secret", m{})
+	call("DELETE /clients/{id}/exchanges/{rule}", "/clients/billing/exchanges/"+rule.ID, nil)
+	call("DELETE /clients/{id}/exchanges/{rule}", "/clients/billing/exchanges/"+rule.ID, nil)
 	call("DELETE /clients/{id}/roles/{role}", "/clients/billing/roles/viewer", nil, "If-Match", `"x"`)
 	call("DELETE /clients/{id}/roles/{role}", "/clients/billing/roles/viewer", nil)
 	call("DELETE /clients/{id}", "/clients/billing", nil, "If-Match", `"v99"`)

@@ -181,6 +181,10 @@ func ofPrograms(api http.Handler) []route {
 		{"DELETE /clients/{id}", "clients:write", problem, api},
 		{"POST /clients/{id}/rotate-secret", "clients:write", problem, api},
 
+		{"GET /clients/{id}/exchanges", "clients:read", problem, api},
+		{"POST /clients/{id}/exchanges", "clients:write", problem, api},
+		{"DELETE /clients/{id}/exchanges/{rule}", "clients:write", problem, api},
+
 		{"GET /clients/{id}/roles", "roles:read", problem, api},
 		{"POST /clients/{id}/roles", "roles:grant", problem, api},
 		{"DELETE /clients/{id}/roles/{role}", "roles:grant", problem, api},
@@ -220,7 +224,7 @@ var (
 	forKeys = []string{
 		"GET /users/me", "GET /api-keys", "GET /api-keys/{id}", "POST /api-keys/verify", "POST /access/check", "POST /access/explain",
 	}
-	notForKeys = []string{"POST /clients", "POST /clients/{id}/rotate-secret"}
+	notForKeys = []string{"POST /clients", "POST /clients/{id}/rotate-secret", "POST /clients/{id}/exchanges"}
 )
 
 // forKeys reports whether an API key may call a route that asks for a credential, if it

@@ -158,6 +158,16 @@ func (c *call) client() string {
 	return "/clients/" + register(c.t, c.s, c.root, body, role).id
 }
 
+// exchange is a rule of such a client.
+func (c *call) exchange() string {
+	path := c.client() + "/exchanges"
+	rule := struct{ ID string }{"nosuch"}
+	if c.target != "absent" {
+		c.s.Call(c.t, c.root, "POST", path, map[string]any{"from": "api-keys", "resource": c.s.URL}).JSON(c.t, &rule)
+	}
+	return path + "/" + rule.ID
+}
+
 // group is one that holds what the caller does, or one that is above whoever is no
 // administrator, or none.
 func (c *call) group() string {
@@ -468,6 +478,13 @@ var matrix = map[string]row{
 	"PATCH /clients/{id}":              {wants: keepers(200), path: (*call).client, body: func(*call) any { return map[string]any{"client_name": "Mine"} }},
 	"DELETE /clients/{id}":             {wants: keepers(204), path: (*call).client},
 	"POST /clients/{id}/rotate-secret": {wants: keepers(200), path: func(c *call) string { return c.client() + "/rotate-secret" }, body: func(*call) any { return map[string]any{} }},
+
+	"GET /clients/{id}/exchanges": {wants: admins(200, 200, 404), path: func(c *call) string { return c.client() + "/exchanges" }},
+	"POST /clients/{id}/exchanges": {
+		wants: keepers(201), path: func(c *call) string { return c.client() + "/exchanges" },
+		body: func(c *call) any { return map[string]any{"from": "api-keys", "resource": c.s.URL} },
+	},
+	"DELETE /clients/{id}/exchanges/{rule}": {wants: keepers(204), path: (*call).exchange},
 
 	"GET /clients/{id}/roles": {wants: admins(200, 200, 404), path: func(c *call) string { return c.client() + "/roles" }},
 	"POST /clients/{id}/roles": {

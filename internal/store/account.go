@@ -140,6 +140,10 @@ func (s *Store) UpdateUser(ctx context.Context, by principal.Principal, u accoun
 				if err := t.endAll("disabled", u.ID); err != nil {
 					return err
 				}
+				// What his API keys were exchanged for belongs to no family.
+				if err := t.changed(feed.GrantLost, u.ID, t.policy); err != nil {
+					return err
+				}
 			}
 			if err := t.changed(feed.Account, u.ID, u.Version+1); err != nil {
 				return err

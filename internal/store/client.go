@@ -240,6 +240,9 @@ func (t *tx) deleteClient(by principal.Principal, id string, version int64, e au
 	if err := t.deleteKeys(`owner = ?`, id); err != nil {
 		return err
 	}
+	if err := t.forgetExchanges(id); err != nil {
+		return err
+	}
 	if err := t.forget("client_id", id); err != nil {
 		return err
 	}
@@ -277,20 +280,29 @@ func (t *tx) uponClient(by principal.Principal, id string, version int64) (clien
 func (s *Store) IssueToClient(ctx context.Context, c client.Client, organization string, scopes []string, e audit.Event) error {
 	records := recordsOf(e)
 	return s.through(ctx, s.db.record, func(t *tx) error {
-		now, err := t.client(c.ID)
-		switch {
-		case fault.KindOf(err) == fault.NotFound || err == nil && (now.Status != client.Active || !now.CreatedAt.Equal(c.CreatedAt)):
-			return fault.New(fault.Unauthenticated, "the client is not active any more")
-		case err != nil:
+		if err := t.stillMay(c, oauth.ClientCredentials, scopes); err != nil {
 			return err
-		case !now.May(oauth.ClientCredentials) || len(now.Beyond(scopes)) > 0:
-			return fault.New(fault.Denied, "the client may not ask for this any more")
 		}
 		if err := t.member(organization, c.ID); err != nil {
 			return err
 		}
 		return t.keep(records)
 	})
+}
+
+// stillMay returns an Unauthenticated fault if a client is not what proved itself any
+// more, and a Denied one if it may not get scopes by a grant any more.
+func (t *tx) stillMay(c client.Client, g oauth.GrantType, scopes []string) error {
+	now, err := t.client(c.ID)
+	switch {
+	case fault.KindOf(err) == fault.NotFound || err == nil && (now.Status != client.Active || !now.CreatedAt.Equal(c.CreatedAt)):
+		return fault.New(fault.Unauthenticated, "the client is not active any more")
+	case err != nil:
+		return err
+	case !now.May(g) || len(now.Beyond(scopes)) > 0:
+		return &fault.Error{Kind: fault.Denied, Field: "scope", Message: "the client may not ask for this any more"}
+	}
+	return nil
 }
 
 // client returns a client as the transaction sees it.

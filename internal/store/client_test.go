@@ -30,6 +30,7 @@ type tokenClaims struct {
 	Scope   string   `json:"scope"`
 	Family  string   `json:"fam"`
 	Roles   []string `json:"roles"`
+	Via     []string `json:"via"`
 	Policy  int64    `json:"pv"`
 }
 

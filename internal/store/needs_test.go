@@ -72,6 +72,17 @@ func acts(v *storetest.Services, me, other account.User) []act {
 			_, _, err := v.Clients.RotateSecret(ctx, by, "app", 0, 0)
 			return err
 		}},
+		{"let a client exchange tokens", "clients:write", func(ctx context.Context, by principal.Principal) error {
+			_, err := v.Clients.AllowExchange(ctx, by, client.Exchange{Client: "app", From: client.APIKeys, Resource: "urn:new"})
+			return err
+		}},
+		{"let a client exchange tokens no more", "clients:write", func(ctx context.Context, by principal.Principal) error {
+			list, err := v.Clients.Exchanges(ctx, "app")
+			if err == nil && len(list) > 0 {
+				err = v.Clients.ForbidExchange(ctx, by, "app", list[0].ID)
+			}
+			return err
+		}},
 		{"give a client a role", "roles:grant", func(ctx context.Context, by principal.Principal) error {
 			_, err := v.Roles.GiveGrant(ctx, by, rbac.Grant{Kind: principal.Service, Principal: "app", Role: "empty"})
 			return err

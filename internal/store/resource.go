@@ -152,6 +152,9 @@ func (t *tx) deleteResource(by principal.Principal, id string, version int64, e 
 	if _, err := t.exec(`DELETE FROM resources WHERE id = ?`, id); err != nil {
 		return err
 	}
+	if _, err := t.exec(`DELETE FROM token_exchanges WHERE resource = ?`, before.Identifier); err != nil {
+		return err
+	}
 	before.AccessTTL = 0 // it gives no more
 	if err := t.changedResource(before, true); err != nil {
 		return err
