@@ -53,7 +53,10 @@ func (r *Revoked) Apply(c feed.Change) {
 		r.roles[c.Key] = r.roles[c.Key].and(c.Version, until)
 	case feed.ResourceNarrows:
 		r.apis[c.Key] = r.apis[c.Key].and(c.Version, until)
-	case feed.APIKey:
+	case feed.APIKey: // a key that is new voids nothing
+		if c.Version == 1 {
+			return
+		}
 		r.keys[c.Key] = r.keys[c.Key].and(c.Version, until)
 	default:
 		return

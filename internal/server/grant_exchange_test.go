@@ -283,3 +283,40 @@ func TestExchangeRules(t *testing.T) {
 		t.Errorf("the next of the name has %+v", list)
 	}
 }
+
+// What was chosen at the sign-in stays: the roles, and the organization, with which the
+// token ends.
+func TestExchangeKeepsWhatWasChosen(t *testing.T) {
+	t.Parallel()
+	s := servertest.Start(t, servertest.Options{})
+	x := newTrade(t, s)
+	makeRole(t, s, "reader", "orders:read")
+	must := func(method, path string, body any) {
+		t.Helper()
+		if a := s.Call(t, x.root, method, path, body); a.Status >= 300 {
+			t.Fatalf("%s %s: %d %s", method, path, a.Status, a.Body)
+		}
+	}
+	must("POST", "/users/"+x.ann.ID+"/roles", map[string]any{"role": "reader"})
+	c := payload(t, traded(t, x.acting(t, x.gateway, x.signedIn(t, "roles", "reader"))))
+	if fmt.Sprint(c["roles"]) != "[reader]" || c["scope"] != "orders:read" {
+		t.Errorf("of one role that was chosen: %v", c)
+	}
+	must("POST", "/organizations", map[string]any{"name": "acme"})
+	must("POST", "/organizations/acme/members", map[string]any{"id": x.ann.ID})
+	must("POST", "/users/"+x.ann.ID+"/roles", map[string]any{"role": "reader", "organization": "acme"})
+	source := x.signedIn(t, "organization", "acme")
+	made := traded(t, x.acting(t, x.gateway, source))
+	c = payload(t, made)
+	if c["org"] != payload(t, source)["org"] || c["org"] == nil || c["org_name"] != "acme" || c["scope"] != "orders:read" || fmt.Sprint(c["roles"]) != "[reader]" {
+		t.Errorf("within an organization: %v", c)
+	}
+	if a := x.orders.introspects(t, s, made); a["active"] != true || a["org_name"] != "acme" {
+		t.Errorf("the API hears %v", a)
+	}
+	must("DELETE", "/organizations/acme/members/"+x.ann.ID, nil)
+	if x.good(t, made) {
+		t.Error("ann left, and the token is good")
+	}
+	noTrade(t, "after she left", x.acting(t, x.gateway, source), "invalid_request")
+}
