@@ -28,7 +28,7 @@ var open = []string{
 func address(pattern string) (method, path string) {
 	method, path, _ = strings.Cut(pattern, " ")
 	path = strings.ReplaceAll(path, "{$}", "")
-	for _, name := range []string{"{id}", "{name}", "{role}"} {
+	for _, name := range []string{"{id}", "{name}", "{role}", "{rule}"} {
 		path = strings.ReplaceAll(path, name, "x")
 	}
 	return method, path
