@@ -77,7 +77,7 @@ func (r *registration) flags(c *cobra.Command) {
 	c.Flags().StringVar(&r.keys, "jwks", "", "a `FILE` with its public keys: a JWK Set, or PEM")
 	c.Flags().StringVar(&r.keysAt, "jwks-uri", "", "the `URL` where it publishes its keys")
 	c.Flags().StringVar(&r.assertsTo, "assertion-audience", "", "whom its assertions are for (`WHO`): issuer, or token_endpoint for software that names that")
-	c.Flags().StringArrayVar(&r.grants, "grant", nil, "a `GRANT` that it may use; may be repeated: authorization_code, refresh_token, client_credentials, urn:ietf:params:oauth:grant-type:token-exchange")
+	c.Flags().StringArrayVar(&r.grants, "grant", nil, "a `GRANT` that it may use; may be repeated: authorization_code, refresh_token, client_credentials, urn:ietf:params:oauth:grant-type:device_code, urn:ietf:params:oauth:grant-type:token-exchange")
 	c.Flags().StringArrayVar(&r.redirects, "redirect-uri", nil, "a `URI` that people are sent back to with a code; may be repeated")
 	c.Flags().BoolVar(&r.native, "native", false, "it runs on people's own devices")
 	c.Flags().BoolVar(&r.trusted, "skip-consent", false, "people are not asked whether they trust it: for your own applications")

@@ -20,6 +20,7 @@ const (
 	ConsentDenied             Action = "consent.denied"
 	ConsentWithdrawn          Action = "consent.withdrawn"
 	TokenExchanged            Action = "token.exchanged"
+	DeviceRefused             Action = "device.refused" // no device waits with the code that a person typed
 	SessionStarted            Action = "session.started"
 	SessionEnded              Action = "session.ended"
 	PasswordChanged           Action = "password.changed"
@@ -101,6 +102,7 @@ var vocabulary = map[Action]string{
 	ConsentWithdrawn:          "authz_change",
 	TokenRevoked:              "authn_token_revoked",
 	TokenExchanged:            "authn_token_created",
+	DeviceRefused:             "authz_fail",
 	SessionStarted:            "session_created",
 	SessionEnded:              "session_expired",
 	PasswordChanged:           "authn_password_change",

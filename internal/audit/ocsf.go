@@ -74,6 +74,7 @@ var ocsf = map[Action]Mapping{
 	ConsentGiven:              {accountChange, 7, "Attach Policy", Informational, "a person agreed to what an application asked for"},
 	ConsentDenied:             {authentication, 3, "Authentication Ticket", Low, "a person refused what an application asked for"},
 	ConsentWithdrawn:          {accountChange, 8, "Detach Policy", Informational, "a person took back what an application may do"},
+	DeviceRefused:             {authentication, 3, "Authentication Ticket", Low, "a person typed a code with which no device waits"},
 	TokenReused:               {authentication, 5, "Service Ticket Renew", High, "a spent refresh token came again: it may have been stolen, and its family ends"},
 	TokenRevoked:              {authentication, 2, "Logoff", Informational, "a token family, or the token of a client, ended: signed out, displaced or revoked"},
 	TokenExchanged:            {authentication, 3, "Authentication Ticket", Low, "a client traded a token or an API key for a token about its subject: it acts for him, or in his place"},

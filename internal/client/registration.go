@@ -155,4 +155,4 @@ func (c *Client) checkRegistration() error {
 var idTokenAlgs = []jose.Algorithm{jose.RS256, jose.PS256, jose.ES256, jose.EdDSA}
 
 // begins reports whether a grant gives refresh tokens.
-func begins(g oauth.GrantType) bool { return g == oauth.AuthorizationCode }
+func begins(g oauth.GrantType) bool { return g == oauth.AuthorizationCode || g == oauth.DeviceCode }

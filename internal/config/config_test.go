@@ -193,7 +193,7 @@ func TestMistakeUnderneath(t *testing.T) {
 func TestReserved(t *testing.T) {
 	for _, variable := range []string{
 		"METRICS_LISTEN=127.0.0.1:9090",
-		"RATE_LIMIT_TOKEN=1/1s", "RATE_LIMIT_RESET=x", "RATE_LIMIT_DEVICE=1/1m", "RATE_LIMIT_REGISTRATION=1/1m",
+		"RATE_LIMIT_TOKEN=1/1s", "RATE_LIMIT_RESET=x", "RATE_LIMIT_REGISTRATION=1/1m",
 	} {
 		_, err := Read(Sources{Mode: Serve, Environ: safe("DOORWARD_" + variable)})
 		name, _, _ := strings.Cut(variable, "=")

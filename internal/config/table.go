@@ -228,8 +228,8 @@ var settings = []Setting{
 		form: rate(func(c *Config) *Rate { return &c.RateLimit.Reset }),
 	},
 	{
-		Name: "rate_limit.device", Default: "100/1m", Reserved: true,
-		Help: "How many wrong device codes may be typed.",
+		Name: "rate_limit.device", Default: "100/1m",
+		Help: "How many wrong codes of devices may be typed, by everybody together. Past it no code is taken for a while.",
 		form: rate(func(c *Config) *Rate { return &c.RateLimit.Device }),
 	},
 	{

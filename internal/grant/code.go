@@ -7,25 +7,31 @@ import (
 	"github.com/doorward/doorward/internal/secret"
 )
 
+// Given is what a person gave an application in his session, until the application comes
+// for it.
+type Given struct {
+	Client   string
+	User     string
+	Session  string // in which it was given
+	Scope    []string
+	Audience string
+	Claims   oauth.Claims
+	AMR      []string
+	AuthTime time.Time
+}
+
 // Code is an authorization code, as it is kept.
 type Code struct {
 	Hash        secret.Hash
-	Client      string
 	RedirectURI string // that the request named; empty for none
 	Challenge   oauth.Challenge
 	Nonce       string
-	User        string
-	Session     string // in which it was given
-	Scope       []string
-	Audience    string
-	Claims      oauth.Claims
-	AMR         []string
-	AuthTime    time.Time
-	Created     time.Time
-	Expires     time.Time
-	Failures    int64     // how often a verifier was wrong
-	Used        time.Time // zero: it was not
-	Family      string    // what came of it
+	Given
+	Created  time.Time
+	Expires  time.Time
+	Failures int64     // how often a verifier was wrong
+	Used     time.Time // zero: it was not
+	Family   string    // what came of it
 }
 
 const (
@@ -47,20 +53,24 @@ func (c Code) Lives(now time.Time) bool {
 
 // NewCode returns a code as its holder has it, "dwc_" base62(256 random bits)
 // base62(CRC-32 of all before), and the digest that it is kept under.
-func NewCode() (secret.Text, secret.Hash) {
-	raw := secret.Random(codeSize)
-	body := codePrefix + secret.Base62(raw)
-	return secret.From(body + secret.Checksum(body)), secret.HashOf(raw)
-}
+func NewCode() (secret.Text, secret.Hash) { return newCode(codePrefix) }
 
 // ParseCode returns the digest that a code is kept under, or false for what was never
 // one.
-func ParseCode(text string) (secret.Hash, bool) {
-	end := len(codePrefix) + secret.Width62(codeSize)
-	if len(text) != end+secret.ChecksumWidth || text[:len(codePrefix)] != codePrefix || text[end:] != secret.Checksum(text[:end]) {
+func ParseCode(text string) (secret.Hash, bool) { return parseCode(codePrefix, text) }
+
+func newCode(prefix string) (secret.Text, secret.Hash) {
+	raw := secret.Random(codeSize)
+	body := prefix + secret.Base62(raw)
+	return secret.From(body + secret.Checksum(body)), secret.HashOf(raw)
+}
+
+func parseCode(prefix, text string) (secret.Hash, bool) {
+	end := len(prefix) + secret.Width62(codeSize)
+	if len(text) != end+secret.ChecksumWidth || text[:len(prefix)] != prefix || text[end:] != secret.Checksum(text[:end]) {
 		return secret.Hash{}, false
 	}
-	raw, err := secret.ParseBase62(text[len(codePrefix):end], codeSize)
+	raw, err := secret.ParseBase62(text[len(prefix):end], codeSize)
 	if err != nil {
 		return secret.Hash{}, false
 	}

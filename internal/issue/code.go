@@ -43,8 +43,8 @@ func (s *Service) Authorize(ctx context.Context, by principal.Principal, a Asked
 	text, hash := grant.NewCode()
 	now := s.clock.Now()
 	c := grant.Code{
-		Hash: hash, Client: a.Client.ID, RedirectURI: a.RedirectURI, Challenge: a.Challenge, Nonce: a.Nonce, User: in.User, Session: in.ID,
-		Scope: o.Scope, Audience: o.Audience, Claims: a.Claims, AMR: in.AMR, AuthTime: in.AuthTime, Created: now, Expires: now.Add(grant.CodeLasts),
+		Hash: hash, RedirectURI: a.RedirectURI, Challenge: a.Challenge, Nonce: a.Nonce, Created: now, Expires: now.Add(grant.CodeLasts),
+		Given: given(a, o, in),
 	}
 	by.Kind, by.ID, by.Client, by.Session = principal.User, in.User, a.Client.ID, in.ID
 	e := audit.Now(by, now, audit.CodeIssued, a.Client.Target()).With("scope", strings.Join(o.Scope, " ")).With("audience", o.Audience)
@@ -139,46 +139,70 @@ func (s *Service) replayed(ctx context.Context, by principal.Principal, c grant.
 }
 
 func (s *Service) redeem(ctx context.Context, by principal.Principal, c grant.Code, r Redemption) (Tokens, error) {
+	e, err := s.earn(ctx, by, r.Client, c.Given, c.Nonce)
+	if err != nil {
+		return Tokens{}, err
+	}
+	err = s.store.Redeem(ctx, c, e.Family, e.Event)
+	if fault.KindOf(err) == fault.Unauthenticated {
+		return Tokens{}, errCode.Because(err)
+	}
+	return e.Tokens, err
+}
+
+// given returns what a person who is signed in gives with an offer.
+func given(a Asked, o Offer, in session.Session) grant.Given {
+	return grant.Given{
+		Client: a.Client.ID, User: in.User, Session: in.ID, Scope: o.Scope, Audience: o.Audience, Claims: a.Claims, AMR: in.AMR, AuthTime: in.AuthTime,
+	}
+}
+
+// earned is what comes of what a person gave. Nothing of it is written yet.
+type earned struct {
+	Tokens Tokens
+	Family grant.Family
+	Event  audit.Event
+}
+
+// earn makes the tokens that what a person gave stands for now, and the family that they
+// begin. Without a session they end with none, and the ID token names none.
+func (s *Service) earn(ctx context.Context, by principal.Principal, c client.Client, g grant.Given, nonce string) (earned, error) {
 	now := s.clock.Now()
-	b, err := s.basisOf(ctx, c.User, extent{audience: c.Audience})
+	b, err := s.basisOf(ctx, g.User, extent{audience: g.Audience})
 	if err == nil {
 		err = b.chosen()
 	}
 	if err != nil {
-		return Tokens{}, err
+		return earned{}, err
 	}
-	b.client = r.Client
-	scope := slices.DeleteFunc(slices.Clone(c.Scope), func(s string) bool { return !b.gives(s) })
-	if len(scope) == 0 && len(c.Scope) > 0 {
-		return Tokens{}, errCode.Because(errors.New("the person holds nothing of it any more"))
+	b.client = c
+	scope := slices.DeleteFunc(slices.Clone(g.Scope), func(s string) bool { return !b.gives(s) })
+	if len(scope) == 0 && len(g.Scope) > 0 {
+		return earned{}, errCode.Because(errors.New("the person holds nothing of it any more"))
 	}
 	life := s.options.Family
-	life.Absolute = r.Client.RefreshLasts(life.Absolute)
-	f, refresh := grant.New(now, c.User, c.Client, life)
-	f.Scope, f.Audience, f.AMR, f.AuthTime, f.Claims = scope, c.Audience, c.AMR, c.AuthTime, c.Claims
+	life.Absolute = c.RefreshLasts(life.Absolute)
+	f, refresh := grant.New(now, g.User, g.Client, life)
+	f.Scope, f.Audience, f.AMR, f.AuthTime, f.Claims = scope, g.Audience, g.AMR, g.AuthTime, g.Claims
 	f.Address, f.UserAgent = by.Origin.Address, by.Origin.UserAgent
 	if !slices.Contains(scope, "offline_access") {
-		f.Session = c.Session
+		f.Session = g.Session
 	}
 	t := Tokens{Scope: scope, Expires: s.lifetime(f, b, now)}
-	if r.Client.May(oauth.RefreshToken) {
+	if c.May(oauth.RefreshToken) {
 		t.Refresh = refresh.Text()
 	}
 	if t.Access, err = s.access(f, scope, b, now); err != nil {
-		return Tokens{}, err
+		return earned{}, err
 	}
 	if slices.Contains(scope, "openid") {
-		if t.ID, err = s.idToken(ctx, identity{Client: r.Client, Family: f, Session: c.Session, Nonce: c.Nonce, Access: t.Access, Now: now}); err != nil {
-			return Tokens{}, err
+		if t.ID, err = s.idToken(ctx, identity{Client: c, Family: f, Session: g.Session, Nonce: nonce, Access: t.Access, Now: now}); err != nil {
+			return earned{}, err
 		}
 	}
 	by.Family = f.ID
-	e := audit.Now(by, now, audit.TokenIssued, f.Target()).With("scope", strings.Join(scope, " ")).With("audience", c.Audience)
-	err = s.store.Redeem(ctx, c, f, e)
-	if fault.KindOf(err) == fault.Unauthenticated {
-		return Tokens{}, errCode.Because(err)
-	}
-	return t, err
+	e := audit.Now(by, now, audit.TokenIssued, f.Target()).With("scope", strings.Join(scope, " ")).With("audience", g.Audience)
+	return earned{t, f, e}, nil
 }
 
 // held reports whether a family's tokens are held in a browser's cookies.

@@ -55,6 +55,7 @@ type Store interface {
 	ProgramStore
 	RequestStore
 	CodeStore
+	DeviceStore
 	// Tell writes events that have no other change, and letters about them.
 	Tell(ctx context.Context, events []audit.Event, letters ...outbox.Letter) error
 }
@@ -83,6 +84,7 @@ type Options struct {
 	AccessTTL time.Duration // of access tokens
 	Family    grant.Lifetimes
 	Session   session.Lifetimes
+	UserCodes limit.Rate // how many wrong codes of devices may be typed
 }
 
 // Service issues tokens.

@@ -9,21 +9,28 @@ import "context"
 // Faults: Limited, with the time after which there is room again, and then nothing is
 // counted; Unavailable when nothing can be counted.
 func (s *Service) Take(ctx context.Context, what string, r Rate) error {
-	name, m := nameOf("quota", what), r.meter()
-	marks, err := s.store.Marks(ctx, name)
-	if err != nil {
-		return s.told(ctx, err)
+	if err := s.Room(ctx, what, r); err != nil {
+		return err
 	}
-	now := s.clock.Now()
-	if wait := m.wait(marks[0], now); wait > 0 {
-		return limited(wait)
-	}
+	name, m, now := nameOf("quota", what), r.meter(), s.clock.Now()
 	mark, err := s.store.PushMark(ctx, name, m.push(now))
 	if err != nil {
 		return s.told(ctx, err)
 	}
 	if over := mark.Sub(now) - m.window; over > 0 { // others came in between
 		return limited(over)
+	}
+	return nil
+}
+
+// Room says whether Take would refuse a use now, and counts none.
+func (s *Service) Room(ctx context.Context, what string, r Rate) error {
+	marks, err := s.store.Marks(ctx, nameOf("quota", what))
+	if err != nil {
+		return s.told(ctx, err)
+	}
+	if wait := r.meter().wait(marks[0], s.clock.Now()); wait > 0 {
+		return limited(wait)
 	}
 	return nil
 }

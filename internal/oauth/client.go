@@ -34,9 +34,10 @@ type GrantType string
 
 // The grants.
 const (
-	ClientCredentials GrantType = "client_credentials" // a client acts for itself (RFC 6749, Section 4.4)
-	AuthorizationCode GrantType = "authorization_code" // a person let it act (RFC 6749, Section 4.1)
-	RefreshToken      GrantType = "refresh_token"      // it goes on doing so (RFC 6749, Section 6)
+	ClientCredentials GrantType = "client_credentials"                           // a client acts for itself (RFC 6749, Section 4.4)
+	AuthorizationCode GrantType = "authorization_code"                           // a person let it act (RFC 6749, Section 4.1)
+	RefreshToken      GrantType = "refresh_token"                                // it goes on doing so (RFC 6749, Section 6)
+	DeviceCode        GrantType = "urn:ietf:params:oauth:grant-type:device_code" // a person let it act, on another device (RFC 8628)
 )
 
 // Credentials are how a request says which client it comes from. None of it is

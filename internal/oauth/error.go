@@ -35,6 +35,11 @@ const (
 	RegistrationUnsupported Code = "registration_not_supported"
 	UnmetAuthentication     Code = "unmet_authentication_requirements"
 
+	// Of a device that waits for a person (RFC 8628, Section 3.5).
+	AuthorizationPending Code = "authorization_pending"
+	SlowDown             Code = "slow_down"
+	ExpiredToken         Code = "expired_token"
+
 	// InvalidRedirectURI is for what cannot be registered (RFC 7591, Section 3.2.2).
 	InvalidRedirectURI Code = "invalid_redirect_uri"
 )

@@ -7,7 +7,6 @@ import (
 	"html/template"
 	"log/slog"
 	"net/http"
-	"strings"
 
 	"github.com/doorward/doorward/internal/fault"
 	"github.com/doorward/doorward/internal/grant"
@@ -25,7 +24,7 @@ const Resume = "/oauth2/authorize/"
 // Core 1.0, Section 3.1.2). Who is signed in and need not be asked is sent back with a
 // code at once; else the request is saved, and goes on once the person did what it needs.
 func (p *Provider) Authorize(w http.ResponseWriter, r *http.Request) error {
-	if prefetched(r) {
+	if web.Prefetched(r) {
 		return &web.Refused{Status: http.StatusForbidden, Message: "this page is not to be fetched before somebody asks for it"}
 	}
 	query := r.URL.RawQuery
@@ -55,7 +54,7 @@ func (p *Provider) AuthorizePost(w http.ResponseWriter, r *http.Request) error {
 
 // ResumeAuthorization goes on with a request that was saved, in the browser that began it.
 func (p *Provider) ResumeAuthorization(w http.ResponseWriter, r *http.Request) error {
-	if prefetched(r) {
+	if web.Prefetched(r) {
 		return &web.Refused{Status: http.StatusForbidden, Message: "this page is not to be fetched before somebody asks for it"}
 	}
 	saved, a, err := p.Issuer.Pending(r.Context(), r.PathValue("id"), Browser(p.Cookies, r))
@@ -63,11 +62,6 @@ func (p *Provider) ResumeAuthorization(w http.ResponseWriter, r *http.Request) e
 		return err
 	}
 	return p.proceed(w, r, saved, a)
-}
-
-// prefetched reports whether a browser asks for a page that nobody wants to see yet.
-func prefetched(r *http.Request) bool {
-	return r.Method == http.MethodHead || strings.Contains(r.Header.Get("Sec-Purpose"), "prefetch") || r.Header.Get("Purpose") == "prefetch"
 }
 
 // Browser returns the digest of what a browser holds that began a request; zero for

@@ -35,6 +35,7 @@ type Keys interface {
 // Clients is what it needs of the applications.
 type Clients interface {
 	Prove(context.Context, oauth.Credentials) (client.Client, error)
+	Known(ctx context.Context, id string) (client.Client, error)
 }
 
 // Issuer is what it needs of the room that makes tokens.
@@ -45,6 +46,7 @@ type Issuer interface {
 	ClientRefused(ctx context.Context, by principal.Principal, named client.Client, why error) error
 	Told(ctx context.Context, user, family string, scope []string) (map[string]any, error)
 	Authorizer
+	Devices
 }
 
 // Earner is the part of it that the grants earn tokens by.
@@ -64,6 +66,12 @@ type Authorizer interface {
 	Save(ctx context.Context, query string, browser secret.Hash) (string, error)
 	Pending(ctx context.Context, id string, browser secret.Hash) (grant.Request, issue.Asked, error)
 	Authorize(ctx context.Context, by principal.Principal, a issue.Asked, o issue.Offer, in session.Session, request secret.Hash) (secret.Text, error)
+}
+
+// Devices is the part of it for devices without a browser.
+type Devices interface {
+	AskDevice(context.Context, principal.Principal, issue.DeviceRequest) (grant.Device, secret.Text, error)
+	RedeemDevice(ctx context.Context, by principal.Principal, c client.Client, code string) (issue.Tokens, error)
 }
 
 // Parts are what the endpoints are made of.

@@ -21,6 +21,7 @@ type exchange func(context.Context, *Provider, client.Client, oauth.TokenRequest
 var grants = map[oauth.GrantType]exchange{
 	oauth.AuthorizationCode: authorizationCode,
 	oauth.ClientCredentials: clientCredentials,
+	oauth.DeviceCode:        deviceCode,
 	oauth.RefreshToken:      refreshToken,
 	oauth.TokenExchange:     tokenExchange,
 }

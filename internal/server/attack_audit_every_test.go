@@ -105,6 +105,7 @@ func causesOfPeople(t *testing.T, s *servertest.Site, c *steered) []cause {
 		{audit.ConsentDenied, func() { consent(t, flow, flow.Send(t, http.MethodGet, authorizing("theirs"), "", ""), "deny") }},
 		{audit.ConsentGiven, func() { code(t, flow, authorizing("theirs")) }},
 		{audit.ConsentWithdrawn, func() { flow.Submit(t, "/account", "/account/apps/theirs/withdraw") }},
+		{audit.DeviceRefused, func() { flow.Send(t, http.MethodGet, "/oauth2/device?user_code=BBBB-BBBB", "", "") }},
 		{audit.PasswordChangeFailed, func() { change("wrong password", "another one of mine", http.StatusForbidden) }},
 		{audit.PasswordChanged, func() { change(servertest.Password, "another one of mine", http.StatusNoContent) }},
 		{audit.LoginLocked, func() {

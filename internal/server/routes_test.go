@@ -16,6 +16,8 @@ import (
 var open = []string{
 	"GET /{$}", "GET /favicon.ico", "GET /healthz", "GET /readyz", "GET /openapi.json",
 	"POST /auth/login", "POST /auth/refresh", "POST /auth/logout", "GET /signin", "POST /signin",
+	"POST /oauth2/device_authorization",         // it gives nothing that the token endpoint does not ask for again
+	"GET /oauth2/device", "POST /oauth2/device", // who is not signed in is asked for the code, and then to sign in
 	"POST /oauth2/token", "POST /oauth2/introspect", "POST /oauth2/revoke", // clients prove themselves by other means than a token
 	"GET /oauth2/authorize", "POST /oauth2/authorize", "GET /oauth2/authorize/{id}", // it asks who is signed in itself
 	"GET /consent/{id}", "POST /consent/{id}", // as that does

@@ -194,8 +194,9 @@ func open(ctx context.Context, c config.Config, log *slog.Logger, tweaks []func(
 		Resources: k.Resources, Orgs: k.Orgs, Clients: k.Clients,
 	}, issue.Options{
 		Issuer: issuer(c), Audience: audience(c), AccessTTL: c.Tokens.AccessTTL,
-		Family:  grant.Lifetimes{Absolute: c.Tokens.RefreshTTL, Idle: c.Tokens.RefreshIdle, Grace: c.Tokens.RotationGrace},
-		Session: session.Lifetimes{Absolute: c.Sessions.Absolute, Idle: c.Sessions.Idle},
+		Family:    grant.Lifetimes{Absolute: c.Tokens.RefreshTTL, Idle: c.Tokens.RefreshIdle, Grace: c.Tokens.RotationGrace},
+		Session:   session.Lifetimes{Absolute: c.Sessions.Absolute, Idle: c.Sessions.Idle},
+		UserCodes: rateOf(c.RateLimit.Device),
 	})
 	return k, nil
 }

@@ -26,6 +26,11 @@ type Flow interface {
 	Decide(ctx context.Context, by principal.Principal, r grant.Request, a issue.Asked, in session.Session, said grant.Decision) error
 	Agreements(ctx context.Context, user string) ([]grant.AgreedTo, error)
 	Withdraw(ctx context.Context, by principal.Principal, client string) error
+	// Waiting returns the device that waits with a code. Faults: NotFound, Limited.
+	Waiting(ctx context.Context, by principal.Principal, code grant.UserCode) (issue.Waiting, error)
+	// DecideDevice records what a person said to it. Faults: NotFound; an oauth.Error
+	// where he has nothing that he could allow.
+	DecideDevice(ctx context.Context, by principal.Principal, w issue.Waiting, in session.Session, said grant.Decision) error
 }
 
 // resume is where a request goes on that waits for a person.
@@ -69,15 +74,22 @@ func (s *Surface) asked(r *http.Request) (grant.Request, issue.Asked, session.Se
 	if err != nil {
 		return saved, a, session.Session{}, err
 	}
+	in, err := s.here(r)
+	return saved, a, in, err
+}
+
+// here returns the session of who is signed in in a browser, and acts as him from then
+// on; a zero Session for nobody.
+func (s *Surface) here(r *http.Request) (session.Session, error) {
 	in, err := s.session(r)
 	if fault.KindOf(err) == fault.NotFound {
-		err = nil
+		return session.Session{}, nil
+	} else if err != nil {
+		return session.Session{}, err
 	}
-	if err == nil && in.ID != "" {
-		by := &web.Of(r.Context()).By
-		by.Kind, by.ID, by.Client, by.Session = principal.User, in.User, client.Builtin.ID, in.ID
-	}
-	return saved, a, in, err
+	by := &web.Of(r.Context()).By
+	by.Kind, by.ID, by.Client, by.Session = principal.User, in.User, client.Builtin.ID, in.ID
+	return in, nil
 }
 
 func (s *Surface) ask(w http.ResponseWriter, r *http.Request, p screen, saved grant.Request, a issue.Asked, in session.Session, status int) error {

@@ -28,6 +28,7 @@ var (
 	signInPage  = readPage("signin")
 	accountPage = readPage("account")
 	consentPage = readPage("consent")
+	devicePage  = readPage("device")
 	errorPage   = readPage("error")
 )
 

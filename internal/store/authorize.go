@@ -109,8 +109,11 @@ func (s *Store) Withdraw(ctx context.Context, user, client string, e audit.Event
 		if n == 0 {
 			return absent(sql.ErrNoRows, "consent")
 		}
-		// A code that was not used yet would bring back what is taken away here.
+		// A code that was not used yet, or a device that has not asked since, would bring back what is taken away here.
 		if _, err := t.exec(`UPDATE codes SET expires_at = 0 WHERE user_id = ? AND client_id = ? AND used_at = 0`, user, client); err != nil {
+			return err
+		}
+		if _, err := t.exec(`UPDATE devices SET decision = ? WHERE user_id = ? AND client_id = ? AND used_at = 0`, string(grant.Denied), user, client); err != nil {
 			return err
 		}
 		if _, err := t.end("consent-withdrawn", `user_id = ? AND client_id = ?`, user, client); err != nil {
@@ -194,34 +197,46 @@ func (s *Store) ExpireCode(ctx context.Context, hash secret.Hash) error {
 // Redeem uses a code up for a family that begins with it.
 func (s *Store) Redeem(ctx context.Context, c grant.Code, f grant.Family, events ...audit.Event) error {
 	return s.write(ctx, func(t *tx) error {
-		// The row of the account is changed first, as at a sign-in: whoever disables it
-		// waits for this family, and then ends it. So does who ends the session.
-		n, err := t.exec(`UPDATE users SET signed_in_at = signed_in_at WHERE id = ? AND status = ?`, c.User, string(account.Active))
-		if err != nil {
+		if err := t.stands(c.Given); err != nil {
 			return err
 		}
-		if n == 0 {
-			return fault.New(fault.Unauthenticated, "the account is not active any more")
-		}
-		if err := t.lives(c.Session); err != nil {
-			return err
-		}
-		n, err = t.exec(`UPDATE codes SET used_at = ?, family = ? WHERE hash = ? AND used_at = 0 AND expires_at > ? AND failures < ?`,
+		n, err := t.exec(`UPDATE codes SET used_at = ?, family = ? WHERE hash = ? AND used_at = 0 AND expires_at > ? AND failures < ?`,
 			clock.Micro(t.now), f.ID, c.Hash[:], clock.Micro(t.now), grant.MostFailures)
 		if err != nil {
 			return err
 		}
 		if n == 0 {
-			return fault.New(fault.Conflict, "another use of the code was first")
+			return errUsed
 		}
-		if err := t.insertFamily(f); err != nil {
-			return err
-		}
-		if err := t.makeRoom(f, events[0]); err != nil {
-			return err
-		}
-		return t.record(events...)
+		return t.beginFamily(f, events...)
 	})
+}
+
+var errUsed = fault.New(fault.Conflict, "another use of the code was first")
+
+// stands returns an Unauthenticated fault if who gave something is not there any more.
+func (t *tx) stands(g grant.Given) error {
+	// The row of the account is changed first, as at a sign-in: whoever disables it
+	// waits for the family, and then ends it. So does who ends the session.
+	n, err := t.exec(`UPDATE users SET signed_in_at = signed_in_at WHERE id = ? AND status = ?`, g.User, string(account.Active))
+	if err != nil {
+		return err
+	}
+	if n == 0 {
+		return fault.New(fault.Unauthenticated, "the account is not active any more")
+	}
+	return t.lives(g.Session)
+}
+
+// beginFamily writes a family, with events of which the first is its cause.
+func (t *tx) beginFamily(f grant.Family, events ...audit.Event) error {
+	if err := t.insertFamily(f); err != nil {
+		return err
+	}
+	if err := t.makeRoom(f, events[0]); err != nil {
+		return err
+	}
+	return t.record(events...)
 }
 
 // claimsText returns claims that were asked for as they are kept.

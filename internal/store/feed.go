@@ -111,6 +111,7 @@ func (s *Store) Purge(ctx context.Context) (more bool, err error) {
 		{`DELETE FROM once WHERE key IN (SELECT key FROM once WHERE expires_at < ? ORDER BY expires_at LIMIT ?)`, past},
 		{`DELETE FROM token_families WHERE id IN (SELECT id FROM token_families WHERE expires_at < ? ORDER BY expires_at LIMIT ?)`, past},
 		{`DELETE FROM codes WHERE hash IN (SELECT hash FROM codes WHERE expires_at < ? ORDER BY expires_at LIMIT ?)`, past},
+		{`DELETE FROM devices WHERE hash IN (SELECT hash FROM devices WHERE expires_at < ? ORDER BY expires_at LIMIT ?)`, past},
 		{`DELETE FROM authorization_requests WHERE id IN (SELECT id FROM authorization_requests WHERE expires_at < ? ORDER BY expires_at LIMIT ?)`, past},
 		{`DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_at < ? ORDER BY expires_at LIMIT ?)`, past},
 		{`DELETE FROM api_keys WHERE id IN (SELECT id FROM api_keys WHERE expires_at > 0 AND expires_at < ? ORDER BY expires_at LIMIT ?)`, clock.Micro(now.Add(-apikey.Keep))},

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/doorward/doorward/internal/principal"
@@ -71,4 +72,9 @@ func Serve(h Handler, fail Fail) http.Handler {
 			fail(w, r, err)
 		}
 	})
+}
+
+// Prefetched reports whether a browser asks for a page that nobody wants to see yet.
+func Prefetched(r *http.Request) bool {
+	return r.Method == http.MethodHead || strings.Contains(r.Header.Get("Sec-Purpose"), "prefetch") || r.Header.Get("Purpose") == "prefetch"
 }
