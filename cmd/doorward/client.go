@@ -29,7 +29,7 @@ scopes and its roles allow.`,
 type registration struct {
 	name, method                string
 	scopes, standing, audiences []string
-	grants, redirects           []string
+	grants, redirects, partings []string
 	native, trusted             bool
 	keys, keysAt, assertsTo     string
 }
@@ -37,6 +37,9 @@ type registration struct {
 // add writes what not every client has: what only applications have that people sign in to,
 // and the keys of those that have no secret.
 func (r *registration) add(to *client.Registration, changed func(flag string) bool) error {
+	if changed("post-logout-redirect-uri") {
+		to.PostLogoutRedirectURIs = given(r.partings)
+	}
 	if changed("redirect-uri") {
 		to.RedirectURIs = given(r.redirects)
 	}
@@ -78,6 +81,7 @@ func (r *registration) flags(c *cobra.Command) {
 	c.Flags().StringVar(&r.keysAt, "jwks-uri", "", "the `URL` where it publishes its keys")
 	c.Flags().StringVar(&r.assertsTo, "assertion-audience", "", "whom its assertions are for (`WHO`): issuer, or token_endpoint for software that names that")
 	c.Flags().StringArrayVar(&r.grants, "grant", nil, "a `GRANT` that it may use; may be repeated: authorization_code, refresh_token, client_credentials, urn:ietf:params:oauth:grant-type:device_code, urn:ietf:params:oauth:grant-type:token-exchange")
+	c.Flags().StringArrayVar(&r.partings, "post-logout-redirect-uri", nil, "a `URI` that people are sent back to once they are signed out; may be repeated")
 	c.Flags().StringArrayVar(&r.redirects, "redirect-uri", nil, "a `URI` that people are sent back to with a code; may be repeated")
 	c.Flags().BoolVar(&r.native, "native", false, "it runs on people's own devices")
 	c.Flags().BoolVar(&r.trusted, "skip-consent", false, "people are not asked whether they trust it: for your own applications")
@@ -162,6 +166,9 @@ func clientTable(c admin.Client) table {
 	}
 	for _, uri := range c.RedirectURIs {
 		t.row("people come back to", uri)
+	}
+	for _, uri := range c.PostLogoutRedirectURIs {
+		t.row("and signed out to", uri)
 	}
 	if c.SkipConsent {
 		t.row("people are asked", "no")

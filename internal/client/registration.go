@@ -15,6 +15,9 @@ import (
 type Registration struct {
 	ApplicationType ApplicationType `json:"application_type,omitempty" enum:"web,native" doc:"web if it is absent; native for one that runs on people's own devices"`
 	RedirectURIs    []string        `json:"redirect_uris,omitempty" doc:"Where people are sent back to with a code, byte by byte"`
+	// PostLogoutRedirectURIs are compared byte by byte (OpenID Connect RP-Initiated Logout
+	// 1.0, Section 3.1).
+	PostLogoutRedirectURIs []string `json:"post_logout_redirect_uris,omitempty" doc:"Where people may be sent back to once they are signed out, byte by byte"`
 	// Whoever runs the server answers for an application of his own: people are not asked
 	// whether they trust it.
 	SkipConsent bool `json:"skip_consent,omitempty" doc:"People are not asked: for the operator's own applications"`
@@ -113,6 +116,14 @@ func (c *Client) checkRegistration() error {
 	for _, uri := range c.RedirectURIs {
 		if err := oauth.CheckRedirectURI(uri, c.Native()); err != nil {
 			return fault.At("redirect_uris", "%s", oauth.Describe(err)).Because(err)
+		}
+	}
+	if len(c.PostLogoutRedirectURIs) > mostRedirects {
+		return fault.At("post_logout_redirect_uris", "there are at most %d", mostRedirects)
+	}
+	for _, uri := range c.PostLogoutRedirectURIs {
+		if err := oauth.CheckRedirectURI(uri, c.Native()); err != nil {
+			return fault.At("post_logout_redirect_uris", "%s", oauth.Describe(err)).Because(err)
 		}
 	}
 	for field, uri := range map[string]string{"client_uri": c.ClientURI, "policy_uri": c.PolicyURI, "tos_uri": c.TermsURI} {

@@ -18,6 +18,9 @@ func (p Params) Get(name string) string {
 	return ""
 }
 
+// Encode returns the parameters as a form.
+func (p Params) Encode() string { return url.Values(p).Encode() }
+
 const mostParams = 64
 
 // repeatable are the parameters that may be sent more than once (RFC 8707,

@@ -188,6 +188,15 @@ func (t Target) Refuse(e *Error) []Pair {
 	return t.with(Pair{"error", string(e.Code)}, Pair{"error_description", e.Description})
 }
 
+// Back returns the answer that has nothing to say but the state (OpenID Connect
+// RP-Initiated Logout 1.0, Section 3).
+func (t Target) Back() []Pair {
+	if t.state == "" {
+		return nil
+	}
+	return []Pair{{"state", t.state}}
+}
+
 // with adds what every answer has: the state, and who answers (RFC 9207, Section 2).
 func (t Target) with(pairs ...Pair) []Pair {
 	if t.state != "" {

@@ -66,6 +66,8 @@ var notWays = map[string]string{
 	"POST /oauth2/authorize":            "an authorization request",
 	"POST /oauth2/userinfo":             "an access token",
 	"POST /consent/{id}":                "a session",
+	"POST /oauth2/logout":               "an ID token",
+	"POST /oauth2/logout/confirm":       "a session",
 	"POST /oauth2/device":               "a code, which DEV-001 guesses",
 	"POST /oauth2/device_authorization": "a client's secret, or its id alone",
 	"POST /account/apps/{id}/withdraw":  "a session",

@@ -16,7 +16,8 @@ import (
 var open = []string{
 	"GET /{$}", "GET /favicon.ico", "GET /healthz", "GET /readyz", "GET /openapi.json",
 	"POST /auth/login", "POST /auth/refresh", "POST /auth/logout", "GET /signin", "POST /signin",
-	"POST /oauth2/device_authorization",         // it gives nothing that the token endpoint does not ask for again
+	"POST /oauth2/device_authorization",                                        // it gives nothing that the token endpoint does not ask for again
+	"GET /oauth2/logout", "POST /oauth2/logout", "POST /oauth2/logout/confirm", // SES-004
 	"GET /oauth2/device", "POST /oauth2/device", // who is not signed in is asked for the code, and then to sign in
 	"POST /oauth2/token", "POST /oauth2/introspect", "POST /oauth2/revoke", // clients prove themselves by other means than a token
 	"GET /oauth2/authorize", "POST /oauth2/authorize", "GET /oauth2/authorize/{id}", // it asks who is signed in itself
@@ -74,7 +75,7 @@ func TestAttackRBAC016DenyByDefault(t *testing.T) {
 			t.Errorf("%s is on the list of what is open, and not on the site map", pattern)
 		}
 	}
-	for _, path := range []string{"/metrics", "/debug/pprof/", "/debug/vars", "/docs", "/admin", "/.env", "/.git/config", "/auth", "/auth/", "/oauth2/authorize", "/users/x/y", "/roles/x/y", "/healthz/x"} {
+	for _, path := range []string{"/metrics", "/debug/pprof/", "/debug/vars", "/docs", "/admin", "/.env", "/.git/config", "/auth", "/auth/", "/oauth2/nowhere", "/users/x/y", "/roles/x/y", "/healthz/x"} {
 		if a := s.Send(t, "GET", path, "", ""); a.Status != http.StatusNotFound {
 			t.Errorf("%s: %d", path, a.Status)
 		}

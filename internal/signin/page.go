@@ -28,6 +28,7 @@ var (
 	signInPage  = readPage("signin")
 	accountPage = readPage("account")
 	consentPage = readPage("consent")
+	logoutPage  = readPage("logout")
 	devicePage  = readPage("device")
 	errorPage   = readPage("error")
 )

@@ -43,7 +43,9 @@ type Parts struct {
 	Origins *web.CrossOrigin    // for /auth/
 	Twice   func(*http.Request) // notes a request with two cookies of one name
 	// What follows is for the pages.
-	Flow     Flow
+	Flow Flow
+	// Hint reads an ID token that comes back; false for what this server did not sign.
+	Hint     func(token string) (issue.Hint, bool)
 	Clients  *client.Service
 	Forms    *web.CrossOrigin // with no origin but the site's own
 	Accounts *account.Service

@@ -126,7 +126,7 @@ func (s *Store) Withdraw(ctx context.Context, user, client string, e audit.Event
 // forget deletes what a person or an application, by the column that names it, agreed to
 // and has not redeemed: who comes after under the same name finds nothing of it.
 func (t *tx) forget(column, id string) error {
-	for _, table := range []string{"consents", "codes"} {
+	for _, table := range []string{"consents", "codes", "devices"} {
 		if _, err := t.exec(`DELETE FROM `+table+` WHERE `+column+` = ?`, id); err != nil {
 			return err
 		}
