@@ -128,6 +128,7 @@ var keys = map[string][]string{
 	"audit_tiles":  {"level", "n"}, "audit_checkpoints": {"size"},
 	"organization_members": {"organization", "principal"}, "groups": {"name"}, "conditions": {"name"}, "separations": {"name"}, "members": {"principal", "group_name"}, "api_key_uses": {"id", "day"},
 	"attempts": {"subject", "device"}, "marks": {"name"}, "once": {"key"}, "peppers": {"purpose", "version"}, "roles": {"name"},
+	"codes": {"hash"}, "consents": {"user_id", "client_id", "audience"},
 }
 
 // telling are the columns whose values say what happened: they are the same
@@ -137,6 +138,7 @@ var telling = map[string][]string{
 	"api_keys":       {"ended", "version"},
 	"token_families": {"generation", "ended_why", "grace_salt"}, "users": {"status", "version"},
 	"sessions": {"ended_why"}, "outbox": {"kind"},
+	"authorization_requests": {"decision"}, "codes": {"client_id", "failures"}, "consents": {"scope"},
 }
 
 // aside are the columns that a poll of the change feed writes, in a transaction
