@@ -94,7 +94,7 @@ func hex(c byte) string { return string("0123456789ABCDEF"[c>>4]) + string("0123
 
 func TestMatchRedirectURI(t *testing.T) {
 	one := []string{"https://client.example/cb"}
-	two := append(one, "https://client.example/other?a=1")
+	two := []string{one[0], "https://client.example/other?a=1"}
 	desk := []string{"http://127.0.0.1/cb", "http://[::1]:9/cb", "com.example.app:/cb", "http://localhost/cb"}
 	for _, c := range []struct {
 		registered []string

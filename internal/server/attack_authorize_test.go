@@ -280,8 +280,18 @@ func TestAttackAZ016Challenges(t *testing.T) {
 	g := set(t)
 	good := challenge(verifier)
 	for _, c := range [][2]string{
-		{good, "plain"}, {good, "S512"}, {good, "s256"}, {good, ""}, {good[:42], "S256"}, {good + "A", "S256"}, {good + "=", "S256"}, {strings.Repeat("A", 129), "S256"},
-		{strings.Repeat("!", 43), "S256"}, {"", "S256"}, {strings.NewReplacer("-", "+", "_", "/").Replace("-_" + good[2:]), "S256"}, {"", ""},
+		{good, "plain"},
+		{good, "S512"},
+		{good, "s256"},
+		{good, ""},
+		{good[:42], "S256"},
+		{good + "A", "S256"},
+		{good + "=", "S256"},
+		{strings.Repeat("A", 129), "S256"},
+		{strings.Repeat("!", 43), "S256"},
+		{"", "S256"},
+		{strings.NewReplacer("-", "+", "_", "/").Replace("-_" + good[2:]), "S256"},
+		{"", ""},
 	} {
 		g.tells(t, c[0]+" by "+c[1], g.asks(t, "code_challenge", c[0], "code_challenge_method", c[1]), "invalid_request")
 	}

@@ -534,9 +534,17 @@ func TestAttackOddParametersOfARequest(t *testing.T) {
 		g := stage{s, s.Browser(t), app(t, s, "shop", nil)}
 		g.b.Login(t, "ana")
 		for _, pairs := range [][]string{
-			{"nonce", "a\x00b"}, {"nonce", strings.Repeat("n", 4000)}, {"nonce", "\u2028\U0001f600"}, {"login_hint", "a\x00b"}, {"ui_locales", "de\x00"}, {"acr_values", "\x00"},
-			{"claims", `{"userinfo":{"\u0000":null},"id_token":{"iss":null,"sub":{"value":"x"},"\ud800":null}}`}, {"claims", `{"id_token":` + strings.Repeat(`{"a":`, 1500) + "1" + strings.Repeat("}", 1501)},
-			{"claims", `{"id_token":{"acr":{"essential":true,"values":["` + "urn:x" + `"]}},"id_token":{}}`}, {"id_token_hint", strings.Repeat("h", 8000)}, {"scope", "openid\x00"},
+			{"nonce", "a\x00b"},
+			{"nonce", strings.Repeat("n", 4000)},
+			{"nonce", "\u2028\U0001f600"},
+			{"login_hint", "a\x00b"},
+			{"ui_locales", "de\x00"},
+			{"acr_values", "\x00"},
+			{"claims", `{"userinfo":{"\u0000":null},"id_token":{"iss":null,"sub":{"value":"x"},"\ud800":null}}`},
+			{"claims", `{"id_token":` + strings.Repeat(`{"a":`, 1500) + "1" + strings.Repeat("}", 1501)},
+			{"claims", `{"id_token":{"acr":{"essential":true,"values":["` + "urn:x" + `"]}},"id_token":{}}`},
+			{"id_token_hint", strings.Repeat("h", 8000)},
+			{"scope", "openid\x00"},
 		} {
 			a := g.asks(t, append([]string{"scope", "openid read"}, pairs...)...)
 			if strings.HasPrefix(a.Header.Get("Location"), "/consent/") {
