@@ -67,8 +67,11 @@ func requests(t *testing.T, s *store.Store) {
 func coded(t testing.TB, s *store.Store, u account.User, in session.Session, client string, change func(*grant.Code)) grant.Code {
 	t.Helper()
 	c := grant.Code{
-		Hash: secret.HashOf(secret.Random(16)), Client: client, User: u.ID, Session: in.ID, Scope: []string{"openid", "read"}, Audience: "https://api.example",
-		AMR: []string{"pwd"}, AuthTime: instant, Created: instant, Expires: instant.Add(grant.CodeLasts),
+		Hash: secret.HashOf(secret.Random(16)), Created: instant, Expires: instant.Add(grant.CodeLasts),
+		Given: grant.Given{
+			Client: client, User: u.ID, Session: in.ID, Scope: []string{"openid", "read"}, Audience: "https://api.example",
+			AMR: []string{"pwd"}, AuthTime: instant,
+		},
 	}
 	if change != nil {
 		change(&c)
@@ -134,7 +137,10 @@ func codeAnswers(t *testing.T, s *store.Store) {
 	r := saved(t, s, "answered")
 	var won atomic.Int64
 	parallel(8, func(i int) {
-		c := grant.Code{Hash: secret.HashOf([]byte{byte(i), 'a'}), Client: "shop", User: u.ID, Session: in.ID, Created: instant, Expires: instant.Add(grant.CodeLasts)}
+		c := grant.Code{
+			Hash: secret.HashOf([]byte{byte(i), 'a'}), Created: instant, Expires: instant.Add(grant.CodeLasts),
+			Given: grant.Given{Client: "shop", User: u.ID, Session: in.ID},
+		}
 		err := s.CreateCode(context.WithoutCancel(t.Context()), c, r.ID, event(audit.CodeIssued, "client:shop"))
 		if err == nil {
 			won.Add(1)
@@ -163,7 +169,7 @@ func codeRefused(t *testing.T, s *store.Store) {
 			t.Errorf("%s: it is used up", what)
 		}
 	}
-	refused("an unknown code", grant.Code{Hash: hashOf("unknown"), User: u.ID, Session: in.ID}, fault.Conflict)
+	refused("an unknown code", grant.Code{Hash: hashOf("unknown"), Given: grant.Given{User: u.ID, Session: in.ID}}, fault.Conflict)
 	refused("one whose time is over", coded(t, s, u, in, "shop", func(c *grant.Code) { c.Expires = instant }), fault.Conflict)
 	ended := coded(t, s, u, in, "shop", nil)
 	Want(t, "ending it", s.ExpireCode(t.Context(), ended.Hash), 0)
