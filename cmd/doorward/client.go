@@ -32,6 +32,7 @@ type registration struct {
 	grants, redirects, partings []string
 	native, trusted             bool
 	keys, keysAt, assertsTo     string
+	workloads                   []string
 }
 
 // add writes what not every client has: what only applications have that people sign in to,
@@ -54,6 +55,12 @@ func (r *registration) add(to *client.Registration, changed func(flag string) bo
 	}
 	if changed("assertion-audience") {
 		to.AssertionAudience = client.AssertionAudience(r.assertsTo)
+	}
+	if changed("workload") {
+		var err error
+		if to.Workloads, err = readWorkloads(given(r.workloads)); err != nil {
+			return err
+		}
 	}
 	if changed("jwks-uri") {
 		to.JWKSURI, to.JWKS = r.keysAt, nil
@@ -80,9 +87,10 @@ func (r *registration) flags(c *cobra.Command) {
 	c.Flags().StringVar(&r.keys, "jwks", "", "a `FILE` with its public keys: a JWK Set, or PEM")
 	c.Flags().StringVar(&r.keysAt, "jwks-uri", "", "the `URL` where it publishes its keys")
 	c.Flags().StringVar(&r.assertsTo, "assertion-audience", "", "whom its assertions are for (`WHO`): issuer, or token_endpoint for software that names that")
-	c.Flags().StringArrayVar(&r.grants, "grant", nil, "a `GRANT` that it may use; may be repeated: authorization_code, refresh_token, client_credentials, urn:ietf:params:oauth:grant-type:device_code, urn:ietf:params:oauth:grant-type:token-exchange")
+	c.Flags().StringArrayVar(&r.grants, "grant", nil, "a `GRANT` that it may use; may be repeated: authorization_code, refresh_token, client_credentials, urn:ietf:params:oauth:grant-type:device_code, urn:ietf:params:oauth:grant-type:jwt-bearer, urn:ietf:params:oauth:grant-type:token-exchange")
 	c.Flags().StringArrayVar(&r.partings, "post-logout-redirect-uri", nil, "a `URI` that people are sent back to once they are signed out; may be repeated")
 	c.Flags().StringArrayVar(&r.redirects, "redirect-uri", nil, "a `URI` that people are sent back to with a code; may be repeated")
+	c.Flags().StringArrayVar(&r.workloads, "workload", nil, "a program that may act as it by what its platform signs (`FIELDS`): \"issuer=URL subject=TEXT jwks_uri=URL\", and audience=TEXT; may be repeated")
 	c.Flags().BoolVar(&r.native, "native", false, "it runs on people's own devices")
 	c.Flags().BoolVar(&r.trusted, "skip-consent", false, "people are not asked whether they trust it: for your own applications")
 	c.Flags().StringArrayVar(&r.scopes, "scope", nil, "a `SCOPE` that it may ask for; may be repeated")
@@ -184,6 +192,9 @@ func clientTable(c admin.Client) table {
 		for _, k := range keys {
 			t.row("key", k.Thumbprint())
 		}
+	}
+	for _, w := range c.Workloads {
+		t.row("workload", w.String())
 	}
 	if oauth.AuthMethod(c.Method).Secret() {
 		t.row("secret since", c.SecretAt)

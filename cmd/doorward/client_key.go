@@ -77,3 +77,21 @@ func memberOf(key any) (map[string]any, error) {
 	}
 	return member, nil
 }
+
+// readWorkloads reads the fields of workloads, each with its name.
+func readWorkloads(list []string) (workloads []client.Workload, err error) {
+	for _, text := range list {
+		var w client.Workload
+		fields := map[string]*string{"issuer": &w.Issuer, "subject": &w.Subject, "audience": &w.Audience, "jwks_uri": &w.JWKSURI}
+		for _, part := range strings.Fields(text) {
+			name, value, _ := strings.Cut(part, "=")
+			if fields[name] == nil {
+				return nil, fmt.Errorf("--workload: it has issuer=, subject=, jwks_uri= and audience=, each once, and not %q", name)
+			}
+			*fields[name] = value
+			delete(fields, name)
+		}
+		workloads = append(workloads, w)
+	}
+	return workloads, nil
+}

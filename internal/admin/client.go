@@ -84,7 +84,7 @@ type createClient struct {
 		ID        string   `json:"client_id,omitempty" doc:"a to z, digits, dot, underscore, hyphen; 1 to 64. One is made if it is absent"`
 		Name      string   `json:"client_name,omitempty"`
 		Method    string   `json:"token_endpoint_auth_method,omitempty" enum:"client_secret_basic,client_secret_post,private_key_jwt,none" doc:"client_secret_basic if it is absent; private_key_jwt with jwks or jwks_uri; none for an application that cannot keep a secret"`
-		Grants    []string `json:"grant_types,omitempty" doc:"authorization_code, refresh_token, client_credentials. If it is absent, the first two where there is a redirect URI, else the last"`
+		Grants    []string `json:"grant_types,omitempty" doc:"authorization_code, refresh_token, client_credentials, urn:ietf:params:oauth:grant-type:jwt-bearer. If it is absent, the first two where there is a redirect URI, the last where there are workloads, else client_credentials"`
 		Scope     string   `json:"scope,omitempty"`
 		Default   string   `json:"default_scope,omitempty"`
 		Audiences []string `json:"audiences,omitempty"`

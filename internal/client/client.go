@@ -87,7 +87,7 @@ func (c Client) Asks(requested []string) []string {
 }
 
 // Grants that a client can be registered for.
-var grants = []oauth.GrantType{oauth.AuthorizationCode, oauth.ClientCredentials, oauth.DeviceCode, oauth.RefreshToken, oauth.TokenExchange}
+var grants = []oauth.GrantType{oauth.AuthorizationCode, oauth.ClientCredentials, oauth.DeviceCode, oauth.JWTBearer, oauth.RefreshToken, oauth.TokenExchange}
 
 const (
 	mostScopes = 1000
@@ -127,7 +127,7 @@ func (c *Client) Check(permission func(string) error) error {
 	}
 	for _, g := range c.Grants {
 		if !slices.Contains(grants, g) {
-			return fault.At("grant_types", "a client can be registered for authorization_code, refresh_token, client_credentials, %s and %s", oauth.DeviceCode, oauth.TokenExchange)
+			return fault.At("grant_types", "a client can be registered for authorization_code, refresh_token, client_credentials, %s, %s and %s", oauth.DeviceCode, oauth.JWTBearer, oauth.TokenExchange)
 		}
 	}
 	if err := c.checkRegistration(); err != nil {

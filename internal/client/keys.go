@@ -38,14 +38,18 @@ func (c Client) HasSecret() bool { return c.Method.Secret() }
 // prove that he is it, by a key that he has or by nothing; or what people let it do is
 // sent to a place of his, or given without asking them.
 func (c Client) Opens(after Client) bool {
-	same := after.Method == c.Method && after.JWKSURI == c.JWKSURI && reflect.DeepEqual(after.JWKS, c.JWKS)
+	keys := after.Method != c.Method || after.JWKSURI != c.JWKSURI || !reflect.DeepEqual(after.JWKS, c.JWKS)
+	workloads := len(after.Workloads) > 0 && !reflect.DeepEqual(after.Workloads, c.Workloads)
 	elsewhere := slices.ContainsFunc(after.RedirectURIs, func(uri string) bool { return !slices.Contains(c.RedirectURIs, uri) })
 	unasked := after.SkipConsent && !c.SkipConsent
-	return !after.HasSecret() && !same || elsewhere || unasked || after.Native() && !c.Native() || c.NeedsPKCE() && !after.NeedsPKCE()
+	return keys && !after.HasSecret() || workloads || elsewhere || unasked || after.Native() && !c.Native() || c.NeedsPKCE() && !after.NeedsPKCE()
 }
 
 // provedBy names what proves the client beside a secret, for the audit log.
 func (c Client) provedBy() (list []string) {
+	for _, w := range c.Workloads {
+		list = append(list, w.String())
+	}
 	if c.JWKSURI != "" {
 		list = append(list, c.JWKSURI)
 	}
@@ -64,15 +68,14 @@ const longestURI = 2048
 
 // checkKeys is the part of Check that is about what proves the client by keys.
 func (c *Client) checkKeys() error {
-	if c.JWKS != nil {
-		if _, err := c.JWKS.Keys(); err != nil {
-			return fault.At("jwks", "%v", err)
-		}
+	if err := checkPublished("jwks", c.JWKS, ""); err != nil {
+		return err
 	}
-	if c.JWKSURI != "" {
-		if u, err := url.Parse(c.JWKSURI); err != nil || !u.IsAbs() || len(c.JWKSURI) > longestURI {
-			return fault.At("jwks_uri", "it is an https URL")
-		}
+	if err := checkPublished("jwks_uri", nil, c.JWKSURI); err != nil {
+		return err
+	}
+	if err := c.checkWorkloads(); err != nil {
+		return err
 	}
 	switch {
 	case c.JWKS != nil && c.JWKSURI != "": // "MUST NOT both be present" (RFC 7591, Section 2)
@@ -87,16 +90,40 @@ func (c *Client) checkKeys() error {
 	return nil
 }
 
+// checkPublished returns a fault for keys that verify nothing, or that are nowhere.
+func checkPublished(field string, keys *KeySet, at string) error {
+	if keys != nil {
+		if _, err := keys.Keys(); err != nil {
+			return fault.At(field, "%v", err)
+		}
+	}
+	if u, err := url.Parse(at); at != "" && (err != nil || !u.IsAbs() || len(at) > longestURI) {
+		return fault.At(field, "it is an https URL")
+	}
+	return nil
+}
+
 // checkPlace returns a fault for keys that cannot be fetched from where the client has
 // them.
 func (s *Service) checkPlace(c Client) error {
-	if c.JWKSURI == "" || s.assertions.Fetch == nil {
+	if s.assertions.Fetch == nil {
 		return nil
 	}
-	if err := s.assertions.Fetch.Check(c.JWKSURI); err != nil {
-		return fault.At("jwks_uri", "%v", err)
+	check := func(field, place string) error {
+		if place == "" {
+			return nil
+		}
+		if err := s.assertions.Fetch.Check(place); err != nil {
+			return fault.At(field, "%v", err)
+		}
+		return nil
 	}
-	return nil
+	for _, w := range c.Workloads {
+		if err := check("workloads", w.JWKSURI); err != nil {
+			return err
+		}
+	}
+	return check("jwks_uri", c.JWKSURI)
 }
 
 // How long keys that clients publish are kept.

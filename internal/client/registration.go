@@ -39,6 +39,9 @@ type Registration struct {
 	AssertionAlg      jose.Algorithm    `json:"token_endpoint_auth_signing_alg,omitempty" enum:"RS256,PS256,ES256,EdDSA" doc:"What it signs its assertions by; any of them if it is absent"`
 	AssertionAudience AssertionAudience `json:"assertion_audience,omitempty" enum:"issuer,token_endpoint" doc:"Whom its assertions are for (aud): the issuer alone if it is absent. token_endpoint is for software that names the token endpoint"`
 
+	// Workloads are what may act as the client by what its platform signs.
+	Workloads []Workload `json:"workloads,omitempty" doc:"Programs that may act as the client by what their platform signs: the grant urn:ietf:params:oauth:grant-type:jwt-bearer"`
+
 	ClientURI string `json:"client_uri,omitempty" doc:"Its home page, as the consent page links it"`
 	PolicyURI string `json:"policy_uri,omitempty" doc:"What it says of people's data"`
 	TermsURI  string `json:"tos_uri,omitempty" doc:"Its terms"`

@@ -116,8 +116,11 @@ func (s *Service) Create(ctx context.Context, by principal.Principal, d Draft) (
 
 // usual returns the grants of a client for which none are named.
 func usual(c Client) []oauth.GrantType {
-	if len(c.RedirectURIs) > 0 {
+	switch {
+	case len(c.RedirectURIs) > 0:
 		return []oauth.GrantType{oauth.AuthorizationCode, oauth.RefreshToken}
+	case len(c.Workloads) > 0:
+		return []oauth.GrantType{oauth.JWTBearer}
 	}
 	return []oauth.GrantType{oauth.ClientCredentials}
 }

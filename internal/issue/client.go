@@ -15,18 +15,27 @@ import (
 
 // ClientStore is what is kept of the tokens of clients that act for themselves.
 type ClientStore interface {
-	// IssueToClient records that a client was given a token with scopes, within an
-	// organization if its id is not empty. It returns an Unauthenticated fault if the
-	// client is not active any more, or is another of its id; a Denied one if it is not
-	// registered for this any more; and a NotFound if it is no member any more.
-	IssueToClient(ctx context.Context, c client.Client, organization string, scopes []string, e audit.Event) error
+	// IssueToClient records that a client was given a token. It returns an
+	// Unauthenticated fault if the client is not active any more, or is another of its
+	// id; a Denied one if it is not registered for this any more; and a NotFound if it is
+	// no member any more.
+	IssueToClient(ctx context.Context, c client.Client, to Issuance, e audit.Event) error
 	// RevokeToken ends a token that is no family's, by its public handle.
 	RevokeToken(ctx context.Context, handle string, e audit.Event) error
 }
 
+// Issuance is what a token of a client for itself is of.
+type Issuance struct {
+	Grant        oauth.GrantType
+	Organization string // the id of the one that it is for; empty for none
+	Scopes       []string
+}
+
 // ClientCredentials is a request of a client that acts for itself.
 type ClientCredentials struct {
-	Client   client.Client // that has proved who it is
+	Client   client.Client // that has proved who it is, or for which its platform did
+	Grant    oauth.GrantType
+	Workload string // what acts as the client, as its platform calls it; empty for the client
 	Scope    []string
 	Resource []string
 	Roles    []string // of those that were given, which to use; nil for all
@@ -75,8 +84,11 @@ func (s *Service) ClientToken(ctx context.Context, by principal.Principal, r Cli
 		return Tokens{}, err
 	}
 	e := audit.Now(by, now, audit.TokenIssued, "family:"+by.Family).With("scope", strings.Join(scope, " ")).With("audience", audience)
+	if r.Workload != "" {
+		e = e.With("workload", r.Workload)
+	}
 	e = chose(inside(e, b), r.Roles)
-	switch err := s.store.IssueToClient(ctx, c, organization, scope, e); {
+	switch err := s.store.IssueToClient(ctx, c, Issuance{r.Grant, organization, scope}, e); {
 	case fault.KindOf(err) == fault.Denied:
 		return Tokens{}, (&oauth.Error{Code: oauth.InvalidScope, Description: "the client may not ask for one of these scopes any more"}).Because(err)
 	case err != nil:

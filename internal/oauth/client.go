@@ -26,18 +26,20 @@ const (
 // Secret reports whether the method is to show a secret that the server keeps, too.
 func (m AuthMethod) Secret() bool { return m == Basic || m == Post }
 
-// jwtBearer is the type of such an assertion (RFC 7523, Section 2.2).
-const jwtBearer = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+// jwtAssertion is the type of such an assertion (RFC 7523, Section 2.2).
+const jwtAssertion = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 // GrantType is a way to earn a token.
 type GrantType string
 
 // The grants.
 const (
-	ClientCredentials GrantType = "client_credentials"                           // a client acts for itself (RFC 6749, Section 4.4)
-	AuthorizationCode GrantType = "authorization_code"                           // a person let it act (RFC 6749, Section 4.1)
-	RefreshToken      GrantType = "refresh_token"                                // it goes on doing so (RFC 6749, Section 6)
-	DeviceCode        GrantType = "urn:ietf:params:oauth:grant-type:device_code" // a person let it act, on another device (RFC 8628)
+	ClientCredentials GrantType = "client_credentials" // a client acts for itself (RFC 6749, Section 4.4)
+	AuthorizationCode GrantType = "authorization_code" // a person let it act (RFC 6749, Section 4.1)
+	RefreshToken      GrantType = "refresh_token"      // it goes on doing so (RFC 6749, Section 6)
+	// A platform vouches for who acts as the client (RFC 7523, Section 2.1).
+	JWTBearer  GrantType = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+	DeviceCode GrantType = "urn:ietf:params:oauth:grant-type:device_code" // a person let it act, on another device (RFC 8628)
 )
 
 // Credentials are how a request says which client it comes from. None of it is
@@ -104,7 +106,7 @@ func parseAssertion(p Params) (Credentials, error) {
 		}
 		c.ID = claims.Subject
 	}
-	if p.Get("client_assertion_type") != jwtBearer || text == "" || c.ID == "" {
+	if p.Get("client_assertion_type") != jwtAssertion || text == "" || c.ID == "" {
 		return Credentials{}, unproved(false)
 	}
 	return c, nil

@@ -36,6 +36,7 @@ type Keys interface {
 type Clients interface {
 	Prove(context.Context, oauth.Credentials) (client.Client, error)
 	Known(ctx context.Context, id string) (client.Client, error)
+	ProveWorkload(ctx context.Context, c client.Client, assertion secret.Text) (client.Workload, error)
 }
 
 // Issuer is what it needs of the room that makes tokens.

@@ -22,6 +22,7 @@ var grants = map[oauth.GrantType]exchange{
 	oauth.AuthorizationCode: authorizationCode,
 	oauth.ClientCredentials: clientCredentials,
 	oauth.DeviceCode:        deviceCode,
+	oauth.JWTBearer:         jwtBearer,
 	oauth.RefreshToken:      refreshToken,
 	oauth.TokenExchange:     tokenExchange,
 }
@@ -85,12 +86,17 @@ func shown(t secret.Text) string {
 
 // clientCredentials lets a client act for itself (RFC 6749, Section 4.4).
 func clientCredentials(ctx context.Context, p *Provider, c client.Client, r oauth.TokenRequest) (issue.Tokens, error) {
+	return p.forItself(ctx, c, r, "")
+}
+
+// forItself gives a client a token for itself; workload is what acts as it, or empty.
+func (p *Provider) forItself(ctx context.Context, c client.Client, r oauth.TokenRequest, workload string) (issue.Tokens, error) {
 	roles, err := issue.ParseRoles(r.Params.Get("roles"))
 	if err != nil {
 		return issue.Tokens{}, err
 	}
 	t, err := p.Issuer.ClientToken(ctx, web.By(ctx), issue.ClientCredentials{
-		Client: c, Scope: r.Scope, Resource: r.Resource, Organization: r.Params.Get("organization"), Roles: roles,
+		Client: c, Grant: r.Grant, Workload: workload, Scope: r.Scope, Resource: r.Resource, Organization: r.Params.Get("organization"), Roles: roles,
 	})
 	if fault.KindOf(err) == fault.Unauthenticated { // it was disabled, and the news has not come yet
 		return t, r.Client.Unproved().Because(err)

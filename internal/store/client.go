@@ -14,6 +14,7 @@ import (
 	"github.com/doorward/doorward/internal/clock"
 	"github.com/doorward/doorward/internal/fault"
 	"github.com/doorward/doorward/internal/feed"
+	"github.com/doorward/doorward/internal/issue"
 	"github.com/doorward/doorward/internal/oauth"
 	"github.com/doorward/doorward/internal/principal"
 	"github.com/doorward/doorward/internal/rbac"
@@ -273,17 +274,17 @@ func (t *tx) uponClient(by principal.Principal, id string, version int64) (clien
 	return c, err
 }
 
-// IssueToClient records that a client that acts for itself was given a token with
-// scopes, if it still is the client that proved itself, active and registered for
-// them. Who issues read the version of the policy that the token names only after
-// the client: what the client lost in between, that version does not make void.
-func (s *Store) IssueToClient(ctx context.Context, c client.Client, organization string, scopes []string, e audit.Event) error {
+// IssueToClient records that a client that acts for itself was given a token, if it
+// still is the client that proved itself, active and registered for that. Who issues
+// read the version of the policy that the token names only after the client: what the
+// client lost in between, that version does not make void.
+func (s *Store) IssueToClient(ctx context.Context, c client.Client, to issue.Issuance, e audit.Event) error {
 	records := recordsOf(e)
 	return s.through(ctx, s.db.record, func(t *tx) error {
-		if err := t.stillMay(c, oauth.ClientCredentials, scopes); err != nil {
+		if err := t.stillMay(c, to.Grant, to.Scopes); err != nil {
 			return err
 		}
-		if err := t.member(organization, c.ID); err != nil {
+		if err := t.member(to.Organization, c.ID); err != nil {
 			return err
 		}
 		return t.keep(records)

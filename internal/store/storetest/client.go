@@ -15,6 +15,7 @@ import (
 	"github.com/doorward/doorward/internal/client"
 	"github.com/doorward/doorward/internal/fault"
 	"github.com/doorward/doorward/internal/id"
+	"github.com/doorward/doorward/internal/issue"
 	"github.com/doorward/doorward/internal/oauth"
 	"github.com/doorward/doorward/internal/principal"
 	"github.com/doorward/doorward/internal/rbac"
@@ -175,7 +176,7 @@ func clientsRefused(t *testing.T, s *store.Store, w *Witness) {
 		Want(t, fmt.Sprintf("taking from %q", bad), takeClient(t, s, Operator, bad, "viewer"), fault.NotFound)
 		Want(t, fmt.Sprintf("giving %q", bad), giveClient(t, s, Operator, c.ID, bad, time.Time{}), fault.Invalid)
 		Want(t, fmt.Sprintf("taking %q", bad), takeClient(t, s, Operator, c.ID, bad), fault.NotFound)
-		issued := s.IssueToClient(t.Context(), client.Client{ID: bad, CreatedAt: instant}, "", nil, event(audit.TokenIssued, "family:x"))
+		issued := s.IssueToClient(t.Context(), client.Client{ID: bad, CreatedAt: instant}, issue.Issuance{Grant: oauth.ClientCredentials}, event(audit.TokenIssued, "family:x"))
 		Want(t, fmt.Sprintf("a token for %q", bad), issued, fault.Unauthenticated)
 	}
 	Want(t, "the role again", giveClient(t, s, Operator, c.ID, "viewer", time.Time{}), fault.Conflict)
@@ -373,7 +374,7 @@ func clientTokens(t *testing.T, s *store.Store, w *Witness) {
 func tokenFor(t *testing.T, s *store.Store, w *Witness, what string, c client.Client, scopes []string, want fault.Kind) {
 	t.Helper()
 	events := w.events(t)
-	Want(t, what, s.IssueToClient(t.Context(), c, "", scopes, event(audit.TokenIssued, "family:x")), want)
+	Want(t, what, s.IssueToClient(t.Context(), c, issue.Issuance{Grant: oauth.ClientCredentials, Scopes: scopes}, event(audit.TokenIssued, "family:x")), want)
 	if n := w.events(t) - events; n != 0 && want != 0 || n != 1 && want == 0 {
 		t.Errorf("%s: %d events", what, n)
 	}

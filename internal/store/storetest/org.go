@@ -16,6 +16,7 @@ import (
 	"github.com/doorward/doorward/internal/grant"
 	"github.com/doorward/doorward/internal/id"
 	"github.com/doorward/doorward/internal/issue"
+	"github.com/doorward/doorward/internal/oauth"
 	"github.com/doorward/doorward/internal/org"
 	"github.com/doorward/doorward/internal/principal"
 	"github.com/doorward/doorward/internal/rbac"
@@ -246,7 +247,7 @@ func organizationFamilies(t *testing.T, s *store.Store) {
 	}
 	job := registerClient(t, s, application("signed-in-job", "a"))
 	issueTo := func() error {
-		return s.IssueToClient(t.Context(), job, o.ID, []string{"a"}, event(audit.TokenIssued, "family:x"))
+		return s.IssueToClient(t.Context(), job, issue.Issuance{Grant: oauth.ClientCredentials, Organization: o.ID, Scopes: []string{"a"}}, event(audit.TokenIssued, "family:x"))
 	}
 	token, err := enter()
 	Want(t, "by who is no member", err, fault.NotFound)
