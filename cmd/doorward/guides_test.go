@@ -69,7 +69,11 @@ func do(t *testing.T, stdin, command string) string {
 	t.Helper()
 	var out bytes.Buffer // stdout and stderr, as a terminal shows them
 	p := &program{env: cleanEnv(), stdin: strings.NewReader(stdin), stdout: &out, stderr: &out, began: time.Now(), tweaks: cheap}
-	p.run(t.Context(), strings.Fields(command))
+	var args []string
+	for _, word := range regexp.MustCompile(`"[^"]*"|\S+`).FindAllString(command, -1) {
+		args = append(args, strings.Trim(word, `"`))
+	}
+	p.run(t.Context(), args)
 	return out.String()
 }
 
