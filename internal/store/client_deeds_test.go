@@ -48,7 +48,7 @@ func proves(t *testing.T, v *storetest.Services, name string, text secret.Text) 
 
 // earn gives a client that has proved itself a token.
 func earn(t *testing.T, v *storetest.Services, c client.Client) (issue.Tokens, error) {
-	return v.Issuer.ClientToken(t.Context(), storetest.Browser, issue.ClientCredentials{Client: c})
+	return v.Issuer.ClientToken(t.Context(), storetest.Browser, issue.ClientCredentials{Client: c, Grant: oauth.ClientCredentials})
 }
 
 func registering(t *testing.T, v *storetest.Services, name string) scene {

@@ -84,7 +84,7 @@ func TestAttackMembershipEndsWhileTokensAreGiven(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				service, err := v.Issuer.ClientToken(t.Context(), storetest.Browser, issue.ClientCredentials{Client: proved, Organization: o.Name})
+				service, err := v.Issuer.ClientToken(t.Context(), storetest.Browser, issue.ClientCredentials{Client: proved, Grant: oauth.ClientCredentials, Organization: o.Name})
 				if err != nil || service.Scope[0] != "write" {
 					t.Fatalf("%s: the client: %+v, %v", what, service.Scope, err)
 				}
