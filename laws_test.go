@@ -23,7 +23,7 @@ import (
 var reveals = map[string]int{
 	"cmd/doorward":      9, // the password that dev prints and writes down, a client's new secret, a new API key and one to verify, a token to inspect, master keys and the database's address for their files
 	"internal/admin":    2, // a client's new secret and a new API key, which are shown once
-	"internal/client":   2, // a client's secret, to be held against what is kept; an assertion, to be verified
+	"internal/client":   3, // a client's secret, to be held against what is kept; the assertions of a client and of a workload, to be verified
 	"internal/config":   1, // the database's address, asked whether it leaves the machine
 	"internal/counter":  1, // the address of Redis, which may hold its password
 	"internal/factor":   1, // a password, normalized to be hashed
