@@ -39,8 +39,9 @@ func newPerson(t *testing.T, name, password string) *person {
 	return &person{t: t, name: name, password: password, says: "allow", client: &http.Client{Jar: jar, CheckRedirect: stay, Timeout: 10 * time.Second}}
 }
 
-// visit goes to an address, and on from there until an application's redirect URI
-// is reached, which nobody needs to serve. It returns where that was.
+// visit goes to an address, and on from there until an application's redirect URI is
+// reached, which nobody needs to serve; or without one, until a page asks for nothing
+// more. It returns where that was.
 func (p *person) visit(address, redirectURI string) (string, error) {
 	r, err := http.NewRequestWithContext(p.t.Context(), http.MethodGet, address, nil)
 	if err != nil {
@@ -70,7 +71,9 @@ func (p *person) visit(address, redirectURI string) (string, error) {
 			continue
 		}
 		f, err := questionsOf(string(text))
-		if err != nil {
+		if err != nil && redirectURI == "" && a.StatusCode == http.StatusOK {
+			return r.URL.String(), nil
+		} else if err != nil {
 			return "", fmt.Errorf("%s %s: %s: %w\n%s", r.Method, r.URL, a.Status, err, text)
 		}
 		if r, err = p.fill(f, r.URL); err != nil {
