@@ -29,7 +29,7 @@ var reveals = map[string]int{
 	"internal/factor":   1, // a password, normalized to be hashed
 	"internal/issue":    3, // parsing a refresh token, to renew and to sign out; the digest of an access token in an ID token
 	"internal/mail":     1, // the mail server's password, to sign in there
-	"internal/provider": 2, // the answers of the token and the authorization endpoint
+	"internal/provider": 3, // the answers of the token, the authorization and the device authorization endpoint
 	"internal/secret":   3, // Equal, which compares in constant time, and the reading of the master key
 	"internal/server":   2, // the database's address, which may hold its password; an access token from a cookie, to be verified
 	"internal/session":  1, // parsing a session's cookie

@@ -52,12 +52,17 @@ type Store interface {
 	// ChangePassword writes a hash if the present one is still was, and ends the
 	// account's sessions and families; it returns a Stale fault if it is not.
 	ChangePassword(ctx context.Context, by principal.Principal, user, was, hash string, e audit.Event, letters ...outbox.Letter) error
+	GrantStore
+	// Tell writes events that have no other change, and letters about them.
+	Tell(ctx context.Context, events []audit.Event, letters ...outbox.Letter) error
+}
+
+// GrantStore is what is kept of what programs and applications are given.
+type GrantStore interface {
 	ProgramStore
 	RequestStore
 	CodeStore
 	DeviceStore
-	// Tell writes events that have no other change, and letters about them.
-	Tell(ctx context.Context, events []audit.Event, letters ...outbox.Letter) error
 }
 
 // SignIn is a family to begin, and what must still be true of its account.

@@ -137,14 +137,7 @@ func (s *Service) next(ctx context.Context, by principal.Principal, f grant.Fami
 	refreshed := audit.Now(by, now, audit.TokenRefreshed, f.Target()).With("scope", strings.Join(scope, " "))
 	var successor grant.RefreshToken
 	if f.Judge(token, now) == grant.Retry {
-		pepper, err := s.pepper(f.Grace.Pepper)
-		if err != nil {
-			return Tokens{}, err
-		}
-		if successor, err = f.Again(token, pepper); err != nil {
-			return Tokens{}, err
-		}
-		if err := s.store.Tell(ctx, []audit.Event{refreshed.With("retry", "true")}); err != nil {
+		if successor, err = s.again(ctx, f, token, refreshed); err != nil {
 			return Tokens{}, err
 		}
 	} else {
@@ -168,6 +161,19 @@ func (s *Service) next(ctx context.Context, by principal.Principal, f grant.Fami
 	}
 	t := Tokens{Access: access, Refresh: successor.Text(), ID: id, Expires: s.lifetime(f, b, now), Scope: scope, Lasts: f.ExpiresAt.Sub(now)}
 	return t, nil
+}
+
+// again returns what a retry within the grace was given before.
+func (s *Service) again(ctx context.Context, f grant.Family, token grant.RefreshToken, refreshed audit.Event) (grant.RefreshToken, error) {
+	pepper, err := s.pepper(f.Grace.Pepper)
+	if err != nil {
+		return grant.RefreshToken{}, err
+	}
+	successor, err := f.Again(token, pepper)
+	if err != nil {
+		return grant.RefreshToken{}, err
+	}
+	return successor, s.store.Tell(ctx, []audit.Event{refreshed.With("retry", "true")})
 }
 
 // over ends a family whose session came to its time.

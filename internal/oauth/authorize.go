@@ -158,7 +158,7 @@ func parseAge(text string) (*time.Duration, error) {
 	}
 	age := mostAge
 	if err == nil && seconds < uint64(mostAge/time.Second) {
-		age = time.Duration(seconds) * time.Second //nolint:gosec // it is less than mostAge
+		age = time.Duration(seconds) * time.Second
 	}
 	return &age, nil
 }
