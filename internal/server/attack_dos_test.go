@@ -165,12 +165,15 @@ func TestAttackDOS006BodyCaps(t *testing.T) {
 			continue
 		}
 		path = strings.Replace(path, "/users/x", "/users/"+ann.ID, 1)
-		bodiless := line.Pattern == "POST /users/{id}/unlock" // what it is brought is not read, but bounded
+		// What these are brought is not read, but bounded.
+		bodiless := line.Pattern == "POST /users/{id}/unlock" || line.Pattern == "POST /oauth2/userinfo"
 		limit, open := 64<<10, line.Open
 		if open {
 			limit = 16 << 10
 		}
-		if path == "/auth/logout" || path == "/api-keys/leaks" { // always 204, whatever it is brought; not there until it is set up
+		// Always 204, whatever it is brought; not there until it is set up; a request that is
+		// not there, which is said before anything is read.
+		if path == "/auth/logout" || path == "/api-keys/leaks" || path == "/consent/x" {
 			continue
 		}
 		auth, contentType, fits := []string{"Authorization", "Bearer " + token}, jsonType, http.StatusBadRequest
@@ -203,7 +206,7 @@ func TestAttackDOS006BodyCaps(t *testing.T) {
 			t.Errorf("%s in chunks: %v", line.Pattern, got)
 		}
 		multipart := strings.Repeat("--x\r\nContent-Type: multipart/mixed; boundary=x\r\n\r\n", 100)
-		if a := s.Send(t, method, path, "multipart/form-data; boundary=x", multipart, auth...); a.Status != http.StatusUnsupportedMediaType {
+		if a := s.Send(t, method, path, "multipart/form-data; boundary=x", multipart, auth...); !bodiless && a.Status != http.StatusUnsupportedMediaType {
 			t.Errorf("%s, multipart: %d", line.Pattern, a.Status)
 		}
 	}

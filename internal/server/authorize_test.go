@@ -207,7 +207,7 @@ func TestCodeFlow(t *testing.T) {
 }
 
 // An ID token that comes back says who is meant; what is none of ours says nothing.
-func TestAuthorizeHint(t *testing.T) {
+func TestAttackAZ027Hints(t *testing.T) {
 	servertest.Each(t, func(t *testing.T, s *servertest.Site) {
 		s.User(t, "ana", "editor")
 		s.User(t, "ben", "editor")

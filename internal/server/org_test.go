@@ -189,7 +189,7 @@ func TestAttackRBAC014OrganizationTokenOnTheServer(t *testing.T) {
 	}
 	needy := 0
 	for _, line := range s.Server.SiteMap() {
-		if line.Open || line.Person {
+		if line.Open || line.Person || strings.HasSuffix(line.Pattern, "/oauth2/userinfo") { // which asks for a scope
 			continue
 		}
 		method, path := address(line.Pattern)
