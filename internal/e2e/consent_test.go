@@ -84,3 +84,28 @@ func (s *site) agree(b *visitor, name, callback string) {
 }
 
 const verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk" // RFC 7636, Appendix B
+
+// TestDevicePages lets a device in and signs out, as TestConsentPages does.
+func TestDevicePages(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	s.operate(t, "", "client", "create", "tv", "--name", "Living Room TV", "--auth", "none", "--grant", "urn:ietf:params:oauth:grant-type:device_code")
+	for name, v := range map[string]view{"viewer": {"light", 1280, 900, false}, "editor": {"dark", 1280, 900, true}, "admin": {"phone", 390, 844, false}} {
+		t.Run(v.name, func(t *testing.T) {
+			asked, err := (&oauth2.Config{ClientID: "tv", Endpoint: oauth2.Endpoint{DeviceAuthURL: s.url + "/oauth2/device_authorization"}, Scopes: []string{"openid", "profile"}}).DeviceAuth(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			b := visit(t, s.url, v, v.name != "dark")
+			b.do("opening", chromedp.Navigate(asked.VerificationURIComplete), chromedp.WaitVisible("#signin"))
+			b.do("signing in", chromedp.SendKeys("#username", name), chromedp.SendKeys("#password", s.password), chromedp.Click("#submit"), chromedp.WaitVisible("#allow"))
+			b.sees("device-question", "Living Room TV", asked.UserCode, name)
+			b.do("allowing", chromedp.Click("#allow"), chromedp.WaitNotPresent("#allow"))
+			b.sees("device-done")
+			b.do("leaving", chromedp.Navigate(s.url+"/oauth2/logout"), chromedp.WaitVisible("#logout"))
+			b.sees("logout", name)
+			b.do("signing out", chromedp.Click("#signout"), chromedp.WaitVisible("#signed-out"))
+			b.quiet()
+		})
+	}
+}
