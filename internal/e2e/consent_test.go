@@ -104,7 +104,7 @@ func TestDevicePages(t *testing.T) {
 			b.sees("device-done")
 			b.do("leaving", chromedp.Navigate(s.url+"/oauth2/logout"), chromedp.WaitVisible("#logout"))
 			b.sees("logout", name)
-			b.do("signing out", chromedp.Click("#signout"), chromedp.WaitVisible("#signed-out"))
+			b.do("signing out", chromedp.Click("#signout"), chromedp.WaitVisible("#done"))
 			b.quiet()
 		})
 	}
