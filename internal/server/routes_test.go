@@ -385,10 +385,17 @@ var matrix = map[string]row{
 	"GET /oauth2/authorize":      {wants: everybody(400)},
 	"POST /oauth2/authorize":     {wants: everybody(415)},
 	"GET /oauth2/authorize/{id}": {wants: everybody(404), path: func(*call) string { return "/oauth2/authorize/none" }},
-	"GET /consent/{id}":          {wants: everybody(404), path: func(*call) string { return "/consent/none" }},
-	"POST /consent/{id}":         {wants: everybody(404), path: func(*call) string { return "/consent/none" }},
-	"GET /oauth2/userinfo":       {wants: signedIn(403)}, // without the scope openid
-	"POST /oauth2/userinfo":      {wants: signedIn(403)},
+	// A device is one of a client; people are asked in the browser that they sign in with.
+	"POST /oauth2/device_authorization": {wants: everybody(415)},
+	"GET /oauth2/device":                {wants: everybody(303)},
+	"POST /oauth2/device":               {wants: everybody(415)},
+	"GET /oauth2/logout":                {wants: everybody(200)},
+	"POST /oauth2/logout":               {wants: everybody(415)},
+	"POST /oauth2/logout/confirm":       {wants: everybody(415)},
+	"GET /consent/{id}":                 {wants: everybody(404), path: func(*call) string { return "/consent/none" }},
+	"POST /consent/{id}":                {wants: everybody(404), path: func(*call) string { return "/consent/none" }},
+	"GET /oauth2/userinfo":              {wants: signedIn(403)}, // without the scope openid
+	"POST /oauth2/userinfo":             {wants: signedIn(403)},
 
 	// Clients prove themselves here, and a token of a user's does not.
 	"POST /oauth2/token":      {wants: everybody(415)},
