@@ -387,7 +387,7 @@ var matrix = map[string]row{
 	"GET /oauth2/authorize/{id}": {wants: everybody(404), path: func(*call) string { return "/oauth2/authorize/none" }},
 	// A device is one of a client; people are asked in the browser that they sign in with.
 	"POST /oauth2/device_authorization": {wants: everybody(415)},
-	"GET /oauth2/device":                {wants: everybody(303)},
+	"GET /oauth2/device":                {wants: everybody(200)},
 	"POST /oauth2/device":               {wants: everybody(415)},
 	"GET /oauth2/logout":                {wants: everybody(200)},
 	"POST /oauth2/logout":               {wants: everybody(415)},
