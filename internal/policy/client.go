@@ -53,7 +53,7 @@ func readClients(section item) map[string]client.Client {
 			}
 		}
 		c.Registration = f["registration"].registration()
-		if err := c.Check(permission); err != nil {
+		if err := c.Check(scope); err != nil {
 			e.fault(err)
 		}
 		clients[e.key] = c
@@ -61,8 +61,11 @@ func readClients(section item) map[string]client.Client {
 	return clients
 }
 
-// permission says what a client may ask for.
-func permission(s string) error { _, err := rbac.ParseScope(s); return err }
+// scope says what a client may ask for.
+func scope(s string) error { _, err := rbac.ParseScope(s); return err }
+
+// permission says what an API may know.
+func permission(s string) error { _, err := rbac.ParsePermission(s); return err }
 
 func writeClients(all []client.Client) map[string]application {
 	clients := map[string]application{}

@@ -167,7 +167,7 @@ func open(ctx context.Context, c config.Config, log *slog.Logger, tweaks []func(
 	if k.Fetch, err = fetcher(c, log); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
-	k.Clients = client.NewService(s, now, k.Keys.Peppers(keyring.ClientSecret), permission, client.Assertions{
+	k.Clients = client.NewService(s, now, k.Keys.Peppers(keyring.ClientSecret), scope, client.Assertions{
 		Issuer: issuer(c), TokenEndpoint: issuer(c) + "/oauth2/token", Fetch: k.Fetch, First: k.Limits.First, Log: log,
 	}).Signing(k.Keys.Ensure)
 	k.APIKeys = apikey.NewService(s, now, k.Keys.Peppers(keyring.APIKey), permission, apikey.Options{MaxLifetime: c.Keys.MaxLifetime, AllowUnlimited: c.Keys.AllowUnlimited})
@@ -276,7 +276,10 @@ func sealer(c config.Config) (*secret.Sealer, error) {
 }
 
 // permission returns an error for what is no permission.
-func permission(s string) error { _, err := rbac.ParseScope(s); return err }
+func permission(s string) error { _, err := rbac.ParsePermission(s); return err }
+
+// scope is what a client may ask for.
+func scope(s string) error { _, err := rbac.ParseScope(s); return err }
 
 func issuer(c config.Config) string {
 	if c.Issuer == nil {

@@ -104,10 +104,10 @@ func NewServices(t testing.TB, s *store.Store, p Parts) *Services {
 		func() (*secret.Sealer, error) { return secret.ParseSealer(p.Master) })
 	v.Clients = client.NewService(s, p.Clock, v.Keys.Peppers(keyring.ClientSecret), scope, client.Assertions{})
 	v.Resources = resource.NewService(resource.Parts{
-		Store: s, Clock: p.Clock, Own: []string{"https://auth.example", "https://api.example"}, Key: v.Keys.Ensure, Permission: scope,
+		Store: s, Clock: p.Clock, Own: []string{"https://auth.example", "https://api.example"}, Key: v.Keys.Ensure, Permission: permission,
 	})
 	v.Policy = policy.NewService(policy.Parts{Store: s, Clock: p.Clock, Roles: v.Roles, Resources: v.Resources, Clients: v.Clients})
-	v.APIKeys = apikey.NewService(s, p.Clock, v.Keys.Peppers(keyring.APIKey), scope, apikey.Options{MaxLifetime: 365 * 24 * time.Hour})
+	v.APIKeys = apikey.NewService(s, p.Clock, v.Keys.Peppers(keyring.APIKey), permission, apikey.Options{MaxLifetime: 365 * 24 * time.Hour})
 	v.Orgs = org.NewService(s, p.Clock)
 	v.Issuer = issue.NewService(issue.Parts{
 		Store: s, Clock: p.Clock, Policy: v.Roles.Policy, Accounts: v.Accounts, Keys: v.Keys, Hasher: hasher(), Resources: v.Resources, Orgs: v.Orgs, Clients: v.Clients,
@@ -140,6 +140,9 @@ func (v *Services) listen() {
 
 // scope is what a client may ask for.
 func scope(s string) error { _, err := rbac.ParseScope(s); return err }
+
+// permission is what an API knows, and what a key carries.
+func permission(s string) error { _, err := rbac.ParsePermission(s); return err }
 
 // Client registers a client that may ask for scopes, and gives it roles.
 func (v *Services) Client(t testing.TB, name string, scopes []string, roles ...string) (client.Client, secret.Text) {
