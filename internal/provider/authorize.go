@@ -17,8 +17,8 @@ import (
 	"github.com/doorward/doorward/internal/web"
 )
 
-// Resume is where a saved request goes on: Resume and its id.
-const Resume = "/oauth2/authorize/"
+// resume is where a saved request goes on: resume and its id.
+const resume = "/oauth2/authorize/"
 
 // Authorize serves the authorization endpoint (RFC 6749, Section 3.1; OpenID Connect
 // Core 1.0, Section 3.1.2). Who is signed in and need not be asked is sent back with a
@@ -49,7 +49,7 @@ func (p *Provider) AuthorizePost(w http.ResponseWriter, r *http.Request) error {
 	if a.Wrong != nil {
 		return p.refuse(w, a, a.Wrong)
 	}
-	return p.save(w, r, grant.Request{Query: string(body)}, Resume)
+	return p.save(w, r, grant.Request{Query: string(body)}, resume)
 }
 
 // ResumeAuthorization goes on with a request that was saved, in the browser that began it.
@@ -57,17 +57,17 @@ func (p *Provider) ResumeAuthorization(w http.ResponseWriter, r *http.Request) e
 	if web.Prefetched(r) {
 		return &web.Refused{Status: http.StatusForbidden, Message: "this page is not to be fetched before somebody asks for it"}
 	}
-	saved, a, err := p.Issuer.Pending(r.Context(), r.PathValue("id"), Browser(p.Cookies, r))
+	saved, a, err := p.Issuer.Pending(r.Context(), r.PathValue("id"), p.browser(r))
 	if err != nil {
 		return err
 	}
 	return p.proceed(w, r, saved, a)
 }
 
-// Browser returns the digest of what a browser holds that began a request; zero for
+// browser returns the digest of what a browser holds that began a request; zero for
 // nothing.
-func Browser(c web.Cookies, r *http.Request) secret.Hash {
-	value, _ := c.Get(r, web.FlowCookie)
+func (p *Provider) browser(r *http.Request) secret.Hash {
+	value, _ := p.Cookies.Get(r, web.FlowCookie)
 	hash, _ := session.ParseCookie(value)
 	return hash
 }
@@ -93,14 +93,18 @@ func (p *Provider) proceed(w http.ResponseWriter, r *http.Request, saved grant.R
 		}
 	}
 	seen := grant.Seen{Session: in.ID, User: in.User, AuthTime: in.AuthTime}
+	// What there is to agree to is the offer to the person who goes on: who is to sign in,
+	// or to choose, may be another.
 	var offer issue.Offer
-	if in.User != "" {
+	wanted.Agreed = true
+	step := saved.Next(wanted, seen, p.Clock.Now())
+	if step == grant.Answer || step == grant.Consent {
 		if offer, err = p.Issuer.Offer(r.Context(), a, in.User); err != nil {
 			return p.refuse(w, a, err)
 		}
 		wanted.Agreed = offer.Agreed
+		step = saved.Next(wanted, seen, p.Clock.Now())
 	}
-	step := saved.Next(wanted, seen, p.Clock.Now())
 	if a.Asks(oauth.PromptNone) && step != grant.Answer {
 		return p.refuse(w, a, silent[step])
 	}
@@ -116,7 +120,7 @@ func (p *Provider) proceed(w http.ResponseWriter, r *http.Request, saved grant.R
 	case grant.Refuse:
 		return p.refuse(w, a, &oauth.Error{Code: oauth.AccessDenied, Description: "the person refused"})
 	case grant.SignIn:
-		return p.save(w, r, saved, "/signin?return_to="+Resume)
+		return p.save(w, r, saved, "/signin?return_to="+resume)
 	default:
 		return p.save(w, r, saved, "/consent/")
 	}
@@ -135,7 +139,7 @@ var silent = map[grant.Step]error{
 func (p *Provider) save(w http.ResponseWriter, r *http.Request, saved grant.Request, page string) error {
 	id := r.PathValue("id")
 	if id == "" {
-		browser := Browser(p.Cookies, r)
+		browser := p.browser(r)
 		if browser == (secret.Hash{}) {
 			raw := secret.Random(32)
 			p.Cookies.Hold(w, web.FlowCookie, secret.From(base64.RawURLEncoding.EncodeToString(raw)))

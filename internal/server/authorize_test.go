@@ -268,3 +268,31 @@ func TestAttackRBAC009RedirectURIOfAMightyClient(t *testing.T) {
 		}
 	}
 }
+
+// Who is to choose the account may have another that holds what is asked for: he is not
+// sent back because this one does not.
+func TestAuthorizeChoosesBeforeItOffers(t *testing.T) {
+	t.Parallel()
+	s := servertest.Start(t, servertest.Options{})
+	s.User(t, "poor")
+	s.User(t, "rich", "viewer")
+	app(t, s, "shop", func(d *client.Draft) { d.SkipConsent = true })
+	b := s.Browser(t)
+	b.Login(t, "poor")
+	if v := answered(t, b.Send(t, http.MethodGet, authorizing("shop", "scope", "read"), "", "")); v.Get("error") != "invalid_scope" {
+		t.Errorf("unasked: %v", v)
+	}
+	a := b.Send(t, http.MethodGet, authorizing("shop", "scope", "read", "prompt", "select_account"), "", "")
+	if !strings.HasPrefix(a.Header.Get("Location"), "/consent/") {
+		t.Fatalf("asked to choose: %d %s", a.Status, a.Header.Get("Location"))
+	}
+	page := b.Send(t, http.MethodGet, a.Header.Get("Location"), "", "")
+	if page.Status != http.StatusOK || !strings.Contains(page.Body, `id="another"`) {
+		t.Errorf("the choice: %d %s", page.Status, page.Header.Get("Location"))
+	}
+	a = b.Send(t, http.MethodGet, authorizing("shop", "scope", "read", "prompt", "login"), "", "")
+	door := a.Header.Get("Location")
+	if v := answered(t, follow(t, b, b.Submit(t, door, "/signin", "username", "rich", "password", servertest.Password))); v.Get("code") == "" {
+		t.Errorf("as another: %v", v)
+	}
+}

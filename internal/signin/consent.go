@@ -68,14 +68,20 @@ func (s *Surface) Consent(w http.ResponseWriter, r *http.Request) error {
 // asked returns the request that waits, and the session of the person that it waits for;
 // a zero Session for nobody.
 func (s *Surface) asked(r *http.Request) (grant.Request, issue.Asked, session.Session, error) {
-	value, _ := s.Cookies.Get(r, web.FlowCookie)
-	browser, _ := session.ParseCookie(value)
-	saved, a, err := s.Flow.Pending(r.Context(), r.PathValue("id"), browser)
+	saved, a, err := s.Flow.Pending(r.Context(), r.PathValue("id"), s.browser(r))
 	if err != nil {
 		return saved, a, session.Session{}, err
 	}
 	in, err := s.here(r)
 	return saved, a, in, err
+}
+
+// browser returns the digest of what a browser holds that began a request; zero for
+// nothing.
+func (s *Surface) browser(r *http.Request) secret.Hash {
+	value, _ := s.Cookies.Get(r, web.FlowCookie)
+	hash, _ := session.ParseCookie(value)
+	return hash
 }
 
 // here returns the session of who is signed in in a browser, and acts as him from then
@@ -103,16 +109,16 @@ func (s *Surface) ask(w http.ResponseWriter, r *http.Request, p screen, saved gr
 	if q.User, err = s.Accounts.User(r.Context(), in.User); err != nil {
 		return err
 	}
-	offer, err := s.Flow.Offer(r.Context(), a, in.User)
-	if err != nil {
-		return see(w, resume+q.ID) // which tells the client
-	}
-	if offer.API != nil {
-		q.API = offer.API.Name
-	}
 	if q.Choose {
 		p.Title = p.words["choose.title"]
 	} else {
+		offer, err := s.Flow.Offer(r.Context(), a, in.User)
+		if err != nil {
+			return see(w, resume+q.ID) // which tells the client
+		}
+		if offer.API != nil {
+			q.API = offer.API.Name
+		}
 		q.May, q.There = p.may(offer)
 	}
 	p.Body = q
@@ -235,9 +241,7 @@ func (s *Surface) waiting(r *http.Request, place string) (issue.Asked, bool) {
 	if !ok {
 		return issue.Asked{}, false
 	}
-	value, _ := s.Cookies.Get(r, web.FlowCookie)
-	browser, _ := session.ParseCookie(value)
-	_, a, err := s.Flow.Pending(r.Context(), id, browser)
+	_, a, err := s.Flow.Pending(r.Context(), id, s.browser(r))
 	return a, err == nil && a.Wrong == nil
 }
 
