@@ -43,11 +43,7 @@ on('renew', async () => {
   const user = await users.signinSilent()
   $('answer').textContent = `a new token for ${user.expires_in} seconds`
 })
-on('signout', async () => {
-  if (await users.metadataService.getEndSessionEndpoint()) return users.signoutRedirect() // everywhere
-  await users.revokeTokens() // here alone
-  await users.removeUser()
-})
+on('signout', () => users.signoutRedirect()) // at Doorward too, and back to this page
 
 users.events.addUserLoaded(show)
 users.events.addUserUnloaded(() => show(null))
