@@ -210,7 +210,7 @@ func TestAttackKEY009ErrorsShowNothing(t *testing.T) {
 	for _, key := range slices.Concat([]string{testKey(7)}, []string{misshapen()["last letter changed"]}) {
 		r := httptest.NewRequest("GET", "/", nil)
 		r.Header.Set("X-API-Key", key)
-		_, err := g.authenticate(r)
+		_, err := g.authenticate(r, false)
 		w, _ := call(t, g, "/", []string{"X-API-Key", key})
 		for _, text := range []string{err.Error(), w.Body.String(), fmt.Sprint(w.Header()), log.String()} {
 			if strings.Contains(text, key[21:64]) || strings.Contains(text, key[4:20]) {

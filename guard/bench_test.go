@@ -173,7 +173,7 @@ func BenchmarkAPIKeyRepeated(b *testing.B) {
 	r := keyRequest(testKey(1), "192.0.2.1:80")
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := g.authenticate(r); err != nil {
+		if _, err := g.authenticate(r, false); err != nil {
 			b.Fatal(err)
 		}
 	}

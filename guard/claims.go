@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -82,6 +83,12 @@ func (c *claims) read(s *scanner, name string) {
 		c.Actor = s.actor()
 	case "via":
 		c.Via = s.strs()
+	case "status":
+		if s.space(); s.peek() == '{' {
+			c.Status = s.status()
+		} else { // other issuers mean other things by it
+			s.skip()
+		}
 	case "cnf":
 		c.bound = true
 		s.skip()
@@ -107,6 +114,34 @@ func (s *scanner) actor() *Actor {
 	})
 	return a
 }
+
+// status reads where a token's status is; nil if it is kept by other means than a list.
+func (s *scanner) status() *Status {
+	var at *Status
+	s.object(func(s *scanner, name string) {
+		if name != "status_list" {
+			s.skip()
+			return
+		}
+		at = &Status{Index: -1}
+		s.object(func(s *scanner, name string) {
+			switch name {
+			case "idx":
+				at.Index = s.integer()
+			case "uri":
+				at.URI = s.str()
+			default:
+				s.skip()
+			}
+		})
+		if at.Index < 0 || at.URI == "" {
+			s.fail(errStatus)
+		}
+	})
+	return at
+}
+
+var errStatus = errors.New("a status list needs a uri, and an index of at least 0")
 
 // scopes splits a scope at its spaces, and at nothing else (RFC 6749,
 // Section 3.3).

@@ -23,6 +23,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -39,9 +40,10 @@ type Guard struct {
 	metadata   string // where the API's own metadata is (RFC 9728); may be empty
 	now        func() time.Time
 	keys       keySource
-	cache      *cache[verified]
+	cache      *cache[*verified]
 	apiKeys    keyVerifier // nil if API keys are not accepted
 	revoked    func(context.Context, *Principal) error
+	status     *revocations // nil if nobody outside is asked
 	address    func(*http.Request) string
 	answer     func(http.ResponseWriter, *http.Request, Refusal)
 	decided    func(context.Context, Decision)
@@ -71,7 +73,7 @@ func New(issuer string, options ...Option) (*Guard, error) {
 		realm:      s.realm,
 		resource:   s.resource,
 		now:        s.now,
-		cache:      newCache[verified](s.cacheSize),
+		cache:      newCache[*verified](s.cacheSize),
 		revoked:    s.revoked,
 		address:    s.address,
 		answer:     s.answer,
@@ -92,6 +94,9 @@ func New(issuer string, options ...Option) (*Guard, error) {
 	} else {
 		g.keys = newRemote(issuer, &s)
 	}
+	if s.keys == nil && !s.ignoreStatus {
+		g.status = newRevocations(issuer, &s, g.keys)
+	}
 	switch {
 	case s.apiKeys != nil:
 		g.apiKeys = keysInProcess(s.apiKeys)
@@ -107,6 +112,19 @@ func New(issuer string, options ...Option) (*Guard, error) {
 //
 // ErrUnavailable means that the token could not be judged.
 func (g *Guard) Verify(ctx context.Context, token string) (*Principal, error) {
+	return g.check(ctx, token, false)
+}
+
+// Close ends what a Guard does in the background: it follows its issuer's stream of
+// revocations. One that is never closed follows until the process ends.
+func (g *Guard) Close() {
+	if g.status != nil {
+		g.status.close()
+	}
+}
+
+// check is Verify. With stale a token passes too whose revocation cannot be known.
+func (g *Guard) check(ctx context.Context, token string, stale bool) (*Principal, error) {
 	if len(token) > maxToken {
 		return nil, fmt.Errorf("%w: over %d bytes", ErrMalformed, maxToken)
 	}
@@ -122,10 +140,15 @@ func (g *Guard) Verify(ctx context.Context, token string) (*Principal, error) {
 		if err != nil {
 			return nil, err
 		}
-		e = &entry[verified]{sum, v.principal.Expires, v}
+		e = &entry[*verified]{sum, v.principal.Expires, v}
 		g.cache.put(e) // what passed alone, so that strangers cannot fill it
 	} else if g.expired(&e.value.principal, now) {
 		return nil, ErrExpired
+	}
+	if g.status != nil {
+		if err := g.status.check(ctx, e.value, stale); err != nil {
+			return nil, err
+		}
 	}
 	p := e.value.principal.clone()
 	if err := g.notRevoked(ctx, p); err != nil {
@@ -153,39 +176,45 @@ func (g *Guard) notRevoked(ctx context.Context, p *Principal) error {
 type verified struct {
 	key       *Key
 	principal Principal
+	names     []named       // what it can be revoked by; nil where nobody outside is asked
+	clean     atomic.Uint64 // up to what the stream of revocations said it was looked up
 }
 
 // verify does the whole work for a token that is not in the cache: form, key,
 // signature, and only then the claims.
-func (g *Guard) verify(ctx context.Context, set *KeySet, token string, now time.Time) (verified, error) {
+func (g *Guard) verify(ctx context.Context, set *KeySet, token string, now time.Time) (*verified, error) {
 	j, err := parseJWS(token)
 	if err != nil {
-		return verified{}, err
+		return nil, err
 	}
 	if err := g.checkHeader(j.header); err != nil {
-		return verified{}, err
+		return nil, err
 	}
 	key := set.key(j.header.kid)
 	if key == nil {
 		if key = g.keys.newer(ctx, set).key(j.header.kid); key == nil {
-			return verified{}, ErrUnknownKey
+			return nil, ErrUnknownKey
 		}
 	}
 	if err := j.verify(key); err != nil {
-		return verified{}, err
+		return nil, err
 	}
 	payload, err := decode(j.payload)
 	if err != nil {
-		return verified{}, fmt.Errorf("%w: its payload: %w", ErrMalformed, err)
+		return nil, fmt.Errorf("%w: its payload: %w", ErrMalformed, err)
 	}
 	c, err := parseClaims(string(payload))
 	if err != nil {
-		return verified{}, err
+		return nil, err
 	}
 	if err := g.checkClaims(c, now); err != nil {
-		return verified{}, err
+		return nil, err
 	}
-	return verified{key: key, principal: c.Principal}, nil
+	v := &verified{key: key, principal: c.Principal}
+	if g.status != nil && c.Status != nil {
+		v.names = namesOf(&c.Principal)
+	}
+	return v, nil
 }
 
 // Require returns middleware that lets a request pass if it carries a valid
@@ -196,7 +225,7 @@ func (g *Guard) Require(checks ...Requirement) func(http.Handler) http.Handler {
 	g.announce(checks)
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			p, err := g.authenticate(r)
+			p, err := g.authenticate(r, n.stale)
 			if err == nil {
 				err = n.unmet(p, g.now(), g.leeway)
 			}
@@ -211,7 +240,7 @@ func (g *Guard) Require(checks ...Requirement) func(http.Handler) http.Handler {
 }
 
 // authenticate says who sent the request.
-func (g *Guard) authenticate(r *http.Request) (*Principal, error) {
+func (g *Guard) authenticate(r *http.Request, stale bool) (*Principal, error) {
 	c, err := credentialOf(r)
 	switch {
 	case err != nil:
@@ -219,7 +248,7 @@ func (g *Guard) authenticate(r *http.Request) (*Principal, error) {
 	case c.apiKey:
 		return g.verifyAPIKey(r, c.text)
 	}
-	return g.Verify(r.Context(), c.text)
+	return g.check(r.Context(), c.text, stale)
 }
 
 // wellKnown inserts /.well-known/name between the host and the path of a URL

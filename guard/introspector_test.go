@@ -118,7 +118,7 @@ func keyRequest(key, address string) *http.Request {
 
 // passes returns why a request with a key may not pass.
 func passes(g *Guard, key string) error {
-	_, err := g.authenticate(keyRequest(key, "192.0.2.1:1234"))
+	_, err := g.authenticate(keyRequest(key, "192.0.2.1:1234"), false)
 	return err
 }
 
@@ -149,7 +149,7 @@ func TestIntrospectionRequest(t *testing.T) {
 		if d.asked()+d.metadata != 0 {
 			t.Error("New touched the network")
 		}
-		p, err := g.authenticate(keyRequest(key, c.address))
+		p, err := g.authenticate(keyRequest(key, c.address), false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -178,7 +178,7 @@ func TestIntrospectionRequest(t *testing.T) {
 func TestKeyPrincipalIsTheRequestsOwn(t *testing.T) {
 	g := newDesk().guard(t)
 	for range 3 {
-		p, err := g.authenticate(keyRequest(testKey(1), "192.0.2.1:1"))
+		p, err := g.authenticate(keyRequest(testKey(1), "192.0.2.1:1"), false)
 		if err != nil || p.Subject != "u1" || p.Has("admin") {
 			t.Fatalf("%+v, %v", p, err)
 		}
@@ -233,7 +233,7 @@ func TestKeyCacheTellsAddressesApart(t *testing.T) {
 	g := d.guard(t)
 	for range 2 {
 		for _, address := range []string{"192.0.2.1:1", "192.0.2.1:2", "192.0.2.2:1", "[::1]:1"} {
-			if _, err := g.authenticate(keyRequest(testKey(1), address)); err != nil {
+			if _, err := g.authenticate(keyRequest(testKey(1), address), false); err != nil {
 				t.Error(err)
 			}
 		}
@@ -436,7 +436,7 @@ func TestKeyRequestGivesUp(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 		defer cancel()
 		start := time.Now()
-		_, err := g.authenticate(keyRequest(testKey(1), "192.0.2.1:1").WithContext(ctx))
+		_, err := g.authenticate(keyRequest(testKey(1), "192.0.2.1:1").WithContext(ctx), false)
 		if !errors.Is(err, ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != 500*time.Millisecond {
 			t.Errorf("%v after %v", err, time.Since(start))
 		}
@@ -506,7 +506,7 @@ func TestKeysInParallel(t *testing.T) {
 			for m := range 300 {
 				k := m % 40
 				key := testKey(k)
-				p, err := g.authenticate(keyRequest(key, "192.0.2.1:1"))
+				p, err := g.authenticate(keyRequest(key, "192.0.2.1:1"), false)
 				switch {
 				case err == nil && p.KeyID != key[4:20]:
 					t.Errorf("%s for %s", p.KeyID, key[4:20])

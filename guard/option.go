@@ -35,6 +35,8 @@ type settings struct {
 	answer       func(http.ResponseWriter, *http.Request, Refusal)
 	decided      func(context.Context, Decision)
 	mistakes     []error
+	ignoreStatus bool
+	staleAfter   time.Duration
 
 	apiKeys                func(context.Context, string) (*Principal, error)
 	credentials            bool
@@ -63,6 +65,7 @@ func defaults() settings {
 		now:        time.Now,
 		answer:     answerJSON,
 		address:    remoteHost,
+		staleAfter: 10 * time.Second,
 
 		keyTTL:       time.Second,
 		keyCacheSize: 10_000,
@@ -117,6 +120,21 @@ func Revocation(f func(ctx context.Context, p *Principal) error) Option {
 		s.revoked = f
 		s.must(f != nil, "Revocation")
 	}
+}
+
+// IgnoreStatus lets tokens be good until they expire, whatever their issuer says
+// meanwhile: it is not asked. By default a token that names a status list
+// (draft-ietf-oauth-status-list) is refused once it was revoked: within a second where
+// the issuer tells of it, else within the time that its list may be kept.
+func IgnoreStatus() Option {
+	return func(s *settings) { s.ignoreStatus = true }
+}
+
+// StaleAfter is how long the issuer's stream of revocations may be silent, 3 seconds to 5
+// minutes, until it is not believed any more; then the token's status list is read.
+// Default: 10 seconds. It says something every other second.
+func StaleAfter(d time.Duration) Option {
+	return func(s *settings) { s.staleAfter = d }
 }
 
 // OnDecision has f told of every request that Require decided about, before the
@@ -241,6 +259,9 @@ func (s *settings) check(issuer string) error {
 	}
 	if s.leeway < 0 || s.leeway > time.Minute {
 		wrong("the leeway %v is not 0 to 60 seconds", s.leeway)
+	}
+	if s.staleAfter < 3*time.Second || s.staleAfter > 5*time.Minute {
+		wrong("StaleAfter %v is not 3 seconds to 5 minutes", s.staleAfter)
 	}
 	if s.cacheSize < 1 {
 		wrong("the cache size %d is not at least 1", s.cacheSize)

@@ -26,10 +26,18 @@ type Principal struct {
 	AMR           []string  // "amr": by which means
 	Actor         *Actor    // "act": who acts for the subject; nil if he does so himself
 	Via           []string  // "via": what an exchanged token came through, like "client:web"; empty for others
+	Status        *Status   // "status": where the issuer says whether the token was revoked; nil if the token does not say
 	Issued        time.Time // "iat", or zero
 	Expires       time.Time // "exp", or zero for an API key without an end
 
 	payload string
+}
+
+// Status is the place of a token in a status list (draft-ietf-oauth-status-list,
+// Section 6.2).
+type Status struct {
+	URI   string // "uri": of the list
+	Index int64  // "idx": of the token's bits in it
 }
 
 // Actor is who acts for the subject of a token that was exchanged (RFC 8693,
@@ -90,6 +98,10 @@ func (p *Principal) clone() *Principal {
 	}
 	c.Scopes, c.Roles, c.Audience, c.AMR, c.Via = piece(p.Scopes), piece(p.Roles), piece(p.Audience), piece(p.AMR), piece(p.Via)
 	c.Actor = p.Actor.clone()
+	if p.Status != nil {
+		at := *p.Status
+		c.Status = &at
+	}
 	return &c
 }
 

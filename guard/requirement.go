@@ -8,13 +8,14 @@ import (
 	"time"
 )
 
-// A Requirement is what a route asks of a valid token. Permission, AnyOf, ACR
-// and MaxAge make one.
+// A Requirement is what a route asks of a valid token. Permission, AnyOf, ACR,
+// MaxAge and AllowStale make one.
 type Requirement struct {
 	permissions []string // one of these
 	acr         []string // one of these
 	maxAge      time.Duration
 	fresh       bool // maxAge counts
+	stale       bool
 }
 
 // Permission asks for one permission. It panics at a name that is not a scope
@@ -47,6 +48,13 @@ func MaxAge(d time.Duration) Requirement {
 	return Requirement{maxAge: d.Truncate(time.Second), fresh: true}
 }
 
+// AllowStale lets tokens pass whose revocation cannot be known at the moment, judged by
+// what was known last: for routes where being refused does more harm than a token that
+// was revoked a while ago. By default such a request is answered 503: once the issuer's
+// stream of revocations was silent for StaleAfter, and its status list is older than it
+// says that it may be.
+func AllowStale() Requirement { return Requirement{stale: true} }
+
 // mustBeWords panics unless there are words, each a scope-token. What a program
 // writes in its routes is no input: a mistake there should stop its start, as
 // one in a pattern stops http.ServeMux.
@@ -67,6 +75,7 @@ type needs struct {
 	acr         [][]string // one of each
 	maxAge      time.Duration
 	fresh       bool
+	stale       bool
 
 	scope, acrValues, maxAgeValue string // as challenges tell them
 }
@@ -86,6 +95,7 @@ func sum(checks []Requirement) *needs {
 			n.acr = append(n.acr, c.acr)
 			acr = append(acr, c.acr...)
 		}
+		n.stale = n.stale || c.stale
 		if c.fresh && (!n.fresh || c.maxAge < n.maxAge) {
 			n.maxAge, n.fresh = c.maxAge, true
 			n.maxAgeValue = strconv.FormatInt(int64(c.maxAge/time.Second), 10)

@@ -38,9 +38,10 @@ const (
 	Resource          Topic = "resource"  // key: an API's identifier; version: the policy's
 	// An API knows permissions no more, or is gone; key and version as above.
 	ResourceNarrows Topic = "resource-narrows"
-	FamilyEnded     Topic = "family-ended" // key: a token family's id
-	Keys            Topic = "keys"         // the keyring changed; key: the key's id
-	Gap             Topic = "gap"          // changes may have been missed: nothing kept is sure
+	FamilyEnded     Topic = "family-ended"  // key: a token family's id
+	TokenRevoked    Topic = "token-revoked" // one token alone; key: its bit, as a list's id and an index
+	Keys            Topic = "keys"          // the keyring changed; key: the key's id
+	Gap             Topic = "gap"           // changes may have been missed: nothing kept is sure
 )
 
 // Change is one thing that changed.

@@ -34,23 +34,3 @@ func Steps(via []string) int {
 	}
 	return n
 }
-
-// lost reports whether one of what a token came through has ended, or lost something
-// since a version of the policy. What it cannot read has.
-func (r *Revoked) lost(step string, policy int64) bool {
-	kind, name, _ := strings.Cut(step, ":")
-	switch kind {
-	case "client":
-		return r.accounts[name].version > policy
-	case "api":
-		return r.apis[name].version > policy
-	case "family":
-		_, ended := r.families[name]
-		return ended
-	case "key":
-		id, text, _ := strings.Cut(name, ".")
-		version, err := strconv.ParseInt(text, 10, 64)
-		return err != nil || r.keys[id].version > version
-	}
-	return true
-}

@@ -5,10 +5,10 @@ import (
 	"errors"
 	"time"
 
-	"github.com/doorward/doorward/internal/oauth"
-
 	"github.com/doorward/doorward/internal/id"
+	"github.com/doorward/doorward/internal/oauth"
 	"github.com/doorward/doorward/internal/secret"
+	"github.com/doorward/doorward/internal/status"
 )
 
 // Family is the chain of refresh tokens that began with one sign-in. It is one
@@ -35,6 +35,7 @@ type Family struct {
 	Previous   secret.Hash // of the turn before; zero at first
 	Generation int64       // 1 at first
 	Grace      Grace
+	Live       status.Live
 
 	CreatedAt time.Time
 	UsedAt    time.Time
@@ -113,13 +114,14 @@ type Rotation struct {
 	// The session that is used with it, and until when that may lie unused then.
 	Session     string
 	SessionIdle time.Time
+	Live        status.Live
 }
 
 // Rotate returns the turn that t, which is current, brings about, and the token
 // that is its successor. Strictly it is random. With a grace it is derived from
 // t, so that a retry is given the same one although only its digest is kept.
 func (f Family) Rotate(t RefreshToken, now time.Time, life Lifetimes, pepper secret.Pepper) (Rotation, RefreshToken) {
-	r := Rotation{Family: f.ID, From: f.Secret, Now: now, IdleUntil: earlier(now.Add(life.Idle), f.ExpiresAt)}
+	r := Rotation{Family: f.ID, From: f.Secret, Now: now, IdleUntil: earlier(now.Add(life.Idle), f.ExpiresAt), Live: f.Live}
 	var next RefreshToken
 	if life.Grace > 0 {
 		r.Grace = Grace{Salt: secret.Random(16), Pepper: pepper.Version, Until: now.Add(life.Grace)}

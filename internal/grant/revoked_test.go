@@ -79,8 +79,8 @@ func TestRevokedIsBounded(t *testing.T) {
 			}
 			time.Sleep(time.Minute)
 		}
-		if len(r.families) > 20*18 || len(r.accounts) > 18 || len(r.roles) > 18 || len(r.apis) > 18 {
-			t.Errorf("after an hour it remembers %d, %d, %d and %d", len(r.families), len(r.accounts), len(r.roles), len(r.apis))
+		if len(r.marks[OfFamily]) > 20*18 || len(r.marks[OfPrincipal]) > 18 || len(r.marks[OfRole]) > 18 || len(r.marks[OfAPI]) > 18 {
+			t.Errorf("after an hour it remembers %d, %d, %d and %d", len(r.marks[OfFamily]), len(r.marks[OfPrincipal]), len(r.marks[OfRole]), len(r.marks[OfAPI]))
 		}
 	})
 }

@@ -2,6 +2,7 @@ package issue
 
 import (
 	"cmp"
+	"context"
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
@@ -44,6 +45,8 @@ type claims struct {
 	// grant that was taken away under a later version makes the token void: a
 	// version tells before from after exactly, where seconds cannot.
 	Policy int64 `json:"pv"`
+	// Where to see whether the token was revoked (draft-ietf-oauth-status-list, Section 6.2).
+	Status *listed `json:"status,omitempty"`
 }
 
 const (
@@ -60,8 +63,17 @@ func (s *Service) lifetime(f grant.Family, b basis, now time.Time) time.Duration
 	return max(min(s.lasts(b, now), f.ExpiresAt.Sub(now).Truncate(time.Second)), time.Second)
 }
 
-// access signs an access token for a family.
-func (s *Service) access(f grant.Family, scope []string, b basis, now time.Time) (secret.Text, error) {
+// access signs an access token for a family, which remembers its bit.
+func (s *Service) access(ctx context.Context, f *grant.Family, scope []string, b basis, now time.Time) (secret.Text, error) {
+	at, err := s.slots.ofFamily(ctx, f, b.Roles(), b.policy, now.Add(s.lifetime(*f, b, now)), now)
+	if err != nil {
+		return secret.Text{}, err
+	}
+	return s.accessAt(*f, scope, b, now, at)
+}
+
+// accessAt is access where the token's bit is known.
+func (s *Service) accessAt(f grant.Family, scope []string, b basis, now time.Time, at *listed) (secret.Text, error) {
 	most := largest
 	if held(f) {
 		most = largestKept
@@ -69,8 +81,23 @@ func (s *Service) access(f grant.Family, scope []string, b basis, now time.Time)
 	return s.sign(b, claims{
 		Subject: f.User, Expires: now.Add(s.lifetime(f, b, now)).Unix(), IssuedAt: now.Unix(),
 		Client: f.Client, Scope: strings.Join(scope, " "),
-		AuthTime: f.AuthTime.Unix(), ACR: onePassword, AMR: f.AMR, Session: cmp.Or(f.Session, f.ID), Family: f.ID,
+		AuthTime: f.AuthTime.Unix(), ACR: onePassword, AMR: f.AMR, Session: cmp.Or(f.Session, f.ID), Family: f.ID, Status: at,
 	}, most)
+}
+
+// apart signs an access token of no family, and gives it its bit.
+func (s *Service) apart(ctx context.Context, b basis, c claims, now time.Time) (secret.Text, error) {
+	if c.Roles == nil {
+		c.Roles = append([]string{}, b.Roles()...)
+	}
+	at, err := s.slots.ofRun(ctx, grant.Access{
+		Family: c.Family, Account: c.Subject, Client: c.Client, Roles: c.Roles, Audience: []string{b.audience}, Organization: b.org.ID, Via: c.Via, Policy: b.policy,
+	}, time.Unix(c.Expires, 0), now)
+	if err != nil {
+		return secret.Text{}, err
+	}
+	c.Status = at
+	return s.sign(b, c, largest)
 }
 
 // sign returns an access token of at most so many bytes. It fills in what all have,

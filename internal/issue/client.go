@@ -20,8 +20,8 @@ type ClientStore interface {
 	// id; a Denied one if it is not registered for this any more; and a NotFound if it is
 	// no member any more.
 	IssueToClient(ctx context.Context, c client.Client, to Issuance, e audit.Event) error
-	// RevokeToken ends a token that is no family's, by its public handle.
-	RevokeToken(ctx context.Context, handle string, e audit.Event) error
+	// RevokeToken ends a token that is no family's, by its public handle and its bit, if it has one.
+	RevokeToken(ctx context.Context, handle, slot string, e audit.Event) error
 }
 
 // Issuance is what a token of a client for itself is of.
@@ -77,9 +77,9 @@ func (s *Service) ClientToken(ctx context.Context, by principal.Principal, r Cli
 	}
 	now := s.clock.Now()
 	by.Kind, by.ID, by.Client, by.Family = principal.Service, c.ID, c.ID, id.New(now)
-	access, err := s.sign(b, claims{
+	access, err := s.apart(ctx, b, claims{
 		Subject: c.ID, Expires: now.Add(s.lasts(b, now)).Unix(), IssuedAt: now.Unix(), Client: c.ID, Scope: strings.Join(scope, " "), Family: by.Family,
-	}, largest)
+	}, now)
 	if err != nil {
 		return Tokens{}, err
 	}
@@ -120,7 +120,7 @@ func (s *Service) Revoke(ctx context.Context, by, of principal.Principal) error 
 		return s.signOutFamily(ctx, by, of.Family, carrier(of.Client, of.Session))
 	}
 	e := audit.Now(by, s.clock.Now(), audit.TokenRevoked, "family:"+of.Family).With("why", "revoked")
-	return s.store.RevokeToken(ctx, of.Family, e)
+	return s.store.RevokeToken(ctx, of.Family, of.Slot, e)
 }
 
 // ClientRefused counts and records that a client did not prove who it is. It returns

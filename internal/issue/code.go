@@ -192,7 +192,7 @@ func (s *Service) earn(ctx context.Context, by principal.Principal, c client.Cli
 	if c.May(oauth.RefreshToken) {
 		t.Refresh = refresh.Text()
 	}
-	if t.Access, err = s.access(f, scope, b, now); err != nil {
+	if t.Access, err = s.access(ctx, &f, scope, b, now); err != nil {
 		return earned{}, err
 	}
 	if slices.Contains(scope, "openid") {

@@ -116,7 +116,7 @@ func (s *Service) Exchange(ctx context.Context, by principal.Principal, x Exchan
 	if !x.Subject.AuthTime.IsZero() {
 		c.AuthTime = x.Subject.AuthTime.Unix()
 	}
-	access, err := s.sign(b, c, largest)
+	access, err := s.apart(ctx, b, c, now)
 	if err != nil {
 		return Tokens{}, err
 	}

@@ -60,6 +60,7 @@ type Store interface {
 // GrantStore is what is kept of what programs and applications are given.
 type GrantStore interface {
 	ProgramStore
+	SlotStore
 	RequestStore
 	CodeStore
 	DeviceStore
@@ -107,6 +108,7 @@ type Service struct {
 	resources *resource.Service
 	orgs      *org.Service
 	clients   *client.Service
+	slots     *slots
 	options   Options
 }
 
@@ -135,7 +137,7 @@ func NewService(p Parts, o Options) *Service {
 	if p.Fresh == nil {
 		p.Fresh = func() error { return nil }
 	}
-	return &Service{p.Store, p.Clock, p.Log, p.Fresh, p.Policy, p.Accounts, p.Keys, p.Hasher, p.Limits, p.Resources, p.Orgs, p.Clients, o}
+	return &Service{p.Store, p.Clock, p.Log, p.Fresh, p.Policy, p.Accounts, p.Keys, p.Hasher, p.Limits, p.Resources, p.Orgs, p.Clients, newSlots(p.Store, p.Clock, o.Issuer), o}
 }
 
 // Tokens is what a sign-in or a refresh gives.

@@ -124,7 +124,8 @@ func (s *Service) next(ctx context.Context, by principal.Principal, f grant.Fami
 	if err != nil {
 		return Tokens{}, err
 	}
-	access, err := s.access(f, scope, b, now)
+	retry := f.Judge(token, now) == grant.Retry
+	access, err := s.renewed(ctx, &f, scope, b, now, retry)
 	if err != nil {
 		return Tokens{}, err
 	}
@@ -136,7 +137,7 @@ func (s *Service) next(ctx context.Context, by principal.Principal, f grant.Fami
 	}
 	refreshed := audit.Now(by, now, audit.TokenRefreshed, f.Target()).With("scope", strings.Join(scope, " "))
 	var successor grant.RefreshToken
-	if f.Judge(token, now) == grant.Retry {
+	if retry {
 		if successor, err = s.again(ctx, f, token, refreshed); err != nil {
 			return Tokens{}, err
 		}
@@ -161,6 +162,15 @@ func (s *Service) next(ctx context.Context, by principal.Principal, f grant.Fami
 	}
 	t := Tokens{Access: access, Refresh: successor.Text(), ID: id, Expires: s.lifetime(f, b, now), Scope: scope, Lasts: f.ExpiresAt.Sub(now)}
 	return t, nil
+}
+
+// renewed returns the next access token. That of a retry shares the bit of the one that
+// was given before: nothing is written of it but the event.
+func (s *Service) renewed(ctx context.Context, f *grant.Family, scope []string, b basis, now time.Time, retry bool) (secret.Text, error) {
+	if retry {
+		return s.accessAt(*f, scope, b, now, s.slots.retried(*f))
+	}
+	return s.access(ctx, f, scope, b, now)
 }
 
 // again returns what a retry within the grace was given before.

@@ -159,10 +159,10 @@ func (s *Service) admit(ctx context.Context, by principal.Principal, p Password,
 		events = append(events, audit.Now(by, now, audit.SessionStarted, started.Target()))
 	}
 	tokens.Expires = s.lifetime(family, b, now)
-	tokens.Access, err = s.access(family, scope, b, now)
+	tokens.Access, err = s.access(ctx, &family, scope, b, now)
 	if p.Trim && fault.KindOf(err) == fault.Invalid {
 		scope, family.Scope, tokens.Scope = nil, nil, nil
-		tokens.Access, err = s.access(family, scope, b, now)
+		tokens.Access, err = s.access(ctx, &family, scope, b, now)
 	}
 	if fault.KindOf(err) == fault.Invalid {
 		return Tokens{}, s.misasked(ctx, by, p.Name, g, write.Letters, err)

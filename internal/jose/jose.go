@@ -84,6 +84,7 @@ var encoding = base64.RawURLEncoding
 // Signer signs tokens of one type with one key. It is safe for concurrent use.
 type Signer struct {
 	alg    Algorithm
+	kid    string
 	key    crypto.Signer
 	prefix string // the encoded header and its dot, the same for every token
 }
@@ -99,8 +100,11 @@ func NewSigner(alg Algorithm, kid, typ string, key crypto.Signer) (*Signer, erro
 	if err != nil {
 		return nil, err
 	}
-	return &Signer{alg: alg, key: key, prefix: encoding.EncodeToString(header) + "."}, nil
+	return &Signer{alg: alg, kid: kid, key: key, prefix: encoding.EncodeToString(header) + "."}, nil
 }
+
+// As returns who signs with the same key what is of another type.
+func (s *Signer) As(typ string) (*Signer, error) { return NewSigner(s.alg, s.kid, typ, s.key) }
 
 // Sign returns payload as a JWS in compact serialization (RFC 7515, Section
 // 7.1).

@@ -42,6 +42,9 @@ type Principal struct {
 	// Family is the public handle of the token family that the access token
 	// belongs to, if any.
 	Family string
+	// Slot is the access token's bit in a status list, as a list's id and an index; empty
+	// for none.
+	Slot string
 	// Session is what the principal is signed in with, as it is listed: the browser's
 	// session, or the token family.
 	Session string

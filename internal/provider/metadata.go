@@ -24,6 +24,7 @@ type metadata struct {
 	Revocation        string               `json:"revocation_endpoint"`
 	EndSession        string               `json:"end_session_endpoint"`          // OpenID Connect RP-Initiated Logout 1.0, Section 2.1
 	Device            string               `json:"device_authorization_endpoint"` // RFC 8628, Section 4
+	StatusEvents      string               `json:"status_list_events_endpoint"`   // of no specification
 	Scopes            []string             `json:"scopes_supported"`
 	ResponseTypes     []string             `json:"response_types_supported"`
 	ResponseModes     []oauth.ResponseMode `json:"response_modes_supported"`
@@ -64,7 +65,7 @@ func (p *Provider) describeSelf() ([]byte, error) {
 	slices.Sort(names)
 	return json.Marshal(metadata{
 		Issuer: p.issuer, Authorization: at("/oauth2/authorize"), Token: at("/oauth2/token"), Userinfo: at("/oauth2/userinfo"), JWKS: at("/oauth2/jwks"),
-		Introspection: at("/oauth2/introspect"), Revocation: at("/oauth2/revoke"), Device: at("/oauth2/device_authorization"), EndSession: at("/oauth2/logout"),
+		Introspection: at("/oauth2/introspect"), Revocation: at("/oauth2/revoke"), Device: at("/oauth2/device_authorization"), EndSession: at("/oauth2/logout"), StatusEvents: at("/oauth2/status-lists/events"),
 		Scopes:        []string{"openid", "profile", "email", "phone", "address", "offline_access"},
 		ResponseTypes: []string{"code"}, ResponseModes: []oauth.ResponseMode{oauth.Query, oauth.FormPost}, GrantTypes: names,
 		TokenAuth: any, IntrospectionAuth: proofs, RevocationAuth: any, TokenAlgs: algs, IntrospectionAlgs: algs, RevocationAlgs: algs, Challenges: []string{"S256"}, Iss: true,

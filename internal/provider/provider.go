@@ -4,8 +4,8 @@ package provider
 
 import (
 	"context"
-	"fmt"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/doorward/doorward/internal/access"
@@ -83,6 +83,13 @@ type Parts struct {
 	Accounts *account.Service
 	Clock    clock.Clock
 	Cookies  web.Cookies
+	Lists    Lists
+	// Voids is what makes access tokens void, as it happens, and Fresh says if it may be
+	// out of date.
+	Voids interface {
+		After(ctx context.Context, seq int64) (grant.Batch, error)
+	}
+	Fresh func() error
 	// Languages are those of the pages, as BCP 47 has them.
 	Languages []string
 	// SignedIn returns the living session of a browser, or a NotFound.
@@ -100,13 +107,15 @@ type Parts struct {
 // Provider serves the endpoints.
 type Provider struct {
 	Parts
-	issuer   string
-	metadata []byte // of the authorization server, and as OpenID Connect has it
+	issuer    string
+	lists     lists
+	followers followers
+	metadata  []byte // of the authorization server, and as OpenID Connect has it
 }
 
 // New returns the provider of an issuer.
 func New(issuer string, parts Parts) (*Provider, error) {
-	p := &Provider{Parts: parts, issuer: issuer}
+	p := &Provider{Parts: parts, issuer: issuer, lists: lists{kept: map[string]signedList{}}}
 	var err error
 	p.metadata, err = p.describeSelf()
 	return p, err
@@ -121,12 +130,14 @@ func (p *Provider) JWKS(w http.ResponseWriter, r *http.Request) error {
 	return public(w, r, "application/jwk-set+json", view.ETag, view.JWKS)
 }
 
-var forAWhile = fmt.Sprintf("public, max-age=%d", KeysMaxAge/time.Second)
-
 // public answers with bytes that anybody may have and keep for a while.
 func public(w http.ResponseWriter, r *http.Request, mediaType, etag string, body []byte) error {
+	return publicFor(w, r, KeysMaxAge, mediaType, etag, body)
+}
+
+func publicFor(w http.ResponseWriter, r *http.Request, long time.Duration, mediaType, etag string, body []byte) error {
 	h := w.Header()
-	h.Set("Cache-Control", forAWhile)
+	h.Set("Cache-Control", "public, max-age="+strconv.FormatInt(int64(long/time.Second), 10))
 	h.Set("Cross-Origin-Resource-Policy", "cross-origin")
 	if etag != "" {
 		h.Set("ETag", etag)

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"path"
 	"slices"
 
 	"github.com/doorward/doorward/guard"
@@ -12,6 +13,7 @@ import (
 	"github.com/doorward/doorward/internal/org"
 	"github.com/doorward/doorward/internal/principal"
 	"github.com/doorward/doorward/internal/provider"
+	"github.com/doorward/doorward/internal/status"
 )
 
 // judge returns what an access token says, if it is good now: by the same checks that
@@ -60,7 +62,17 @@ func holder(p *guard.Principal) principal.Principal {
 	if p.KeyID != "" {
 		return principal.Principal{Kind: principal.Key, ID: p.KeyID, Owner: principal.Owner{Kind: kind, ID: p.Subject}, Client: p.ClientID, Scopes: p.Scopes}
 	}
-	return principal.Principal{Kind: kind, ID: p.Subject, Client: p.ClientID, Organization: p.Organization, Family: p.Family, Session: p.Session, Scopes: p.Scopes, Exchanged: len(p.Via) > 0}
+	return principal.Principal{
+		Kind: kind, ID: p.Subject, Client: p.ClientID, Organization: p.Organization, Family: p.Family, Session: p.Session, Scopes: p.Scopes, Exchanged: len(p.Via) > 0, Slot: slotOf(p.Status),
+	}
+}
+
+// slotOf returns where one of our lists says whether a token was revoked.
+func slotOf(at *guard.Status) string {
+	if at == nil {
+		return ""
+	}
+	return status.Slot{List: path.Base(at.URI), Index: at.Index}.String()
 }
 
 // actor returns who acts for the subject of a token.

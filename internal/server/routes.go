@@ -76,6 +76,8 @@ func (s *Server) routes(p surfaces) []route {
 		{"POST /oauth2/revoke", anybody, signin.Fail, f(p.provider.Revoke, signin.Fail)},
 		{"POST /api-keys/leaks", anybody, problem, f(p.admin.ReportLeaks, problem)}, // who signs proves himself
 
+		{"GET /oauth2/status-lists/{id}", anybody, problem, f(p.provider.StatusList, problem)},
+		{"GET /oauth2/status-lists/events", anybody, problem, f(p.provider.StatusEvents, problem)},
 		{"GET /oauth2/jwks", anybody, signin.Fail, f(p.provider.JWKS, signin.Fail)},
 		{"GET /.well-known/oauth-authorization-server", anybody, problem, f(p.provider.Metadata, problem)},
 		{"GET /.well-known/openid-configuration", anybody, problem, f(p.provider.Metadata, problem)},

@@ -22,7 +22,8 @@ var open = []string{
 	"POST /oauth2/token", "POST /oauth2/introspect", "POST /oauth2/revoke", // clients prove themselves by other means than a token
 	"GET /oauth2/authorize", "POST /oauth2/authorize", "GET /oauth2/authorize/{id}", // it asks who is signed in itself
 	"GET /consent/{id}", "POST /consent/{id}", // as that does
-	"POST /api-keys/leaks", // who reports signs
+	"POST /api-keys/leaks",                                             // who reports signs
+	"GET /oauth2/status-lists/{id}", "GET /oauth2/status-lists/events", // STAT-001: who holds no token learns nothing from them
 	"GET /oauth2/jwks", "GET /.well-known/oauth-authorization-server", "GET /.well-known/oauth-protected-resource",
 	"GET /.well-known/openid-configuration", "GET /.well-known/authzen-configuration",
 }
@@ -402,7 +403,8 @@ var matrix = map[string]row{
 	"POST /oauth2/introspect": {wants: everybody(415)},
 	"POST /oauth2/revoke":     {wants: everybody(415)},
 
-	"GET /oauth2/jwks": {wants: everybody(200)},
+	"GET /oauth2/jwks":              {wants: everybody(200)},
+	"GET /oauth2/status-lists/{id}": {wants: everybody(404)}, "GET /oauth2/status-lists/events": {wants: everybody(200)},
 	"GET /.well-known/oauth-authorization-server": {wants: everybody(200)},
 	"GET /.well-known/oauth-protected-resource":   {wants: everybody(200)},
 	"GET /.well-known/openid-configuration":       {wants: everybody(200)},

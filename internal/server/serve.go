@@ -114,6 +114,7 @@ func (s *Server) Run(ctx context.Context, listeners []net.Listener) error {
 	jobs.Go(func() { tree.run(background) })
 	jobs.Go(func() { ships.Run(background) })
 	jobs.Go(func() { s.Outbox.Run(background) })
+	jobs.Go(func() { s.Marker.Run(background) })
 
 	failed := make(chan error, len(listeners))
 	for _, l := range listeners {
@@ -125,6 +126,7 @@ func (s *Server) Run(ctx context.Context, listeners []net.Listener) error {
 	select {
 	case <-ctx.Done():
 		s.draining.Store(true)
+		s.Voids.Close() // who follows would be waited for
 		within, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
 		err = h.Shutdown(within)
 		cancel()

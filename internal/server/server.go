@@ -69,6 +69,8 @@ type Core struct {
 	Fetch      *fetch.Client
 	Feed       *feed.Feed
 	Revoked    *grant.Revoked
+	Voids      *grant.Stream
+	Marker     *issue.Marker
 	Audit      *audit.Reader
 	Outbox     *outbox.Service
 
@@ -156,7 +158,7 @@ func open(ctx context.Context, c config.Config, log *slog.Logger, tweaks []func(
 		return nil, err
 	}
 	now := o.Store.Clock
-	k := &Core{Config: c, Clock: now, Log: log, Store: s, Feed: feed.New(s, log), Revoked: grant.NewRevoked()}
+	k := &Core{Config: c, Clock: now, Log: log, Store: s, Feed: feed.New(s, log), Revoked: grant.NewRevoked(), Voids: grant.NewStream(s), Marker: issue.NewMarker(s, now, log)}
 	k.Keys = keyring.NewService(s, now, keyring.Options{
 		Algorithm: jose.Algorithm(c.Tokens.SigningAlg), PublishAhead: c.Signing.PublishAhead, Keep: c.Tokens.AccessTTL + 2*Leeway,
 	}, func() (*secret.Sealer, error) { return sealer(c) })
@@ -235,6 +237,8 @@ func (k *Core) listen() {
 		return func(_ context.Context, c feed.Change) error { follow(c); return nil }
 	}
 	k.Feed.Listen(sure(k.Revoked.Apply))
+	k.Feed.Listen(sure(k.Voids.Apply))
+	k.Feed.Listen(sure(k.Marker.Apply))
 	k.Feed.Listen(sure(k.Accounts.Apply))
 	k.Feed.Listen(sure(k.Clients.Apply))
 	k.Feed.Listen(sure(k.Orgs.Apply))
@@ -366,6 +370,7 @@ func (s *Server) surfaces(https bool, version string) (surfaces, error) {
 	count := func(credential, action string, o audit.Outcome) { s.counter.Add(k.Clock.Now(), credential, action, o) }
 	p, err := provider.New(issuer(k.Config), provider.Parts{
 		Keys: k.Keys, Clients: k.Clients, Issuer: k.Issuer, Accounts: k.Accounts, Judge: s.judge, Bearer: s.bearerOf,
+		Lists: k.Store, Voids: k.Voids, Fresh: k.Fresh,
 		Count: count, Clock: k.Clock, Cookies: s.cookies, SignedIn: people.SignedIn, Languages: signin.Languages(),
 	})
 	if err != nil {

@@ -283,7 +283,8 @@ var client = &http.Client{
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 }
 
-// Do sends a request and reads the answer. It follows no redirect.
+// Do sends a request and reads the answer; of one without an end, a first piece. It
+// follows no redirect.
 func Do(t testing.TB, r *http.Request) Answer {
 	t.Helper()
 	res, err := client.Do(r)
@@ -291,8 +292,15 @@ func Do(t testing.TB, r *http.Request) Answer {
 		t.Fatal(err)
 	}
 	defer res.Body.Close()
-	body, err := io.ReadAll(res.Body)
-	if err != nil {
+	var body []byte
+	if strings.HasPrefix(res.Header.Get("Content-Type"), "text/event-stream") && r.Method != http.MethodHead {
+		body = make([]byte, 4<<10)
+		n, err := res.Body.Read(body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body = body[:n]
+	} else if body, err = io.ReadAll(res.Body); err != nil {
 		t.Fatal(err)
 	}
 	return Answer{res.StatusCode, res.Header, string(bytes.TrimSpace(body))}

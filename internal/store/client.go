@@ -315,9 +315,14 @@ func (t *tx) client(id string) (client.Client, error) {
 	return c.Client, err
 }
 
-// RevokeToken ends a token that is no family's, by its public handle.
-func (s *Store) RevokeToken(ctx context.Context, handle string, e audit.Event) error {
+// RevokeToken ends a token that is no family's, by its public handle and its bit, if it has one.
+func (s *Store) RevokeToken(ctx context.Context, handle, slot string, e audit.Event) error {
 	return s.write(ctx, func(t *tx) error {
+		if slot != "" {
+			if err := t.changed(feed.TokenRevoked, slot, 0); err != nil {
+				return err
+			}
+		}
 		if err := t.changed(feed.FamilyEnded, handle, 0); err != nil {
 			return err
 		}

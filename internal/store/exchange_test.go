@@ -96,7 +96,7 @@ func TestAttackSourceLosesBetweenJudgementAndToken(t *testing.T) {
 					_, err := here.APIKeys.Update(t.Context(), by, k)
 					must(err)
 				case "family":
-					must(here.Store.RevokeToken(t.Context(), "f"+suffix, audit.Now(by, clock.Wall().Now(), audit.TokenRevoked, "family:f")))
+					must(here.Store.RevokeToken(t.Context(), "f"+suffix, "", audit.Now(by, clock.Wall().Now(), audit.TokenRevoked, "family:f")))
 				}
 				if heard {
 					must(there.Feed.Poll(t.Context()))

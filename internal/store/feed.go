@@ -90,6 +90,15 @@ func (s *Store) ChangesAfter(ctx context.Context, seq int64, limit int) ([]feed.
 	return list, err
 }
 
+// KeptAfter returns the number after which are all changes that are still needed, and
+// some before them: they are kept for equally long, by clocks that may differ a little.
+func (s *Store) KeptAfter(ctx context.Context) (int64, error) {
+	var seq int64
+	err := s.one(ctx, `SELECT COALESCE((SELECT seq FROM changes WHERE until > ? AND seq IS NOT NULL ORDER BY until LIMIT 1), (SELECT head FROM feed WHERE id = 1))`,
+		clock.Micro(s.clock.Now().Add(-time.Minute))).scan(&seq)
+	return max(seq-1, 0), err
+}
+
 // purgeBatch is how many rows one purging transaction deletes at the most, so
 // that nobody waits long behind it.
 const purgeBatch = 500
@@ -119,6 +128,9 @@ func (s *Store) Purge(ctx context.Context) (more bool, err error) {
 		{`DELETE FROM inbox WHERE id IN (SELECT id FROM inbox WHERE at < ? ORDER BY at LIMIT ?)`, clock.Micro(now.Add(-InboxFor))},
 		{`DELETE FROM attempts WHERE (subject, device) IN (SELECT subject, device FROM attempts WHERE last_at < ? ORDER BY last_at LIMIT ?)`, clock.Micro(now.Add(-limit.Keep - margin))},
 		{`DELETE FROM marks WHERE name IN (SELECT name FROM marks WHERE until < ? ORDER BY until LIMIT ?)`, past},
+		{`DELETE FROM status_runs WHERE (owner, id) IN (SELECT owner, id FROM status_runs WHERE until < ? ORDER BY until LIMIT ?)`, past},
+		{`DELETE FROM status_pages WHERE (list, page) IN (SELECT p.list, p.page FROM status_lists AS l JOIN status_pages AS p ON p.list = l.id WHERE l.until < ? LIMIT ?)`, past},
+		{`DELETE FROM status_lists WHERE id IN (SELECT id FROM status_lists WHERE until < ? AND id NOT IN (SELECT list FROM status_pages) ORDER BY until LIMIT ?)`, past},
 		{`DELETE FROM decisions WHERE id IN (SELECT id FROM decisions WHERE id < ? ORDER BY id LIMIT ?)`, id.Floor(now.Add(-access.Kept))},
 		{`UPDATE token_families SET grace_salt = NULL WHERE id IN (SELECT id FROM token_families WHERE grace_salt IS NOT NULL AND grace_until < ? ORDER BY grace_until LIMIT ?)`, clock.Micro(now)},
 	} {

@@ -16,6 +16,7 @@ import (
 	"github.com/doorward/doorward/internal/outbox"
 	"github.com/doorward/doorward/internal/principal"
 	"github.com/doorward/doorward/internal/secret"
+	"github.com/doorward/doorward/internal/status"
 )
 
 var _ issue.Store = (*Store)(nil)
@@ -70,11 +71,11 @@ func (t *tx) insertFamily(f grant.Family) error {
 		return err
 	}
 	_, err = t.exec(`INSERT INTO token_families (id, handle, user_id, client_id, session, address, user_agent, scope, roles, audience, organization, amr, auth_time, claims,
-			secret, generation, grace_pepper, grace_until, created_at, used_at, idle_until, expires_at, ended_at, ended_why)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?, ?, 0, '')`,
+			secret, generation, grace_pepper, grace_until, created_at, used_at, idle_until, expires_at, ended_at, ended_why, live)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?, ?, 0, '', ?)`,
 		f.ID, f.Handle[:], f.User, f.Client, f.Session, f.Address, f.UserAgent, strings.Join(f.Scope, " "),
 		sql.NullString{String: strings.Join(f.Roles, " "), Valid: f.Roles != nil}, f.Audience, f.Organization, strings.Join(f.AMR, " "), clock.Micro(f.AuthTime), claims,
-		f.Secret[:], f.Generation, clock.Micro(f.CreatedAt), clock.Micro(f.UsedAt), clock.Micro(f.IdleUntil), clock.Micro(f.ExpiresAt))
+		f.Secret[:], f.Generation, clock.Micro(f.CreatedAt), clock.Micro(f.UsedAt), clock.Micro(f.IdleUntil), clock.Micro(f.ExpiresAt), f.Live.String())
 	return err
 }
 
@@ -130,16 +131,16 @@ func (s *Store) FamilyByID(ctx context.Context, id string) (grant.Family, error)
 }
 
 const familyColumns = `id, user_id, client_id, session, scope, roles, audience, organization, amr, auth_time, claims, secret, previous, generation,
-			grace_salt, grace_pepper, grace_until, created_at, used_at, idle_until, expires_at, ended_at, ended_why`
+			grace_salt, grace_pepper, grace_until, created_at, used_at, idle_until, expires_at, ended_at, ended_why, live`
 
 func readFamily(r row) (grant.Family, error) {
 	var f grant.Family
-	var scope, amr, claims string
+	var scope, amr, claims, live string
 	var roles sql.NullString
 	var turn, previous []byte
 	var auth, grace, created, used, idle, expires, ended int64
 	err := r.scan(&f.ID, &f.User, &f.Client, &f.Session, &scope, &roles, &f.Audience, &f.Organization, &amr, &auth, &claims, &turn, &previous, &f.Generation,
-		&f.Grace.Salt, &f.Grace.Pepper, &grace, &created, &used, &idle, &expires, &ended, &f.EndedWhy)
+		&f.Grace.Salt, &f.Grace.Pepper, &grace, &created, &used, &idle, &expires, &ended, &f.EndedWhy, &live)
 	if err != nil {
 		return grant.Family{}, absent(err, "token family")
 	}
@@ -151,12 +152,15 @@ func readFamily(r row) (grant.Family, error) {
 	}
 	f.AuthTime, f.Grace.Until, f.CreatedAt, f.UsedAt = clock.FromMicro(auth), clock.FromMicro(grace), clock.FromMicro(created), clock.FromMicro(used)
 	f.IdleUntil, f.ExpiresAt, f.EndedAt = clock.FromMicro(idle), clock.FromMicro(expires), clock.FromMicro(ended)
+	if f.Live, err = status.ParseLive(live); err != nil {
+		return grant.Family{}, err
+	}
 	f.Claims, err = claimsOf(claims)
 	return f, err
 }
 
 const rotate = `UPDATE token_families SET secret = ?, previous = ?, generation = generation + 1,
-		grace_salt = ?, grace_pepper = ?, grace_until = ?, used_at = ?, idle_until = ?
+		grace_salt = ?, grace_pepper = ?, grace_until = ?, used_at = ?, idle_until = ?, live = ?
 	WHERE id = ? AND secret = ? AND ended_at = 0 AND expires_at > ? AND idle_until > ?`
 
 // RotateFamily writes a turn, by one statement that only one of many parallel
@@ -175,7 +179,7 @@ func (s *Store) RotateFamily(ctx context.Context, r grant.Rotation, e audit.Even
 			}
 		}
 		now := clock.Micro(r.Now)
-		n, err := t.exec(rotate, r.To[:], r.From[:], nullable(r.Grace.Salt), r.Grace.Pepper, clock.Micro(r.Grace.Until), now, clock.Micro(r.IdleUntil),
+		n, err := t.exec(rotate, r.To[:], r.From[:], nullable(r.Grace.Salt), r.Grace.Pepper, clock.Micro(r.Grace.Until), now, clock.Micro(r.IdleUntil), r.Live.String(),
 			r.Family, r.From[:], now, now)
 		if err != nil {
 			return err

@@ -22,7 +22,7 @@ type column struct{ name, kind string }
 
 // turnColumns are in the order of turnArgs.
 var turnColumns = []column{
-	{"next", "bytea"}, {"was", "bytea"}, {"salt", "bytea"}, {"pepper", "bigint"}, {"grace", "bigint"}, {"used", "bigint"}, {"idle", "bigint"}, {"family", "text"},
+	{"next", "bytea"}, {"was", "bytea"}, {"salt", "bytea"}, {"pepper", "bigint"}, {"grace", "bigint"}, {"used", "bigint"}, {"idle", "bigint"}, {"live", "text"}, {"family", "text"},
 }
 
 // eventColumns are what is recorded of it, where events are kept.
@@ -36,7 +36,7 @@ func turnArgs(r grant.Rotation, e []audit.Record) []any {
 	if r.Session != "" || audited && len(e) != 1 {
 		return nil
 	}
-	args := []any{r.To[:], r.From[:], r.Grace.Salt, r.Grace.Pepper, clock.Micro(r.Grace.Until), clock.Micro(r.Now), clock.Micro(r.IdleUntil), r.Family}
+	args := []any{r.To[:], r.From[:], r.Grace.Salt, r.Grace.Pepper, clock.Micro(r.Grace.Until), clock.Micro(r.Now), clock.Micro(r.IdleUntil), r.Live.String(), r.Family}
 	if audited {
 		k := e[0]
 		args = append(args, k.ID, clock.Micro(k.At), string(k.Action), string(k.Outcome), k.Actor, k.Target, k.Public, k.Parts)
@@ -65,7 +65,7 @@ var turns, turnKinds = func() (statement string, kinds []string) {
 	}
 	list := strings.Join(names, `, `)
 	return `WITH made AS (UPDATE token_families AS f SET secret = a.next, previous = a.was, generation = f.generation + 1,
-			grace_salt = a.salt, grace_pepper = a.pepper, grace_until = a.grace, used_at = a.used, idle_until = a.idle
+			grace_salt = a.salt, grace_pepper = a.pepper, grace_until = a.grace, used_at = a.used, idle_until = a.idle, live = a.live
 			FROM (SELECT ` + strings.Join(arrays, `, `) + ` OFFSET 0) AS s, unnest(s.` + strings.Join(names, `, s.`) + `) WITH ORDINALITY AS a (` + list + `, n)
 			WHERE f.id = a.family AND f.secret = a.was AND f.ended_at = 0 AND f.expires_at > a.used AND f.idle_until > a.used
 			RETURNING a.n` + recorded + `)` + events + ` SELECT n FROM made`, kinds

@@ -1,0 +1,165 @@
+package issue
+
+import (
+	"context"
+	"encoding/json"
+	"sync"
+	"time"
+
+	"github.com/doorward/doorward/internal/clock"
+	"github.com/doorward/doorward/internal/grant"
+	"github.com/doorward/doorward/internal/id"
+	"github.com/doorward/doorward/internal/status"
+)
+
+// SlotStore is what is kept of the bits of access tokens in status lists.
+type SlotStore interface {
+	// ReserveSlots gives n bits of a list that nobody else is given, for tokens that
+	// expire by then.
+	ReserveSlots(ctx context.Context, n int64, expires time.Time) (status.Block, error)
+	// KeepRun keeps what bits of tokens of no family are of.
+	KeepRun(ctx context.Context, r grant.Run) error
+}
+
+const (
+	firstBlock = 64 // a server that was only started wastes few
+	mostBlock  = 4096
+	mostRun    = 256
+	mostRuns   = 1024 // that one server keeps in mind
+)
+
+// slots gives access tokens their bits. It takes them in blocks from the database, and
+// forgets what is left of a block when the server ends.
+type slots struct {
+	store SlotStore
+	clock clock.Clock
+	uri   string // of a list, before its id
+
+	mu    sync.Mutex
+	block status.Block
+	left  []int64
+	size  int64
+	runs  map[string]*run
+}
+
+// run are the bits that are left for tokens that say the same.
+type run struct {
+	left  []status.Slot
+	size  int
+	until time.Time
+}
+
+func newSlots(store SlotStore, c clock.Clock, issuer string) *slots {
+	return &slots{store: store, clock: c, uri: issuer + "/oauth2/status-lists/", size: firstBlock, runs: map[string]*run{}}
+}
+
+// listed is the claim "status" of a token (draft-ietf-oauth-status-list, Section 6.2).
+type listed struct {
+	List struct {
+		Index int64  `json:"idx"`
+		URI   string `json:"uri"`
+	} `json:"status_list"`
+}
+
+func (s *slots) claim(at status.Slot) *listed {
+	var l listed
+	l.List.Index, l.List.URI = at.Index, s.uri+at.List
+	return &l
+}
+
+// next returns a bit that no other token has.
+func (s *slots) next(ctx context.Context, expires time.Time) (status.Slot, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.one(ctx, expires)
+}
+
+// one is next, where the lock is held.
+func (s *slots) one(ctx context.Context, expires time.Time) (status.Slot, error) {
+	if len(s.left) == 0 || expires.After(s.block.Until) {
+		b, err := s.store.ReserveSlots(ctx, s.size, expires)
+		if err != nil {
+			return status.Slot{}, err
+		}
+		s.block, s.left, s.size = b, b.Indexes(), min(4*s.size, mostBlock)
+	}
+	last := len(s.left) - 1
+	at := status.Slot{List: s.block.List, Index: s.left[last]}
+	s.left = s.left[:last]
+	return at, nil
+}
+
+// ofFamily gives a family's next token its bit, and notes it in the family.
+func (s *slots) ofFamily(ctx context.Context, f *grant.Family, roles []string, policy int64, expires, now time.Time) (*listed, error) {
+	at, again := f.Live.Again(policy, now)
+	if !again {
+		var err error
+		if at, err = s.next(ctx, expires); err != nil {
+			return nil, err
+		}
+	}
+	f.Live = f.Live.With(at, roles, policy, expires, now)
+	return s.claim(at), nil
+}
+
+// ofRun gives a token of no family its bit. What makes it void besides itself is kept
+// first: for one that came through something, alone, and for others with bits for more
+// that will say the same.
+func (s *slots) ofRun(ctx context.Context, a grant.Access, expires, now time.Time) (*listed, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(a.Via) > 0 {
+		list, err := s.reserve(ctx, a, 1, expires)
+		if err != nil {
+			return nil, err
+		}
+		return s.claim(list[0]), nil
+	}
+	a.Family = ""
+	key, err := json.Marshal(a)
+	if err != nil {
+		return nil, err
+	}
+	r := s.runs[string(key)]
+	if r == nil || len(r.left) == 0 || expires.After(r.until) {
+		next := &run{size: 1, until: expires.Add(expires.Sub(now))}
+		if r != nil && len(r.left) == 0 { // it was needed: more will be
+			next.size = min(4*r.size, mostRun)
+		}
+		if next.left, err = s.reserve(ctx, a, next.size, next.until); err != nil {
+			return nil, err
+		}
+		if len(s.runs) >= mostRuns {
+			clear(s.runs)
+		}
+		s.runs[string(key)], r = next, next
+	}
+	last := len(r.left) - 1
+	at := r.left[last]
+	r.left = r.left[:last]
+	return s.claim(at), nil
+}
+
+// reserve sets bits apart for tokens that say the same.
+func (s *slots) reserve(ctx context.Context, a grant.Access, n int, until time.Time) ([]status.Slot, error) {
+	r := grant.Run{ID: id.New(s.clock.Now()), Issued: grant.Issued{Access: a}}
+	list := make([]status.Slot, 0, n)
+	for range n {
+		at, err := s.one(ctx, until)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, at)
+		r.Held = append(r.Held, status.Held{Slot: at, Policy: a.Policy, Until: until.Unix()})
+	}
+	return list, s.store.KeepRun(ctx, r)
+}
+
+// retried returns the bit of the token that a retry is given: that of the newest, with
+// which it ends.
+func (s *slots) retried(f grant.Family) *listed {
+	if at, ok := f.Live.Newest(); ok {
+		return s.claim(at)
+	}
+	return nil
+}

@@ -1,0 +1,220 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/doorward/doorward/internal/clock"
+	"github.com/doorward/doorward/internal/grant"
+	"github.com/doorward/doorward/internal/id"
+	"github.com/doorward/doorward/internal/secret"
+	"github.com/doorward/doorward/internal/status"
+)
+
+// ReserveSlots gives n bits that nobody else is given, from the newest list that has
+// them, or a new one.
+func (s *Store) ReserveSlots(ctx context.Context, n int64, expires time.Time) (status.Block, error) {
+	var b status.Block
+	err := s.write(ctx, func(t *tx) error {
+		b = status.Block{N: n}
+		var until int64
+		err := t.one(`UPDATE status_lists SET given = given + ? WHERE given + ? <= ? AND id = (
+				SELECT id FROM status_lists WHERE opened_at > ? AND until >= ? AND given + ? <= ? ORDER BY opened_at DESC, id DESC LIMIT 1)
+			RETURNING id, key, given - ?, until`,
+			n, n, status.Size, clock.Micro(t.now.Add(-status.Open)), clock.Micro(expires), n, status.Size, n).scan(&b.List, &b.Key, &b.First, &until)
+		if errors.Is(err, sql.ErrNoRows) {
+			b.List, b.Key, b.Until = id.New(t.now), secret.Random(16), expires.Add(status.Open)
+			_, err = t.exec(`INSERT INTO status_lists (id, key, given, opened_at, until, version) VALUES (?, ?, ?, ?, ?, 0)`,
+				b.List, b.Key, n, clock.Micro(t.now), clock.Micro(b.Until))
+			return err
+		}
+		b.Until = clock.FromMicro(until)
+		return err
+	})
+	return b, err
+}
+
+// KeepRun keeps what bits of tokens of no family are of.
+func (s *Store) KeepRun(ctx context.Context, r grant.Run) error {
+	access, err := json.Marshal(r.Access)
+	if err != nil {
+		return err
+	}
+	live := status.Live{Held: r.Held}
+	var until int64
+	for _, h := range r.Held {
+		until = max(until, h.Until)
+	}
+	owners := slices.Compact(slices.Sorted(slices.Values(r.Owners())))
+	return s.through(ctx, s.db.record, func(t *tx) error {
+		for i, owner := range owners {
+			if _, err := t.exec(`INSERT INTO status_runs (owner, id, first, access, live, until) VALUES (?, ?, ?, ?, ?, ?)`,
+				owner, r.ID, i == 0, string(access), live.String(), clock.Micro(time.Unix(until, 0))); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// ClaimMarks lets one server set bits at a time: holder, for as long as it says so
+// again. It returns up to which change they are set.
+func (s *Store) ClaimMarks(ctx context.Context, pass int64, holder string, lease time.Duration) (seq int64, mine bool, err error) {
+	err = s.write(ctx, func(t *tx) error {
+		now := clock.Micro(t.now)
+		err := t.one(`UPDATE status_marks SET holder = ?, until = ? WHERE id = ? AND (holder = ? OR until < ?) RETURNING seq`,
+			holder, clock.Micro(t.now.Add(lease)), pass, holder, now).scan(&seq)
+		if mine = err == nil; errors.Is(err, sql.ErrNoRows) {
+			return nil
+		}
+		return err
+	})
+	return seq, mine, err
+}
+
+// tokenPage is how many rows are looked through at once for tokens that a mark voids.
+const tokenPage = 500
+
+// TokensOf returns a page of the access tokens that a mark may void and that may be
+// alive, after what a page before ended with; next is empty after the last.
+func (s *Store) TokensOf(ctx context.Context, m grant.Mark, after string) (list []grant.Issued, next string, err error) {
+	now := s.clock.Now()
+	where, args := `f.id = ? AND f.id > ?`, []any{m.Key, after}
+	owner, found := m.Owner()
+	switch {
+	case m.Kind == grant.OfPrincipal:
+		where, args = `(f.user_id = ? AND f.ended_at = 0 OR f.client_id = ?) AND f.id > ?`, []any{m.Key, m.Key, after}
+	case m.Kind == grant.OfOrganization:
+		where, args = `f.organization = ? AND f.id > ?`, []any{m.Key, after}
+	case !found || m.Kind == grant.OfKey:
+		where, args = `f.id > ?`, []any{after}
+	}
+	if m.Kind != grant.OfKey { // no family comes of a key
+		last, n := "", 0
+		if err := s.all(ctx, func(r scanner) error {
+			var i grant.Issued
+			var live, audience string
+			if err := r.Scan(&i.Family, &i.Account, &i.Client, &i.Organization, &audience, &live); err != nil {
+				return err
+			}
+			n, last = n+1, i.Family
+			return s.alive(&list, i, live, []string{audience}, now)
+		}, `SELECT f.id, f.user_id, f.client_id, f.organization, f.audience, f.live FROM token_families AS f WHERE `+where+` AND f.live <> '' ORDER BY f.id LIMIT ?`, append(args, tokenPage)...); err != nil {
+			return nil, "", err
+		}
+		if n == tokenPage {
+			return list, last, nil
+		}
+	}
+	runs, err := s.runsOf(ctx, owner, found, now)
+	return append(list, runs...), "", err
+}
+
+// runsOf returns the tokens of no family of an owner, or all of them.
+func (s *Store) runsOf(ctx context.Context, owner string, found bool, now time.Time) (list []grant.Issued, err error) {
+	where, args := `owner = ?`, []any{owner}
+	if !found {
+		where, args = `first`, nil
+	}
+	err = s.all(ctx, func(r scanner) error {
+		var access, live string
+		if err := r.Scan(&access, &live); err != nil {
+			return err
+		}
+		var i grant.Issued
+		if err := json.Unmarshal([]byte(access), &i.Access); err != nil {
+			return err
+		}
+		return s.alive(&list, i, live, nil, now)
+	}, `SELECT access, live FROM status_runs WHERE `+where+` AND until >= ?`, append(args, clock.Micro(now))...)
+	return list, err
+}
+
+// alive adds tokens to a list, as far as they may be alive. audience is nil for those
+// that say themselves what they carry.
+func (s *Store) alive(list *[]grant.Issued, i grant.Issued, live string, audience []string, now time.Time) error {
+	l, err := status.ParseLive(live)
+	if err != nil {
+		return err
+	}
+	if audience != nil {
+		i.Roles, i.Audience = l.Roles, audience
+	}
+	for _, h := range l.Held {
+		if h.Until >= now.Unix() {
+			i.Held = append(i.Held, h)
+		}
+	}
+	if len(i.Held) > 0 {
+		*list = append(*list, i)
+	}
+	return nil
+}
+
+// MarkSlots sets bits, and notes up to which change they are set now. If somebody else
+// did that meanwhile, it does nothing: he sets them, too.
+func (s *Store) MarkSlots(ctx context.Context, pass, from, to int64, slots []status.Slot) error {
+	type page struct {
+		list string
+		n    int64
+	}
+	pages := map[page][]int64{}
+	for _, at := range slots {
+		p := page{at.List, status.Page(at.Index)}
+		pages[p] = append(pages[p], at.Index)
+	}
+	return s.write(ctx, func(t *tx) error {
+		n, err := t.exec(`UPDATE status_marks SET seq = ? WHERE id = ? AND seq = ?`, to, pass, from)
+		if err != nil || n == 0 {
+			return err
+		}
+		// The two passes may want one page at once: that of the list is locked first.
+		lists := map[string]bool{}
+		for p := range pages {
+			lists[p.list] = true
+		}
+		for _, list := range slices.Sorted(maps.Keys(lists)) {
+			if _, err := t.exec(`UPDATE status_lists SET version = version + 1 WHERE id = ?`, list); err != nil {
+				return err
+			}
+		}
+		for p, indexes := range pages {
+			var bits []byte
+			if err := t.one(`SELECT bits FROM status_pages WHERE list = ? AND page = ?`, p.list, p.n).scan(&bits); err != nil && !errors.Is(err, sql.ErrNoRows) {
+				return err
+			}
+			if _, err := t.exec(`INSERT INTO status_pages (list, page, bits) VALUES (?, ?, ?) ON CONFLICT (list, page) DO UPDATE SET bits = excluded.bits`,
+				p.list, p.n, status.Set(bits, indexes...)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// StatusList returns the version of a list, which rises with its bits, or a NotFound.
+func (s *Store) StatusList(ctx context.Context, list string) (version int64, err error) {
+	if !text(list) {
+		return 0, absent(sql.ErrNoRows, "status list")
+	}
+	err = s.one(ctx, `SELECT version FROM status_lists WHERE id = ? AND until >= ?`, list, clock.Micro(s.clock.Now())).scan(&version)
+	return version, absent(err, "status list")
+}
+
+// StatusPages returns those of a list's pages that have bits set.
+func (s *Store) StatusPages(ctx context.Context, list string) (map[int64][]byte, error) {
+	pages := map[int64][]byte{}
+	err := s.all(ctx, func(r scanner) error {
+		var n int64
+		var bits []byte
+		err := r.Scan(&n, &bits)
+		pages[n] = bits
+		return err
+	}, `SELECT page, bits FROM status_pages WHERE list = ?`, list)
+	return pages, err
+}
