@@ -60,7 +60,6 @@ type Store interface {
 // GrantStore is what is kept of what programs and applications are given.
 type GrantStore interface {
 	ProgramStore
-	SlotStore
 	RequestStore
 	CodeStore
 	DeviceStore
@@ -115,6 +114,7 @@ type Service struct {
 // Parts are what a Service is made of.
 type Parts struct {
 	Store    Store
+	Slots    SlotStore
 	Clock    clock.Clock
 	Log      *slog.Logger
 	Fresh    func() error // says if Policy may be out of date; nil where nobody can know
@@ -137,7 +137,7 @@ func NewService(p Parts, o Options) *Service {
 	if p.Fresh == nil {
 		p.Fresh = func() error { return nil }
 	}
-	return &Service{p.Store, p.Clock, p.Log, p.Fresh, p.Policy, p.Accounts, p.Keys, p.Hasher, p.Limits, p.Resources, p.Orgs, p.Clients, newSlots(p.Store, p.Clock, o.Issuer), o}
+	return &Service{p.Store, p.Clock, p.Log, p.Fresh, p.Policy, p.Accounts, p.Keys, p.Hasher, p.Limits, p.Resources, p.Orgs, p.Clients, newSlots(p.Slots, p.Clock, o.Issuer), o}
 }
 
 // Tokens is what a sign-in or a refresh gives.

@@ -192,7 +192,7 @@ func open(ctx context.Context, c config.Config, log *slog.Logger, tweaks []func(
 	k.Hasher = factor.NewHasher(o.Hasher)
 	k.Sessions = session.NewService(s, now)
 	k.Issuer = issue.NewService(issue.Parts{
-		Store: s, Clock: now, Log: log, Limits: k.Limits, Fresh: k.Fresh, Policy: k.Roles.Policy, Accounts: k.Accounts, Keys: k.Keys, Hasher: k.Hasher,
+		Store: s, Slots: s, Clock: now, Log: log, Limits: k.Limits, Fresh: k.Fresh, Policy: k.Roles.Policy, Accounts: k.Accounts, Keys: k.Keys, Hasher: k.Hasher,
 		Resources: k.Resources, Orgs: k.Orgs, Clients: k.Clients,
 	}, issue.Options{
 		Issuer: issuer(c), Audience: audience(c), AccessTTL: c.Tokens.AccessTTL,

@@ -91,8 +91,9 @@ func NewServices(t testing.TB, s *store.Store, p Parts) *Services {
 	if p.Master.IsZero() {
 		p.Master = master
 	}
+	aside := Open(t, SQLite(t), store.Options{Clock: p.Clock})
 	if p.Counts == nil {
-		p.Counts = Open(t, SQLite(t), store.Options{Clock: p.Clock})
+		p.Counts = aside
 	}
 	v := &Services{
 		Store: s, Accounts: account.NewService(s, p.Clock), Roles: rbac.NewService(s, p.Clock), Sessions: session.NewService(s, p.Clock),
@@ -110,7 +111,7 @@ func NewServices(t testing.TB, s *store.Store, p Parts) *Services {
 	v.APIKeys = apikey.NewService(s, p.Clock, v.Keys.Peppers(keyring.APIKey), permission, apikey.Options{MaxLifetime: 365 * 24 * time.Hour})
 	v.Orgs = org.NewService(s, p.Clock)
 	v.Issuer = issue.NewService(issue.Parts{
-		Store: s, Clock: p.Clock, Policy: v.Roles.Policy, Accounts: v.Accounts, Keys: v.Keys, Hasher: hasher(), Resources: v.Resources, Orgs: v.Orgs, Clients: v.Clients,
+		Store: s, Slots: aside, Clock: p.Clock, Policy: v.Roles.Policy, Accounts: v.Accounts, Keys: v.Keys, Hasher: hasher(), Resources: v.Resources, Orgs: v.Orgs, Clients: v.Clients,
 		Limits: limit.NewService(p.Counts, p.Clock, slog.New(slog.DiscardHandler), limit.Options{Failures: 100}),
 	}, issue.Options{
 		Issuer: "https://auth.example", Audience: "https://api.example", AccessTTL: 5 * time.Minute, Family: p.Family,
