@@ -48,7 +48,7 @@ func TestAttackHangingUpSparesNobody(t *testing.T) {
 		u := v.User(t, "ann", "editor")
 		for _, when := range []string{"found", "lost"} {
 			h := &hangingUp{Store: s, found: func() {}, lost: func() {}}
-			issuer := issue.NewService(issue.Parts{Store: h, Clock: clock.Wall(), Policy: v.Roles.Policy, Accounts: v.Accounts, Keys: v.Keys},
+			issuer := issue.NewService(issue.Parts{Store: h, Slots: s, Clock: clock.Wall(), Policy: v.Roles.Policy, Accounts: v.Accounts, Keys: v.Keys},
 				issue.Options{Issuer: "https://auth.example", Audience: "https://api.example", AccessTTL: time.Minute, Family: grant.Lifetimes{Absolute: time.Hour, Idle: time.Hour}})
 			renewal := issue.Renewal{Token: v.Family(t, u, "read"), Client: client.Builtin}
 			token, err := grant.ParseRefreshToken(renewal.Token.Reveal())
