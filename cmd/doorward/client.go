@@ -33,6 +33,7 @@ type registration struct {
 	native, trusted             bool
 	keys, keysAt, assertsTo     string
 	workloads                   []string
+	logout                      client.Logout
 }
 
 // add writes what not every client has: what only applications have that people sign in to,
@@ -41,6 +42,7 @@ func (r *registration) add(to *client.Registration, changed func(flag string) bo
 	if changed("post-logout-redirect-uri") {
 		to.PostLogoutRedirectURIs = given(r.partings)
 	}
+	addLogout(r.logout, to, changed)
 	if changed("redirect-uri") {
 		to.RedirectURIs = given(r.redirects)
 	}
@@ -89,6 +91,7 @@ func (r *registration) flags(c *cobra.Command) {
 	c.Flags().StringVar(&r.assertsTo, "assertion-audience", "", "whom its assertions are for (`WHO`): issuer, or token_endpoint for software that names that")
 	c.Flags().StringArrayVar(&r.grants, "grant", nil, "a `GRANT` that it may use; may be repeated: authorization_code, refresh_token, client_credentials, urn:ietf:params:oauth:grant-type:device_code, urn:ietf:params:oauth:grant-type:jwt-bearer, urn:ietf:params:oauth:grant-type:token-exchange")
 	c.Flags().StringArrayVar(&r.partings, "post-logout-redirect-uri", nil, "a `URI` that people are sent back to once they are signed out; may be repeated")
+	logoutFlags(&r.logout, c)
 	c.Flags().StringArrayVar(&r.redirects, "redirect-uri", nil, "a `URI` that people are sent back to with a code; may be repeated")
 	c.Flags().StringArrayVar(&r.workloads, "workload", nil, "a program that may act as it by what its platform signs (`FIELDS`): \"issuer=URL subject=TEXT jwks_uri=URL\", and audience=TEXT; may be repeated")
 	c.Flags().BoolVar(&r.native, "native", false, "it runs on people's own devices")
@@ -178,6 +181,7 @@ func clientTable(c admin.Client) table {
 	for _, uri := range c.PostLogoutRedirectURIs {
 		t.row("and signed out to", uri)
 	}
+	logoutRows(&t, c)
 	if c.SkipConsent {
 		t.row("people are asked", "no")
 	}

@@ -52,6 +52,7 @@ const (
 	ClientDeleted             Action = "client.deleted"
 	ClientSecretRotated       Action = "client.secret-rotated"
 	ClientRefused             Action = "client.refused"   // it did not prove who it is
+	ClientNotTold             Action = "client.not-told"  // it could not be told that somebody is signed out
 	ExchangeAllowed           Action = "exchange.allowed" // a client may exchange tokens from somewhere
 	ExchangeForbidden         Action = "exchange.forbidden"
 	ConditionCreated          Action = "condition.created"
@@ -105,6 +106,7 @@ var vocabulary = map[Action]string{
 	DeviceRefused:             "authz_fail",
 	SessionStarted:            "session_created",
 	SessionEnded:              "session_expired",
+	ClientNotTold:             "session_expired",
 	PasswordChanged:           "authn_password_change",
 	PasswordChangeFailed:      "authn_password_change_fail",
 	UserCreated:               "user_created",

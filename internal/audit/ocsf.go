@@ -109,6 +109,7 @@ var ocsf = map[Action]Mapping{
 	ClientDeleted:             {entityManagement, 4, "Delete", Medium, "a client was deleted; its tokens are void"},
 	ClientSecretRotated:       {entityManagement, 3, "Update", Medium, "a client got another secret"},
 	ClientRefused:             {authentication, 1, "Logon", Low, "somebody did not prove that he is the client that he names"},
+	ClientNotTold:             {authentication, 2, "Logoff", Medium, "a client could not be told that somebody is signed out: it is tried again, unless the client refuses or a day has passed"},
 	ExchangeAllowed:           {entityManagement, 1, "Create", Medium, "a client may exchange tokens from somewhere for tokens for an API"},
 	ExchangeForbidden:         {entityManagement, 4, "Delete", Medium, "a client may exchange such tokens no more; its tokens are void"},
 	ConditionCreated:          {entityManagement, 1, "Create", Medium, "a condition was made: policies that permit or forbid beside the roles"},

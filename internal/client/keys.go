@@ -103,8 +103,8 @@ func checkPublished(field string, keys *KeySet, at string) error {
 	return nil
 }
 
-// checkPlace returns a fault for keys that cannot be fetched from where the client has
-// them.
+// checkPlace returns a fault for what this server would not ask: where the client has its
+// keys, and where it is to be told.
 func (s *Service) checkPlace(c Client) error {
 	if s.assertions.Fetch == nil {
 		return nil
@@ -122,6 +122,9 @@ func (s *Service) checkPlace(c Client) error {
 		if err := check("workloads", w.JWKSURI); err != nil {
 			return err
 		}
+	}
+	if err := check("backchannel_logout_uri", c.BackchannelLogoutURI); err != nil {
+		return err
 	}
 	return check("jwks_uri", c.JWKSURI)
 }

@@ -18,6 +18,7 @@ type Registration struct {
 	// PostLogoutRedirectURIs are compared byte by byte (OpenID Connect RP-Initiated Logout
 	// 1.0, Section 3.1).
 	PostLogoutRedirectURIs []string `json:"post_logout_redirect_uris,omitempty" doc:"Where people may be sent back to once they are signed out, byte by byte"`
+	Logout
 	// Whoever runs the server answers for an application of his own: people are not asked
 	// whether they trust it.
 	SkipConsent bool `json:"skip_consent,omitempty" doc:"People are not asked: for the operator's own applications"`
@@ -128,6 +129,9 @@ func (c *Client) checkRegistration() error {
 		if err := oauth.CheckRedirectURI(uri, c.Native()); err != nil {
 			return fault.At("post_logout_redirect_uris", "%s", oauth.Describe(err)).Because(err)
 		}
+	}
+	if err := c.checkLogout(); err != nil {
+		return err
 	}
 	for field, uri := range map[string]string{"client_uri": c.ClientURI, "policy_uri": c.PolicyURI, "tos_uri": c.TermsURI} {
 		if uri != "" && oauth.CheckPageURI(uri) != nil {

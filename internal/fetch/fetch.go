@@ -57,6 +57,10 @@ type Client struct {
 // it would say what there is in the network around the server.
 var ErrUnavailable = errors.New("it cannot be fetched")
 
+// ErrRefused is in the error of a Post that was answered with 400: who was asked has
+// understood, and will say the same again.
+var ErrRefused = errors.New("it is refused")
+
 // New returns a client. The error says that the authorities cannot be read.
 func New(o Options) (*Client, error) {
 	roots, err := authorities(o.CA)
@@ -102,7 +106,7 @@ func (c *Client) Get(ctx context.Context, place, accept string, most int) ([]byt
 }
 
 // Post hands something to a URL. Any answer that is not in the range of 200 is an error,
-// which wraps ErrUnavailable; what it holds is not read.
+// which wraps ErrUnavailable, and ErrRefused for 400; what it holds is not read.
 func (c *Client) Post(ctx context.Context, place, mediaType string, body []byte) error {
 	_, err := c.do(ctx, http.MethodPost, place, body, http.Header{"Content-Type": {mediaType}}, 0)
 	return err
@@ -122,6 +126,9 @@ func (c *Client) do(ctx context.Context, method, place string, body []byte, head
 	}
 	c.log.WarnContext(ctx, "what another names cannot be fetched", "method", method, "host", hostOf(place), "error", err)
 	settle(ctx, grains)
+	if errors.Is(err, ErrRefused) {
+		return nil, fmt.Errorf("%w: %w", ErrUnavailable, ErrRefused)
+	}
 	return nil, ErrUnavailable
 }
 
@@ -140,6 +147,8 @@ func (c *Client) send(ctx context.Context, method, place string, body []byte, he
 	switch {
 	case method == http.MethodPost && res.StatusCode/100 == 2:
 		return nil, nil
+	case method == http.MethodPost && res.StatusCode == http.StatusBadRequest:
+		return nil, ErrRefused
 	case res.StatusCode != http.StatusOK:
 		return nil, fmt.Errorf("status %d", res.StatusCode)
 	case res.Header.Get("Content-Encoding") != "" && !strings.EqualFold(res.Header.Get("Content-Encoding"), "identity"):

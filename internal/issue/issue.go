@@ -63,6 +63,7 @@ type GrantStore interface {
 	RequestStore
 	CodeStore
 	DeviceStore
+	LogoutStore
 }
 
 // SignIn is a family to begin, and what must still be true of its account.
@@ -108,6 +109,7 @@ type Service struct {
 	orgs      *org.Service
 	clients   *client.Service
 	slots     *slots
+	poster    Poster
 	options   Options
 }
 
@@ -127,6 +129,7 @@ type Parts struct {
 	Resources *resource.Service
 	Orgs      *org.Service
 	Clients   *client.Service
+	Poster    Poster // tells clients
 }
 
 // NewService returns a service.
@@ -137,7 +140,7 @@ func NewService(p Parts, o Options) *Service {
 	if p.Fresh == nil {
 		p.Fresh = func() error { return nil }
 	}
-	return &Service{p.Store, p.Clock, p.Log, p.Fresh, p.Policy, p.Accounts, p.Keys, p.Hasher, p.Limits, p.Resources, p.Orgs, p.Clients, newSlots(p.Slots, p.Clock, o.Issuer), o}
+	return &Service{p.Store, p.Clock, p.Log, p.Fresh, p.Policy, p.Accounts, p.Keys, p.Hasher, p.Limits, p.Resources, p.Orgs, p.Clients, newSlots(p.Slots, p.Clock, o.Issuer), p.Poster, o}
 }
 
 // Tokens is what a sign-in or a refresh gives.

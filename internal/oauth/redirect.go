@@ -234,3 +234,16 @@ func CheckPageURI(uri string) error {
 	}
 	return err
 }
+
+// BesideOneOf reports whether a URI is of the scheme, host and port of a redirect URI
+// (OpenID Connect Front-Channel Logout 1.0, Section 2): what a page here may frame.
+func BesideOneOf(redirects []string, uri string) bool {
+	u, err := plainURI(uri)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" {
+		return false
+	}
+	return slices.ContainsFunc(redirects, func(redirect string) bool {
+		r, err := plainURI(redirect)
+		return err == nil && r.Scheme == u.Scheme && r.Host == u.Host
+	})
+}

@@ -1,22 +1,23 @@
-// Package outbox delivers what people are to be told, after the commit that
-// makes it so.
+// Package outbox delivers what people are to be told, and what applications are of
+// them, after the commit that makes it so.
 //
 // Whoever changes something posts a letter in the same transaction: it is told
 // if and only if it happened. A letter names an account and a kind, and holds
 // facts; where it goes and how it reads is decided when it is delivered. How it
-// is carried is not here (package mail), nor how it is kept (package store). The
-// invariant: no letter holds a secret, and none is lost while the database
-// stands; it may come twice, under one Message-ID.
+// is carried is not here (package mail; package issue to applications), nor how it
+// is kept (package store). The invariant: no letter holds a secret, and none is lost
+// while the database stands; it may come twice, a mail under one Message-ID.
 package outbox
 
 import (
 	"context"
 	"time"
 
+	"github.com/doorward/doorward/internal/audit"
 	"github.com/doorward/doorward/internal/id"
 )
 
-// Kind is what a letter tells. Each has a file in the catalogue.
+// Kind is what a letter tells. Each that is for people has a file in the catalogue.
 type Kind string
 
 // The kinds of letters, with the facts that each tells.
@@ -28,13 +29,33 @@ const (
 	PasswordChanged Kind = "password.changed" // address, user_agent
 )
 
-// Kinds lists every kind.
+// SessionOver is what clients are told: a Logout.
+const SessionOver Kind = "session.over"
+
+// Channel is how letters go. What is stuck on one holds up no other.
+type Channel string
+
+// The channels.
+const (
+	Mails     Channel = "mail"
+	ToClients Channel = "clients"
+)
+
+// Channel returns how letters of the kind go.
+func (k Kind) Channel() Channel {
+	if k == SessionOver {
+		return ToClients
+	}
+	return Mails
+}
+
+// Kinds lists every kind that is for people.
 func Kinds() []Kind {
 	return []Kind{AccountLocked, DeviceLocked, DeviceNew, KeyLeaked, PasswordChanged}
 }
 
-// Letter is something that a person is to be told once the transaction that
-// makes it so is committed.
+// Letter is something that a person, or an application of him, is to be told once the
+// transaction that makes it so is committed.
 type Letter struct {
 	ID   string // of all its deliveries
 	User string // the account's id
@@ -42,7 +63,7 @@ type Letter struct {
 	// Data holds the facts, by name: "address" (an IP address), "user_agent" (as
 	// the browser sent it), "until" (RFC 3339), "count" (decimal) and "key" (the
 	// public id of an API key). A fact that is missing or cannot be read is left
-	// out of the text.
+	// out of the text. For applications it holds the members of a Logout.
 	Data map[string]string
 	At   time.Time // when it happened
 }
@@ -79,17 +100,18 @@ type Claim struct {
 
 // Store is what this package needs to have kept for it.
 type Store interface {
-	// ClaimLetters takes up to n letters that are due. Nobody else gets them
-	// before lease has passed.
-	ClaimLetters(ctx context.Context, n int, lease time.Duration) ([]Claim, error)
+	// ClaimLetters takes up to n letters that are due on a channel. Nobody else gets
+	// them before lease has passed.
+	ClaimLetters(ctx context.Context, by Channel, n int, lease time.Duration) ([]Claim, error)
 	// Recipient returns a NotFound if there is no such account any more.
 	Recipient(ctx context.Context, user string) (Recipient, error)
-	// PostponeLetter gives a letter back until due. It does nothing if somebody
-	// else has claimed it since.
-	PostponeLetter(ctx context.Context, c Claim, due time.Time) error
-	// DeleteLetter deletes a letter that was delivered or given up.
-	DeleteLetter(ctx context.Context, id string) error
-	// DropLetters deletes letters that are due, a batch, and says how many.
+	// PostponeLetter gives a letter back until due, and records events of that. It does
+	// nothing if somebody else has claimed it since.
+	PostponeLetter(ctx context.Context, c Claim, due time.Time, events ...audit.Event) error
+	// DeleteLetter deletes a letter that was delivered or given up, and records events
+	// of that. It does nothing if there is none any more.
+	DeleteLetter(ctx context.Context, id string, events ...audit.Event) error
+	// DropLetters deletes letters to people that are due, a batch, and says how many.
 	DropLetters(ctx context.Context) (int, error)
 }
 

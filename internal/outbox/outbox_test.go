@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/doorward/doorward/internal/audit"
 	"github.com/doorward/doorward/internal/clock"
 	"github.com/doorward/doorward/internal/fault"
 )
@@ -22,6 +23,7 @@ type shelf struct {
 	mu      sync.Mutex
 	letters map[string]*kept
 	people  map[string]Recipient
+	events  []audit.Event
 	broken  error // what every verb fails with
 }
 
@@ -38,12 +40,12 @@ func newShelf(letters ...Letter) *shelf {
 	return s
 }
 
-func (s *shelf) ClaimLetters(_ context.Context, n int, lease time.Duration) (list []Claim, err error) {
+func (s *shelf) ClaimLetters(_ context.Context, by Channel, n int, lease time.Duration) (list []Claim, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := clock.Wall().Now()
 	for _, l := range s.letters {
-		if len(list) < n && !l.due.After(now) && s.broken == nil {
+		if len(list) < n && l.Kind.Channel() == by && !l.due.After(now) && s.broken == nil {
 			l.Try++
 			l.due = now.Add(lease)
 			list = append(list, l.Claim)
@@ -62,19 +64,21 @@ func (s *shelf) Recipient(_ context.Context, user string) (Recipient, error) {
 	return r, s.broken
 }
 
-func (s *shelf) PostponeLetter(_ context.Context, c Claim, due time.Time) error {
+func (s *shelf) PostponeLetter(_ context.Context, c Claim, due time.Time, events ...audit.Event) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if l, ok := s.letters[c.ID]; ok && l.Try == c.Try {
 		l.due = due
+		s.events = append(s.events, events...)
 	}
 	return s.broken
 }
 
-func (s *shelf) DeleteLetter(_ context.Context, id string) error {
+func (s *shelf) DeleteLetter(_ context.Context, id string, events ...audit.Event) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.letters, id)
+	s.events = append(s.events, events...)
 	return s.broken
 }
 
@@ -140,7 +144,7 @@ func TestDelivers(t *testing.T) {
 				t.Errorf("%s was delivered %d times", id, n)
 			}
 		}
-		if most > atOnce {
+		if most > mails.atOnce {
 			t.Errorf("%d were on their way at once", most)
 		}
 	})
@@ -170,7 +174,7 @@ func TestAttackF30ServerDown(t *testing.T) {
 		for i := range want {
 			want[i] *= time.Minute
 		}
-		if len(waits) < len(want) || !slices.Equal(waits[:len(want)], want) || at[len(at)-1] > giveUp {
+		if len(waits) < len(want) || !slices.Equal(waits[:len(want)], want) || at[len(at)-1] > mails.giveUp {
 			t.Errorf("the waits are %v, the last try at %v", waits, at[len(at)-1])
 		}
 		if !strings.Contains(log.String(), "given up") || strings.Contains(log.String(), "alice") || strings.Contains(log.String(), "203.0.113.7") {
@@ -213,7 +217,7 @@ func TestDeadServerIsLeftAlone(t *testing.T) {
 		synctest.Wait()
 		mu.Lock()
 		defer mu.Unlock()
-		if tries > 11*atOnce || s.left() != 1000 {
+		if tries > 11*mails.atOnce || s.left() != 1000 {
 			t.Errorf("%d tries in ten seconds, %d letters left", tries, s.left())
 		}
 	})

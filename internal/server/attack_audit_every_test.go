@@ -105,6 +105,17 @@ func causesOfPeople(t *testing.T, s *servertest.Site, c *steered) []cause {
 		{audit.ConsentDenied, func() { consent(t, flow, flow.Send(t, http.MethodGet, authorizing("theirs"), "", ""), "deny") }},
 		{audit.ConsentGiven, func() { code(t, flow, authorizing("theirs")) }},
 		{audit.ConsentWithdrawn, func() { flow.Submit(t, "/account", "/account/apps/theirs/withdraw") }},
+		{audit.ClientNotTold, func() { // there is nobody at the place, and it is inside
+			app(t, s, "deaf", func(d *client.Draft) {
+				d.SkipConsent, d.Method, d.BackchannelLogoutURI = true, "none", "https://localhost:8443/"
+			})
+			b := s.Browser(t)
+			arrives(t, b, "bea", "deaf")
+			b.Submit(t, "/account", "/account/signout")
+			for began := time.Now(); len(events(t, s, string(audit.ClientNotTold))) == 0 && time.Since(began) < 10*time.Second; {
+				time.Sleep(20 * time.Millisecond)
+			}
+		}},
 		{audit.DeviceRefused, func() { flow.Send(t, http.MethodGet, "/oauth2/device?user_code=BBBB-BBBB", "", "") }},
 		{audit.PasswordChangeFailed, func() { change("wrong password", "another one of mine", http.StatusForbidden) }},
 		{audit.PasswordChanged, func() { change(servertest.Password, "another one of mine", http.StatusNoContent) }},

@@ -135,7 +135,7 @@ func TestNoInboxElsewhere(t *testing.T) {
 		t.Fatal(err)
 	}
 	for n := 0; ; n++ {
-		claims, err := s.Core.Store.ClaimLetters(t.Context(), 1, time.Nanosecond)
+		claims, err := s.Core.Store.ClaimLetters(t.Context(), outbox.Mails, 1, time.Nanosecond)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -108,13 +108,10 @@ func (s *Server) Run(ctx context.Context, listeners []net.Listener) error {
 	defer collectLess()()
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var jobs sync.WaitGroup
-	jobs.Go(func() { s.Feed.Run(background) })
-	jobs.Go(func() { s.keepHouse(background) })
 	tree := newSequencer(s.Core)
-	jobs.Go(func() { tree.run(background) })
-	jobs.Go(func() { ships.Run(background) })
-	jobs.Go(func() { s.Outbox.Run(background) })
-	jobs.Go(func() { s.Marker.Run(background) })
+	for _, run := range []func(context.Context){s.Feed.Run, s.keepHouse, tree.run, ships.Run, s.Outbox.Run, s.Logouts.Run, s.Marker.Run} {
+		jobs.Go(func() { run(background) })
+	}
 
 	failed := make(chan error, len(listeners))
 	for _, l := range listeners {

@@ -73,6 +73,7 @@ type Core struct {
 	Marker     *issue.Marker
 	Audit      *audit.Reader
 	Outbox     *outbox.Service
+	Logouts    outbox.Logouts
 
 	inbox bool // letters are read here
 }
@@ -193,13 +194,14 @@ func open(ctx context.Context, c config.Config, log *slog.Logger, tweaks []func(
 	k.Sessions = session.NewService(s, now)
 	k.Issuer = issue.NewService(issue.Parts{
 		Store: s, Slots: s, Clock: now, Log: log, Limits: k.Limits, Fresh: k.Fresh, Policy: k.Roles.Policy, Accounts: k.Accounts, Keys: k.Keys, Hasher: k.Hasher,
-		Resources: k.Resources, Orgs: k.Orgs, Clients: k.Clients,
+		Resources: k.Resources, Orgs: k.Orgs, Clients: k.Clients, Poster: k.Fetch,
 	}, issue.Options{
 		Issuer: issuer(c), Audience: audience(c), AccessTTL: c.Tokens.AccessTTL,
 		Family:    grant.Lifetimes{Absolute: c.Tokens.RefreshTTL, Idle: c.Tokens.RefreshIdle, Grace: c.Tokens.RotationGrace},
 		Session:   session.Lifetimes{Absolute: c.Sessions.Absolute, Idle: c.Sessions.Idle},
 		UserCodes: rateOf(c.RateLimit.Device),
 	})
+	k.Logouts = outbox.Logouts{Store: s, Clock: now, Log: log, Tell: k.Issuer.TellSignedOut}
 	return k, nil
 }
 

@@ -208,6 +208,9 @@ func (s *Store) Redeem(ctx context.Context, c grant.Code, f grant.Family, events
 		if n == 0 {
 			return errUsed
 		}
+		if err := t.join(c.Session, c.Client); err != nil {
+			return err
+		}
 		return t.beginFamily(f, events...)
 	})
 }

@@ -247,6 +247,9 @@ func (t *tx) deleteClient(by principal.Principal, id string, version int64, e au
 	if err := t.forget("client_id", id); err != nil {
 		return err
 	}
+	if err := t.unjoin(id); err != nil {
+		return err
+	}
 	// Its access tokens are void by what follows; the families need not be told one by one.
 	if _, err := t.exec(`UPDATE token_families SET ended_at = ?, ended_why = 'client-deleted', grace_salt = NULL WHERE ended_at = 0 AND client_id = ?`,
 		clock.Micro(t.now), id); err != nil {

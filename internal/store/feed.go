@@ -123,6 +123,7 @@ func (s *Store) Purge(ctx context.Context) (more bool, err error) {
 		{`DELETE FROM devices WHERE hash IN (SELECT hash FROM devices WHERE expires_at < ? ORDER BY expires_at LIMIT ?)`, past},
 		{`DELETE FROM authorization_requests WHERE id IN (SELECT id FROM authorization_requests WHERE expires_at < ? ORDER BY expires_at LIMIT ?)`, past},
 		{`DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_at < ? ORDER BY expires_at LIMIT ?)`, past},
+		{`DELETE FROM session_clients WHERE (session, client_id) IN (SELECT session, client_id FROM session_clients WHERE expires_at < ? ORDER BY expires_at LIMIT ?)`, past},
 		{`DELETE FROM api_keys WHERE id IN (SELECT id FROM api_keys WHERE expires_at > 0 AND expires_at < ? ORDER BY expires_at LIMIT ?)`, clock.Micro(now.Add(-apikey.Keep))},
 		{`DELETE FROM api_key_uses WHERE (id, day) IN (SELECT id, day FROM api_key_uses WHERE day < ? ORDER BY day LIMIT ?)`, clock.Micro(now.Add(-apikey.KeepUses))},
 		{`DELETE FROM inbox WHERE id IN (SELECT id FROM inbox WHERE at < ? ORDER BY at LIMIT ?)`, clock.Micro(now.Add(-InboxFor))},

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/doorward/doorward/internal/audit"
 	"github.com/doorward/doorward/internal/clock"
 	"github.com/doorward/doorward/internal/outbox"
 )
@@ -21,17 +22,18 @@ func (t *tx) post(letters ...outbox.Letter) error {
 			return err
 		}
 		at := clock.Micro(l.At)
-		if _, err := t.exec(`INSERT INTO outbox (id, user_id, kind, data, at, due, tries) VALUES (?, ?, ?, ?, ?, ?, 0)`,
-			l.ID, l.User, string(l.Kind), string(data), at, clock.Micro(t.now)); err != nil {
+		if _, err := t.exec(`INSERT INTO outbox (id, channel, user_id, kind, data, at, due, tries) VALUES (?, ?, ?, ?, ?, ?, ?, 0)`,
+			l.ID, string(l.Kind.Channel()), l.User, string(l.Kind), string(data), at, clock.Micro(t.now)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// unpost deletes what a person was to be told, and what dev's inbox holds of it.
+// unpost deletes what a person was to be told, and what dev's inbox holds of it. What
+// applications are to be told of him stays: it says that he is gone.
 func (t *tx) unpost(user string) error {
-	if _, err := t.exec(`DELETE FROM outbox WHERE user_id = ?`, user); err != nil {
+	if _, err := t.exec(`DELETE FROM outbox WHERE user_id = ? AND channel = ?`, user, string(outbox.Mails)); err != nil {
 		return err
 	}
 	_, err := t.exec(`DELETE FROM inbox WHERE user_id = ?`, user)
@@ -46,9 +48,9 @@ func (s *Store) Post(ctx context.Context, letters ...outbox.Letter) error {
 // ClaimLetters takes letters that are due. Of several processes that want one,
 // the first moves its due on, and the guard lets the others' statements pass it
 // by.
-func (s *Store) ClaimLetters(ctx context.Context, n int, lease time.Duration) ([]outbox.Claim, error) {
+func (s *Store) ClaimLetters(ctx context.Context, by outbox.Channel, n int, lease time.Duration) ([]outbox.Claim, error) {
 	now := clock.Micro(s.clock.Now())
-	if waiting, err := s.lettersWait(ctx, now); err != nil || !waiting {
+	if waiting, err := s.lettersWait(ctx, by, now); err != nil || !waiting {
 		return nil, err
 	}
 	var list []outbox.Claim
@@ -59,16 +61,16 @@ func (s *Store) ClaimLetters(ctx context.Context, n int, lease time.Duration) ([
 			list = append(list, c)
 			return err
 		}, `UPDATE outbox SET due = ?, tries = tries + 1
-			WHERE id IN (SELECT id FROM outbox WHERE due <= ? ORDER BY due, id LIMIT ?) AND due <= ?
-			RETURNING id, user_id, kind, data, at, tries`, now+lease.Microseconds(), now, n, now)
+			WHERE id IN (SELECT id FROM outbox WHERE channel = ? AND due <= ? ORDER BY due, id LIMIT ?) AND due <= ?
+			RETURNING id, user_id, kind, data, at, tries`, now+lease.Microseconds(), string(by), now, n, now)
 	})
 	return list, err
 }
 
 // lettersWait reports whether a letter is due, without a transaction that writes.
-func (s *Store) lettersWait(ctx context.Context, now int64) (bool, error) {
+func (s *Store) lettersWait(ctx context.Context, by outbox.Channel, now int64) (bool, error) {
 	n := 0
-	err := s.one(ctx, `SELECT COUNT(*) FROM (SELECT 1 AS one FROM outbox WHERE due <= ? LIMIT 1) AS due`, now).scan(&n)
+	err := s.one(ctx, `SELECT COUNT(*) FROM (SELECT 1 AS one FROM outbox WHERE channel = ? AND due <= ? LIMIT 1) AS due`, string(by), now).scan(&n)
 	return n > 0, err
 }
 
@@ -105,30 +107,36 @@ func (s *Store) Recipient(ctx context.Context, user string) (outbox.Recipient, e
 }
 
 // PostponeLetter gives a letter back, unless its lease ended and another has it.
-func (s *Store) PostponeLetter(ctx context.Context, c outbox.Claim, due time.Time) error {
+func (s *Store) PostponeLetter(ctx context.Context, c outbox.Claim, due time.Time, events ...audit.Event) error {
 	return s.write(ctx, func(t *tx) error {
-		_, err := t.exec(`UPDATE outbox SET due = ? WHERE id = ? AND tries = ?`, clock.Micro(due), c.ID, c.Try)
-		return err
+		n, err := t.exec(`UPDATE outbox SET due = ? WHERE id = ? AND tries = ?`, clock.Micro(due), c.ID, c.Try)
+		if err != nil || n == 0 {
+			return err
+		}
+		return t.record(events...)
 	})
 }
 
 // DeleteLetter deletes a letter.
-func (s *Store) DeleteLetter(ctx context.Context, id string) error {
+func (s *Store) DeleteLetter(ctx context.Context, id string, events ...audit.Event) error {
 	return s.write(ctx, func(t *tx) error {
-		_, err := t.exec(`DELETE FROM outbox WHERE id = ?`, id)
-		return err
+		n, err := t.exec(`DELETE FROM outbox WHERE id = ?`, id)
+		if err != nil || n == 0 {
+			return err
+		}
+		return t.record(events...)
 	})
 }
 
-// DropLetters deletes a batch of the letters that are due.
+// DropLetters deletes a batch of the letters to people that are due.
 func (s *Store) DropLetters(ctx context.Context) (int, error) {
 	now := clock.Micro(s.clock.Now())
-	if waiting, err := s.lettersWait(ctx, now); err != nil || !waiting {
+	if waiting, err := s.lettersWait(ctx, outbox.Mails, now); err != nil || !waiting {
 		return 0, err
 	}
 	var n int64
 	err := s.write(ctx, func(t *tx) (err error) {
-		n, err = t.exec(`DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE due <= ? ORDER BY due LIMIT ?)`, now, purgeBatch)
+		n, err = t.exec(`DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE channel = ? AND due <= ? ORDER BY due LIMIT ?)`, string(outbox.Mails), now, purgeBatch)
 		return err
 	})
 	return int(n), err

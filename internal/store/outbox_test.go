@@ -40,7 +40,7 @@ func TestLettersAreClaimedOnce(t *testing.T) {
 			for _, s := range all {
 				wait.Go(func() {
 					for {
-						claims, err := s.ClaimLetters(t.Context(), 3, time.Minute)
+						claims, err := s.ClaimLetters(t.Context(), outbox.Mails, 3, time.Minute)
 						if err != nil || len(claims) == 0 {
 							if err != nil {
 								t.Error(err)

@@ -53,21 +53,24 @@ func (t *tx) endSessions(by principal.Principal, why, condition string, args ...
 }
 
 // closeSessions ends the living sessions that a condition chooses, each with its
-// token families, and returns their ids.
+// token families, and tells the clients that were signed in to. It returns their ids.
 func (t *tx) closeSessions(why, condition string, args ...any) ([]string, error) {
-	var ended []string
+	var ended, users []string
 	err := t.all(func(r scanner) error {
-		var id string
-		err := r.Scan(&id)
-		ended = append(ended, id)
+		var id, user string
+		err := r.Scan(&id, &user)
+		ended, users = append(ended, id), append(users, user)
 		return err
-	}, `UPDATE sessions SET ended_at = ?, ended_why = ? WHERE ended_at = 0 AND `+condition+` RETURNING id`,
+	}, `UPDATE sessions SET ended_at = ?, ended_why = ? WHERE ended_at = 0 AND `+condition+` RETURNING id, user_id`,
 		append([]any{clock.Micro(t.now), why}, args...)...)
 	if err != nil {
 		return nil, err
 	}
-	for _, id := range ended {
+	for i, id := range ended {
 		if _, err := t.end(why, `session = ?`, id); err != nil {
+			return nil, err
+		}
+		if err := t.part(id, users[i], why); err != nil {
 			return nil, err
 		}
 	}

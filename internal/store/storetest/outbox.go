@@ -57,7 +57,7 @@ func Letters(t *testing.T, s *store.Store, w *Witness) {
 
 func claim(t *testing.T, s *store.Store, n int) []outbox.Claim {
 	t.Helper()
-	claims, err := s.ClaimLetters(t.Context(), n, time.Minute)
+	claims, err := s.ClaimLetters(t.Context(), outbox.Mails, n, time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}
