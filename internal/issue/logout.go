@@ -12,6 +12,7 @@ import (
 	"github.com/doorward/doorward/internal/client"
 	"github.com/doorward/doorward/internal/fault"
 	"github.com/doorward/doorward/internal/fetch"
+	"github.com/doorward/doorward/internal/oauth"
 	"github.com/doorward/doorward/internal/outbox"
 )
 
@@ -76,4 +77,32 @@ func (s *Service) logoutToken(ctx context.Context, c client.Client, l outbox.Log
 		return "", err
 	}
 	return signer.Sign(payload)
+}
+
+// Frames returns what a browser loads to be signed out of the clients that were signed in to
+// under a session that lives (OpenID Connect Front-Channel Logout 1.0, Section 3).
+func (s *Service) Frames(ctx context.Context, session string) ([]oauth.Frame, error) {
+	ids, err := s.store.SessionClients(ctx, session)
+	if err != nil {
+		return nil, err
+	}
+	var list []oauth.Frame
+	for _, id := range ids {
+		c, err := s.clients.Known(ctx, id)
+		if fault.KindOf(err) == fault.NotFound || err == nil && (c.Status != client.Active || c.FrontchannelLogoutURI == "") {
+			continue
+		} else if err != nil {
+			return nil, err
+		}
+		named := ""
+		if c.FrontchannelLogoutSessionRequired {
+			named = session
+		}
+		f, err := oauth.NewFrame(c.FrontchannelLogoutURI, s.options.Issuer, named)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, f)
+	}
+	return list, nil
 }

@@ -235,15 +235,40 @@ func CheckPageURI(uri string) error {
 	return err
 }
 
+// frames is the host of what a page may name as a frame: its policy has no form for IPv6
+// addresses (Content Security Policy Level 3, Section 2.3.1).
+var frames = regexp.MustCompile(`^[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?(:[1-9][0-9]{0,4})?$`)
+
 // BesideOneOf reports whether a URI is of the scheme, host and port of a redirect URI
 // (OpenID Connect Front-Channel Logout 1.0, Section 2): what a page here may frame.
 func BesideOneOf(redirects []string, uri string) bool {
 	u, err := plainURI(uri)
-	if err != nil || u.Scheme != "https" && u.Scheme != "http" {
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || !frames.MatchString(u.Host) {
 		return false
 	}
 	return slices.ContainsFunc(redirects, func(redirect string) bool {
 		r, err := plainURI(redirect)
 		return err == nil && r.Scheme == u.Scheme && r.Host == u.Host
 	})
+}
+
+// Frame is what a browser loads to be signed out of a client.
+type Frame struct{ URI, Origin string }
+
+// NewFrame returns the frame of a client's URI, as BesideOneOf lets it be registered. If session
+// is not empty, it says who signs out, and of which session (OpenID Connect Front-Channel
+// Logout 1.0, Section 2).
+func NewFrame(uri, issuer, session string) (Frame, error) {
+	u, err := plainURI(uri)
+	if err != nil {
+		return Frame{}, err
+	}
+	if session != "" {
+		more := url.Values{"iss": {issuer}, "sid": {session}}.Encode()
+		if u.RawQuery != "" {
+			more = u.RawQuery + "&" + more
+		}
+		u.RawQuery = more
+	}
+	return Frame{u.String(), u.Scheme + "://" + u.Host}, nil
 }

@@ -50,8 +50,10 @@ type metadata struct {
 	Locales           []string             `json:"ui_locales_supported"`
 	// How clients are told that somebody is signed out (OpenID Connect Back-Channel Logout
 	// 1.0, Section 2.1; Front-Channel Logout 1.0, Section 3).
-	BackLogout  bool `json:"backchannel_logout_supported"`
-	BackSession bool `json:"backchannel_logout_session_supported"`
+	BackLogout   bool `json:"backchannel_logout_supported"`
+	BackSession  bool `json:"backchannel_logout_session_supported"`
+	FrontLogout  bool `json:"frontchannel_logout_supported"`
+	FrontSession bool `json:"frontchannel_logout_session_supported"`
 	// What API keys look like, for scanners; of no specification.
 	KeyPrefix  string `json:"api_key_prefix"`
 	KeyPattern string `json:"api_key_pattern"`
@@ -76,7 +78,7 @@ func (p *Provider) describeSelf() ([]byte, error) {
 		Subjects: []string{"public"}, IDTokenAlgs: []jose.Algorithm{jose.RS256, jose.PS256, jose.ES256, jose.EdDSA},
 		Claims: issue.ClaimsSupported(), ClaimTypes: []string{"normal"}, ClaimsParameter: true,
 		ACR: []string{issue.ACR}, Prompts: []oauth.Prompt{oauth.PromptNone, oauth.PromptLogin, oauth.PromptConsent, oauth.PromptSelectAccount},
-		Displays: []string{"page", "popup"}, Locales: p.Languages, BackLogout: true, BackSession: true,
+		Displays: []string{"page", "popup"}, Locales: p.Languages, BackLogout: true, BackSession: true, FrontLogout: true, FrontSession: true,
 		KeyPrefix: apikey.Prefix, KeyPattern: apikey.Pattern,
 	})
 }

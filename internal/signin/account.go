@@ -155,7 +155,7 @@ func (s *Surface) EndSession(w http.ResponseWriter, r *http.Request) error {
 	}
 	by, id := web.By(r.Context()), r.PathValue("id")
 	if id == by.Session {
-		return s.leave(w, r)
+		return s.leave(w, r, signedOut)
 	}
 	err := s.Sessions.End(r.Context(), by, by.ID, id)
 	if fault.KindOf(err) == fault.NotFound {
@@ -187,7 +187,7 @@ func (s *Surface) SignOut(w http.ResponseWriter, r *http.Request) error {
 	} else if !genuine {
 		return s.again(w, r)
 	}
-	return s.leave(w, r)
+	return s.leave(w, r, signedOut)
 }
 
 // Forget signs out on a browser that others use: it is not known here any more, for
@@ -198,19 +198,35 @@ func (s *Surface) Forget(w http.ResponseWriter, r *http.Request) error {
 	} else if !genuine {
 		return s.again(w, r)
 	}
-	if err := s.signOut(w, r); err != nil {
-		return err
-	}
-	s.Cookies.Expire(w, web.DeviceCookie)
-	w.Header().Set("Clear-Site-Data", `"cache", "storage", "cookies"`)
-	return see(w, "/signin?done=forgotten")
+	return s.leave(w, r, forgotten)
 }
 
-func (s *Surface) leave(w http.ResponseWriter, r *http.Request) error {
+// What was done once somebody is signed out, by the name that a link has for it.
+const (
+	signedOut = "signed-out"
+	forgotten = "forgotten"
+)
+
+// leave signs this browser out, and shows what signs it out of applications, or the
+// sign-in page. Either says what was done.
+func (s *Surface) leave(w http.ResponseWriter, r *http.Request, done string) error {
+	frames, err := s.Frames(r.Context(), web.By(r.Context()).Session)
+	if err != nil {
+		return err
+	}
 	if err := s.signOut(w, r); err != nil {
 		return err
 	}
-	return see(w, "/signin?done=signed-out")
+	if done == forgotten {
+		s.Cookies.Expire(w, web.DeviceCookie)
+		w.Header().Set("Clear-Site-Data", `"cache", "storage", "cookies"`)
+	}
+	if len(frames) == 0 {
+		return see(w, "/signin?done="+done)
+	}
+	p := s.screen(w, r, "logout.done")
+	p.Done = p.words["done."+done]
+	return p.farewell(w, farewell{Frames: frames})
 }
 
 // ChangePassword changes the password, which ends all that the person is signed in

@@ -1,6 +1,7 @@
 package signin
 
 import (
+	"html/template"
 	"net/http"
 	"slices"
 	"strings"
@@ -23,7 +24,14 @@ type farewell struct {
 	User *account.User // who would be signed out; nil if nobody is signed in any more
 	Name string        // of the application that asks, as it is safe to show; empty if it is not known
 	Stay bool          // the application asks to have the person sent to where it may not
+	// What signs the browser out of the applications, once he is signed out.
+	Frames []oauth.Frame
+	// Next is where he goes then; empty for nowhere. It is registered, whatever its scheme.
+	Next template.URL
 }
+
+// framesHave is how many seconds the frames have, before the browser goes on without them.
+const framesHave = "5"
 
 // parting is a request to sign somebody out (OpenID Connect RP-Initiated Logout 1.0,
 // Section 2).
@@ -63,14 +71,25 @@ func (s *Surface) PartFrom(w http.ResponseWriter, r *http.Request) error {
 		f.User = &user
 		return p.farewell(w, f)
 	case in.ID != "":
+		if f.Frames, err = s.Frames(r.Context(), in.ID); err != nil {
+			return err
+		}
 		if err := s.signOut(w, r); err != nil {
 			return err
 		}
 	}
-	if q.target != nil {
-		w.Header().Set("Referrer-Policy", "no-referrer")
-		return see(w, q.target.Location(q.target.Back()))
+	if q.target == nil {
+		p.Done = p.words["done."+signedOut]
+		return p.farewell(w, f)
 	}
+	place := q.target.Location(q.target.Back())
+	if len(f.Frames) == 0 {
+		w.Header().Set("Referrer-Policy", "no-referrer")
+		return see(w, place)
+	}
+	f.Next = template.URL(place) //nolint:gosec // it is one of the application's own
+	p.Done = p.words["done."+signedOut]
+	w.Header().Set("Refresh", framesHave+";url="+place) // without scripts
 	return p.farewell(w, f)
 }
 
@@ -99,7 +118,7 @@ func (s *Surface) ConfirmParting(w http.ResponseWriter, r *http.Request) error {
 	} else if !genuine {
 		return see(w, logoutPath) // which asks again
 	}
-	return s.leave(w, r)
+	return s.leave(w, r, signedOut)
 }
 
 // parting reads a request to sign somebody out.
@@ -146,5 +165,11 @@ func (p screen) farewell(w http.ResponseWriter, f farewell) error {
 		p.Title = p.words["logout.done"]
 	}
 	p.Body = f
-	return web.Page{Template: logoutPage, Data: p, Status: status, PopUp: true}.Write(w)
+	var origins []string
+	for _, frame := range f.Frames {
+		if !slices.Contains(origins, frame.Origin) {
+			origins = append(origins, frame.Origin)
+		}
+	}
+	return web.Page{Template: logoutPage, Data: p, Status: status, PopUp: true, Frames: origins}.Write(w)
 }

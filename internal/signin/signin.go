@@ -45,7 +45,9 @@ type Parts struct {
 	// What follows is for the pages.
 	Flow Flow
 	// Hint reads an ID token that comes back; false for what this server did not sign.
-	Hint     func(token string) (issue.Hint, bool)
+	Hint func(token string) (issue.Hint, bool)
+	// Frames returns what signs a browser out of the applications of a session.
+	Frames   func(ctx context.Context, session string) ([]oauth.Frame, error)
 	Clients  *client.Service
 	Forms    *web.CrossOrigin // with no origin but the site's own
 	Accounts *account.Service

@@ -25,6 +25,8 @@ type Page struct {
 	// Each is an origin, like https://app.example, or the scheme of a native
 	// application with its colon (RFC 8252, Section 7.1).
 	FormTo []string
+	// Frames are the origins of what the page shows in frames; none may be.
+	Frames []string
 	// PopUp lets the window that opened this page keep its handle on it, for
 	// sign-in in a pop-up. Without it the page has a browsing context group of its
 	// own (Cross-Origin-Opener-Policy).
@@ -75,11 +77,20 @@ func (p Page) policy(nonce string) (string, error) {
 		}
 		forms += " " + source
 	}
-	return strings.Join([]string{
+	list := []string{
 		"default-src 'none'", "script-src 'nonce-" + nonce + "'", "style-src 'nonce-" + nonce + "'",
 		"img-src 'self'", "font-src 'self'", "connect-src 'self'", forms, "frame-ancestors 'none'", "base-uri 'none'",
 		"require-trusted-types-for 'script'", "trusted-types 'none'",
-	}, "; "), nil
+	}
+	if len(p.Frames) > 0 {
+		for _, origin := range p.Frames {
+			if !formSource.MatchString(origin) || strings.HasSuffix(origin, ":") {
+				return "", fmt.Errorf("web: %q cannot be named in frame-src", origin)
+			}
+		}
+		list = append(list, "frame-src "+strings.Join(p.Frames, " "))
+	}
+	return strings.Join(list, "; "), nil
 }
 
 // formSource is a host-source without wildcards, or a scheme-source (CSP3, Section

@@ -100,6 +100,27 @@ func TestAttackWEB006FormTargets(t *testing.T) {
 	}
 }
 
+// A page frames nothing, or what is named exactly (SES-008).
+func TestAttackSES008FramesAreNamed(t *testing.T) {
+	w := httptest.NewRecorder()
+	if err := (Page{Template: plain, Frames: []string{"https://app.example", "http://127.0.0.1:3000"}}).Write(w); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := directives(w.Header().Get("Content-Security-Policy"))["frame-src"], "https://app.example http://127.0.0.1:3000"; got != want {
+		t.Errorf("frame-src %s, want %s", got, want)
+	}
+	w = httptest.NewRecorder()
+	if err := (Page{Template: plain}).Write(w); err != nil || strings.Contains(w.Header().Get("Content-Security-Policy"), "frame-src") {
+		t.Errorf("%v, %s", err, w.Header().Get("Content-Security-Policy"))
+	}
+	for _, origin := range []string{"", "*", "https:", "com.example.app:", "data:", "javascript:", "https://*.example", "https://app.example/", "https://app.example; script-src *", "https://app.example,", "https://[::1]", "'self'"} {
+		w := httptest.NewRecorder()
+		if err := (Page{Template: plain, Frames: []string{"https://app.example", origin}}).Write(w); err == nil || len(w.Header()) > 0 {
+			t.Errorf("%q was named: %s", origin, w.Header().Get("Content-Security-Policy"))
+		}
+	}
+}
+
 // A template that fails writes nothing: what became of it is no page.
 func TestPageThatFails(t *testing.T) {
 	bad := template.Must(template.New("bad").Parse(`<p>{{.Data.Nothing}}`))
