@@ -21,21 +21,21 @@ import (
 // Each is a place where a secret could reach a log or an answer, so a new one
 // is looked at before it is counted here.
 var reveals = map[string]int{
-	"cmd/doorward":      9, // the password that dev prints and writes down, a client's new secret, a new API key and one to verify, a token to inspect, master keys and the database's address for their files
-	"internal/admin":    2, // a client's new secret and a new API key, which are shown once
-	"internal/client":   3, // a client's secret, to be held against what is kept; the assertions of a client and of a workload, to be verified
-	"internal/config":   1, // the database's address, asked whether it leaves the machine
-	"internal/counter":  1, // the address of Redis, which may hold its password
-	"internal/factor":   1, // a password, normalized to be hashed
-	"internal/issue":    3, // parsing a refresh token, to renew and to sign out; the digest of an access token in an ID token
-	"internal/mail":     1, // the mail server's password, to sign in there
-	"internal/provider": 3, // the answers of the token, the authorization and the device authorization endpoint
-	"internal/secret":   3, // Equal, which compares in constant time, and the reading of the master key
-	"internal/server":   2, // the database's address, which may hold its password; an access token from a cookie, to be verified
-	"internal/session":  1, // parsing a session's cookie
-	"internal/sink":     1, // the secret of webhooks, which their requests are signed with
-	"internal/signin":   3, // the answer to a sign-in, both tokens; a device's cookie, for the sign-in that follows a change of the password
-	"internal/web":      2, // cookies: writing them, and reading that of the device
+	"cmd/doorward":      10, // the password that dev prints and writes down, a client's new secret, a new token that registers clients, a new API key and one to verify, a token to inspect, master keys and the database's address for their files
+	"internal/admin":    3,  // a client's new secret, a new API key and a new token that registers clients, which are shown once
+	"internal/client":   4,  // a client's secret, to be held against what is kept; what registers or changes a client, to be parsed; the assertions of a client and of a workload, to be verified
+	"internal/config":   1,  // the database's address, asked whether it leaves the machine
+	"internal/counter":  1,  // the address of Redis, which may hold its password
+	"internal/factor":   1,  // a password, normalized to be hashed
+	"internal/issue":    3,  // parsing a refresh token, to renew and to sign out; the digest of an access token in an ID token
+	"internal/mail":     1,  // the mail server's password, to sign in there
+	"internal/provider": 3,  // the answers of the token, the authorization and the device authorization endpoint
+	"internal/secret":   3,  // Equal, which compares in constant time, and the reading of the master key
+	"internal/server":   2,  // the database's address, which may hold its password; an access token from a cookie, to be verified
+	"internal/session":  1,  // parsing a session's cookie
+	"internal/sink":     1,  // the secret of webhooks, which their requests are signed with
+	"internal/signin":   3,  // the answer to a sign-in, both tokens; a device's cookie, for the sign-in that follows a change of the password
+	"internal/web":      2,  // cookies: writing them, and reading that of the device
 }
 
 func TestReveals(t *testing.T) {

@@ -22,7 +22,7 @@ func (p *program) client() *cobra.Command {
 	return group("client", "Applications that get tokens", `Clients: applications that people sign in to, services that get tokens for
 themselves, and APIs that have tokens judged. What a service may do is what both its
 scopes and its roles allow.`,
-		p.clientCreate(), p.clientList(), p.clientShow(), p.clientUpdate(), p.clientRotateSecret(), p.clientDelete(), p.exchange())
+		p.clientCreate(), p.clientList(), p.clientShow(), p.clientUpdate(), p.clientRotateSecret(), p.clientDelete(), p.exchange(), p.registrationToken())
 }
 
 // registration are the flags of what a client is registered for.

@@ -22,6 +22,9 @@ func (e *examination) choices() {
 	if c.Log.Level < slog.LevelInfo {
 		e.warn("log.level", "info is enough in production", "it logs at debug")
 	}
+	if c.Registration.Open {
+		e.warn("registration.open", "false is usual: a token that you make lets in whom you know", "anybody may register a client here; people are asked before it may do anything")
+	}
 	e.ok("passwords", "%d characters at least, %s; common ones are refused", c.Passwords.MinLength, c.Passwords.Hash)
 	e.guessing()
 	e.away()

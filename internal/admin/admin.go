@@ -99,6 +99,7 @@ func New(p Parts) *API {
 	a.separations()
 	a.clients()
 	a.exchanges()
+	a.initialTokens()
 	a.clientGrants()
 	a.resources()
 	a.apiKeys()

@@ -51,9 +51,12 @@ const (
 	ClientEnabled             Action = "client.enabled"
 	ClientDeleted             Action = "client.deleted"
 	ClientSecretRotated       Action = "client.secret-rotated"
-	ClientRefused             Action = "client.refused"   // it did not prove who it is
-	ClientNotTold             Action = "client.not-told"  // it could not be told that somebody is signed out
-	ExchangeAllowed           Action = "exchange.allowed" // a client may exchange tokens from somewhere
+	ClientRefused             Action = "client.refused"             // it did not prove who it is
+	ClientNotTold             Action = "client.not-told"            // it could not be told that somebody is signed out
+	RegistrationTokenCreated  Action = "registration-token.created" // whoever has it may register clients
+	RegistrationTokenRevoked  Action = "registration-token.revoked"
+	RegistrationRefused       Action = "registration.refused" // what came to register a client, or to change one, was no such token
+	ExchangeAllowed           Action = "exchange.allowed"     // a client may exchange tokens from somewhere
 	ExchangeForbidden         Action = "exchange.forbidden"
 	ConditionCreated          Action = "condition.created"
 	ConditionUpdated          Action = "condition.updated"
@@ -136,6 +139,9 @@ var vocabulary = map[Action]string{
 	ClientDeleted:             "authz_admin",
 	ClientSecretRotated:       "authz_admin",
 	ClientRefused:             "authn_login_fail",
+	RegistrationTokenCreated:  "authz_admin",
+	RegistrationTokenRevoked:  "authz_admin",
+	RegistrationRefused:       "authn_login_fail",
 	ExchangeAllowed:           "privilege_permissions_changed",
 	ExchangeForbidden:         "privilege_permissions_changed",
 	ConditionCreated:          "privilege_permissions_changed",

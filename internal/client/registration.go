@@ -3,6 +3,7 @@ package client
 import (
 	"slices"
 	"time"
+	"unicode/utf8"
 
 	"github.com/doorward/doorward/internal/fault"
 	"github.com/doorward/doorward/internal/jose"
@@ -46,9 +47,23 @@ type Registration struct {
 	ClientURI string `json:"client_uri,omitempty" doc:"Its home page, as the consent page links it"`
 	PolicyURI string `json:"policy_uri,omitempty" doc:"What it says of people's data"`
 	TermsURI  string `json:"tos_uri,omitempty" doc:"Its terms"`
+	// No page here shows it: it would tell whoever keeps it who looks at which page.
+	LogoURI string `json:"logo_uri,omitempty" doc:"Its logo. It is kept, and shown nowhere"`
+	// Where the application itself begins a sign-in (OpenID Connect Core 1.0, Section 4).
+	InitiateLoginURI string   `json:"initiate_login_uri,omitempty" doc:"Where people are sent who begin at /account: the application then begins the sign-in"`
+	Contacts         []string `json:"contacts,omitempty" doc:"Whom to write to about it; at most 10"`
+	SoftwareID       string   `json:"software_id,omitempty" doc:"Which program it is, the same for all its clients"`
+	SoftwareVersion  string   `json:"software_version,omitempty"`
 
-	DefaultMaxAge   *int64 `json:"default_max_age,omitempty" minimum:"0" doc:"max_age, in seconds, where a request names none"`
-	RequireAuthTime bool   `json:"require_auth_time,omitempty"`
+	SubjectType SubjectType `json:"subject_type,omitempty" enum:"public,pairwise" doc:"public if it is absent: sub is the account's id. pairwise: sub is another for each sector"`
+	SectorURI   string      `json:"sector_identifier_uri,omitempty" doc:"Where the redirect URIs of all clients of a sector are listed, by https; its host is the sector"`
+	// UserinfoAlg signs what the userinfo endpoint tells (OpenID Connect Core 1.0, Section
+	// 5.3.2).
+	UserinfoAlg jose.Algorithm `json:"userinfo_signed_response_alg,omitempty" enum:"RS256,PS256,ES256,EdDSA" doc:"By what userinfo is signed, as a JWT; it is plain JSON if it is absent"`
+
+	DefaultMaxAge   *int64   `json:"default_max_age,omitempty" minimum:"0" doc:"max_age, in seconds, where a request names none"`
+	RequireAuthTime bool     `json:"require_auth_time,omitempty"`
+	DefaultACR      []string `json:"default_acr_values,omitempty" doc:"What it would like acr to be; it decides nothing, since there is one way to sign in"`
 }
 
 // ApplicationType is where an application runs.
@@ -72,6 +87,7 @@ const (
 const (
 	mostRedirects = 10
 	mostGrace     = 30
+	mostLines     = 10 // of what a client says of itself more than once
 )
 
 // Public reports whether anybody can be the client: it has nothing to prove itself by.
@@ -133,12 +149,13 @@ func (c *Client) checkRegistration() error {
 	if err := c.checkLogout(); err != nil {
 		return err
 	}
-	for field, uri := range map[string]string{"client_uri": c.ClientURI, "policy_uri": c.PolicyURI, "tos_uri": c.TermsURI} {
-		if uri != "" && oauth.CheckPageURI(uri) != nil {
-			return fault.At(field, "it is an https URI")
-		}
-	}
 	if err := c.checkKeys(); err != nil {
+		return err
+	}
+	if err := c.checkAbout(); err != nil {
+		return err
+	}
+	if err := c.checkSubjects(); err != nil {
 		return err
 	}
 	switch {
@@ -152,8 +169,6 @@ func (c *Client) checkRegistration() error {
 		return fault.At("grant_types", "refresh_token continues what another grant begins")
 	case c.Public() && c.RequirePKCE != nil && !*c.RequirePKCE:
 		return fault.At("require_pkce", "a client that proves nothing needs it")
-	case c.IDTokenAlg != "" && !slices.Contains(idTokenAlgs, c.IDTokenAlg):
-		return fault.At("id_token_signed_response_alg", "it is RS256, PS256, ES256 or EdDSA")
 	case c.Rotation != "" && c.Rotation != Rotate && c.Rotation != Bound:
 		return fault.At("refresh_token_rotation", "it is rotate or bound")
 	case c.Rotation == Bound && c.Public():
@@ -166,6 +181,40 @@ func (c *Client) checkRegistration() error {
 		return fault.At("refresh_token_ttl", "it is at most a year")
 	case c.DefaultMaxAge != nil && *c.DefaultMaxAge < 0:
 		return fault.At("default_max_age", "it is a number of seconds")
+	}
+	return nil
+}
+
+// checkAbout is the part of it that is about what the client says of itself, and what
+// others tell it.
+func (c *Client) checkAbout() error {
+	for _, p := range []struct{ field, uri string }{
+		{"client_uri", c.ClientURI}, {"policy_uri", c.PolicyURI}, {"tos_uri", c.TermsURI}, {"logo_uri", c.LogoURI}, {"initiate_login_uri", c.InitiateLoginURI},
+	} {
+		if p.uri != "" && oauth.CheckPageURI(p.uri) != nil {
+			return fault.At(p.field, "it is an https URI")
+		}
+	}
+	for _, a := range []struct {
+		field string
+		alg   jose.Algorithm
+	}{{"id_token_signed_response_alg", c.IDTokenAlg}, {"userinfo_signed_response_alg", c.UserinfoAlg}} {
+		if a.alg != "" && !slices.Contains(idTokenAlgs, a.alg) {
+			return fault.At(a.field, "it is RS256, PS256, ES256 or EdDSA")
+		}
+	}
+	for _, l := range []struct {
+		field string
+		lines []string
+	}{{"contacts", c.Contacts}, {"default_acr_values", c.DefaultACR}, {"software_id", []string{c.SoftwareID}}, {"software_version", []string{c.SoftwareVersion}}} {
+		if len(l.lines) > mostLines {
+			return fault.At(l.field, "there are at most %d", mostLines)
+		}
+		for _, line := range l.lines {
+			if !utf8.ValidString(line) || len(line) > mostName || !printable(line) {
+				return fault.At(l.field, "it is a line of at most %d bytes", mostName)
+			}
+		}
 	}
 	return nil
 }

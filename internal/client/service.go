@@ -36,6 +36,7 @@ type Store interface {
 	// 0 for any.
 	DeleteClient(ctx context.Context, by principal.Principal, id string, version int64, e audit.Event) error
 	ExchangeStore
+	RegisterStore
 }
 
 // Service keeps clients.
@@ -46,6 +47,7 @@ type Service struct {
 	scope   func(string) error
 	kept    *memo.Map[Credential]
 	keys    Keys
+	opening Opening
 
 	assertions Assertions
 	published  *publishers
@@ -108,7 +110,7 @@ func (s *Service) Create(ctx context.Context, by principal.Principal, d Draft) (
 	if err != nil {
 		return Client{}, secret.Text{}, err
 	}
-	if err := s.key(ctx, by, *made.After); err != nil {
+	if err := s.ready(ctx, by, *made.After); err != nil {
 		return Client{}, secret.Text{}, err
 	}
 	return *made.After, fresh, s.store.CreateClient(ctx, by, *made.After, made.Kept, made.Event)
@@ -189,7 +191,7 @@ func (s *Service) Update(ctx context.Context, by principal.Principal, c Client) 
 	if err != nil {
 		return Client{}, err
 	}
-	if err := s.key(ctx, by, *change.After); err != nil {
+	if err := s.ready(ctx, by, *change.After); err != nil {
 		return Client{}, err
 	}
 	return s.store.UpdateClient(ctx, by, *change.After, change.Event)

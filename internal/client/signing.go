@@ -23,5 +23,8 @@ func (s *Service) key(ctx context.Context, by principal.Principal, c Client) err
 	if s.keys == nil || !slices.ContainsFunc(c.Grants, begins) { // nobody signs in to it
 		return nil
 	}
-	return s.keys(ctx, by, c.SignsIDTokensWith())
+	if err := s.keys(ctx, by, c.SignsIDTokensWith()); err != nil || c.UserinfoAlg == "" {
+		return err
+	}
+	return s.keys(ctx, by, c.UserinfoAlg)
 }

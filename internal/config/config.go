@@ -39,6 +39,7 @@ type Config struct {
 	Passwords      Passwords
 	Lockout        Lockout
 	RateLimit      RateLimit
+	Registration   Registration
 	Sessions       Sessions
 	Mail           Mail
 
@@ -121,6 +122,13 @@ type Lockout struct {
 
 // RateLimit is how often each kind of request may fail.
 type RateLimit struct{ Login, Global, Token, Reset, Device, Registration Rate }
+
+// Registration says which clients register themselves.
+type Registration struct {
+	Open   bool     // without a token, too
+	Scopes []string // that those may ask for
+	Unused time.Duration
+}
 
 // Sessions says how long a browser stays signed in.
 type Sessions struct{ Idle, Absolute time.Duration }

@@ -190,10 +190,15 @@ func TestMistakeUnderneath(t *testing.T) {
 	wants(t, err, `d.yaml:1: listen: "here" is not an address`)
 }
 
+func TestRegistrationScopes(t *testing.T) {
+	_, err := Read(Sources{Mode: Serve, Environ: safe(`DOORWARD_REGISTRATION_SCOPES=orders:*,a"b`)})
+	wants(t, err, `DOORWARD_REGISTRATION_SCOPES: "orders:*" is not a permission; write one like orders:read, without wildcards`, `DOORWARD_REGISTRATION_SCOPES: "a\"b" is not a permission`)
+}
+
 func TestReserved(t *testing.T) {
 	for _, variable := range []string{
 		"METRICS_LISTEN=127.0.0.1:9090",
-		"RATE_LIMIT_TOKEN=1/1s", "RATE_LIMIT_RESET=x", "RATE_LIMIT_REGISTRATION=1/1m",
+		"RATE_LIMIT_TOKEN=1/1s", "RATE_LIMIT_RESET=x",
 	} {
 		_, err := Read(Sources{Mode: Serve, Environ: safe("DOORWARD_" + variable)})
 		name, _, _ := strings.Cut(variable, "=")

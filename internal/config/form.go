@@ -240,3 +240,13 @@ func audience(field func(*Config) *string) form {
 		return s, nil
 	}, same)
 }
+
+// permission is a scope-token (RFC 6749, Section 3.3) that is no pattern.
+func permission(s string) (string, error) {
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] > '~' || s[i] == '"' || s[i] == '\\' || s[i] == '*' {
+			return "", fmt.Errorf("%s is not a permission; write one like orders:read, without wildcards", quote(s))
+		}
+	}
+	return s, nil
+}

@@ -233,9 +233,25 @@ var settings = []Setting{
 		form: rate(func(c *Config) *Rate { return &c.RateLimit.Device }),
 	},
 	{
-		Name: "rate_limit.registration", Default: "10/1h", Reserved: true,
-		Help: "How many accounts may be made from one address.",
+		Name: "rate_limit.registration", Default: "10/1h",
+		Help: "How many clients may be registered without a token from one address, or from one /64 of IPv6.",
 		form: rate(func(c *Config) *Rate { return &c.RateLimit.Registration }),
+	},
+
+	{
+		Name: "registration.open", Default: "false",
+		Help: "Whether anybody may register a client (RFC 7591). Otherwise a token is needed, which the command client registration-token create makes.",
+		form: boolean(func(c *Config) *bool { return &c.Registration.Open }),
+	},
+	{
+		Name: "registration.scopes", Unset: "none", Example: "orders:read",
+		Help: "The permissions that clients may ask for which were registered without a token. The scopes of identity, openid and the like, they may always ask for.",
+		form: many("permissions, like orders:read", func(c *Config) *[]string { return &c.Registration.Scopes }, permission, same),
+	},
+	{
+		Name: "registration.unused", Default: "720h",
+		Help: "After how long a client is deleted that somebody registered himself and that nobody has agreed to; 0s is never.",
+		form: duration(func(c *Config) *time.Duration { return &c.Registration.Unused }, 0, 365*day),
 	},
 
 	{

@@ -42,7 +42,6 @@ const (
 	MostFailures = 5
 
 	codePrefix = "dwc_"
-	codeSize   = 32
 )
 
 // Lives reports whether the time of a code is not over. One that was made later than now
@@ -53,26 +52,8 @@ func (c Code) Lives(now time.Time) bool {
 
 // NewCode returns a code as its holder has it, "dwc_" base62(256 random bits)
 // base62(CRC-32 of all before), and the digest that it is kept under.
-func NewCode() (secret.Text, secret.Hash) { return newCode(codePrefix) }
+func NewCode() (secret.Text, secret.Hash) { return secret.NewToken(codePrefix) }
 
 // ParseCode returns the digest that a code is kept under, or false for what was never
 // one.
-func ParseCode(text string) (secret.Hash, bool) { return parseCode(codePrefix, text) }
-
-func newCode(prefix string) (secret.Text, secret.Hash) {
-	raw := secret.Random(codeSize)
-	body := prefix + secret.Base62(raw)
-	return secret.From(body + secret.Checksum(body)), secret.HashOf(raw)
-}
-
-func parseCode(prefix, text string) (secret.Hash, bool) {
-	end := len(prefix) + secret.Width62(codeSize)
-	if len(text) != end+secret.ChecksumWidth || text[:len(prefix)] != prefix || text[end:] != secret.Checksum(text[:end]) {
-		return secret.Hash{}, false
-	}
-	raw, err := secret.ParseBase62(text[len(prefix):end], codeSize)
-	if err != nil {
-		return secret.Hash{}, false
-	}
-	return secret.HashOf(raw), true
-}
+func ParseCode(text string) (secret.Hash, bool) { return secret.ParseToken(codePrefix, text) }

@@ -42,10 +42,10 @@ func (d Device) Lives(now time.Time) bool {
 }
 
 // NewDeviceCode is NewCode for device codes, which begin with "dwd_".
-func NewDeviceCode() (secret.Text, secret.Hash) { return newCode(devicePrefix) }
+func NewDeviceCode() (secret.Text, secret.Hash) { return secret.NewToken(devicePrefix) }
 
 // ParseDeviceCode is ParseCode for device codes.
-func ParseDeviceCode(text string) (secret.Hash, bool) { return parseCode(devicePrefix, text) }
+func ParseDeviceCode(text string) (secret.Hash, bool) { return secret.ParseToken(devicePrefix, text) }
 
 // UserCode is what a person types, without its hyphen. No words can come of its letters,
 // and none of them is taken for another (RFC 8628, Section 6.1).

@@ -137,6 +137,16 @@ func (s *Service) ClientRefused(ctx context.Context, by principal.Principal, nam
 	return s.unproved(ctx, by, audit.ClientRefused, target, why)
 }
 
+// RegistrationRefused is ClientRefused for a token that registers no client, or does not
+// change the one that was named, which is zero for none.
+func (s *Service) RegistrationRefused(ctx context.Context, by principal.Principal, named client.Client, why error) error {
+	target := "registration"
+	if named.ID != "" {
+		target = named.Target()
+	}
+	return s.unproved(ctx, by, audit.RegistrationRefused, target, why)
+}
+
 // reasonOf returns what a fault says after its colon, for the log alone.
 func reasonOf(err error) string {
 	_, why, _ := strings.Cut(err.Error(), ": ")

@@ -40,8 +40,11 @@ const (
 	SlowDown             Code = "slow_down"
 	ExpiredToken         Code = "expired_token"
 
-	// InvalidRedirectURI is for what cannot be registered (RFC 7591, Section 3.2.2).
-	InvalidRedirectURI Code = "invalid_redirect_uri"
+	// Of the registration of clients (RFC 7591, Section 3.2.2), and of a token that is not
+	// good (RFC 6750, Section 3.1).
+	InvalidRedirectURI    Code = "invalid_redirect_uri"
+	InvalidClientMetadata Code = "invalid_client_metadata"
+	InvalidToken          Code = "invalid_token"
 )
 
 // Error is an answer that an OAuth client may be given. Its description is ours

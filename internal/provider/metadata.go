@@ -25,6 +25,7 @@ type metadata struct {
 	EndSession        string               `json:"end_session_endpoint"`          // OpenID Connect RP-Initiated Logout 1.0, Section 2.1
 	Device            string               `json:"device_authorization_endpoint"` // RFC 8628, Section 4
 	StatusEvents      string               `json:"status_list_events_endpoint"`   // of no specification
+	Registration      string               `json:"registration_endpoint,omitempty"`
 	Scopes            []string             `json:"scopes_supported"`
 	ResponseTypes     []string             `json:"response_types_supported"`
 	ResponseModes     []oauth.ResponseMode `json:"response_modes_supported"`
@@ -59,8 +60,8 @@ type metadata struct {
 	KeyPattern string `json:"api_key_pattern"`
 }
 
-// describeSelf returns the metadata.
-func (p *Provider) describeSelf() ([]byte, error) {
+// describeSelf returns the metadata; open says that somebody may register a client himself.
+func (p *Provider) describeSelf(open bool) ([]byte, error) {
 	at := func(path string) string { return p.issuer + path }
 	proofs, algs := []oauth.AuthMethod{oauth.Basic, oauth.Post, oauth.PrivateKeyJWT}, client.AssertionAlgs()
 	any := append(slices.Clone(proofs), oauth.NoAuth)
@@ -69,9 +70,14 @@ func (p *Provider) describeSelf() ([]byte, error) {
 		names = append(names, name)
 	}
 	slices.Sort(names)
+	register := ""
+	if open {
+		register = at(registration)
+	}
 	return json.Marshal(metadata{
 		Issuer: p.issuer, Authorization: at("/oauth2/authorize"), Token: at("/oauth2/token"), Userinfo: at("/oauth2/userinfo"), JWKS: at("/oauth2/jwks"),
 		Introspection: at("/oauth2/introspect"), Revocation: at("/oauth2/revoke"), Device: at("/oauth2/device_authorization"), EndSession: at("/oauth2/logout"), StatusEvents: at("/oauth2/status-lists/events"),
+		Registration:  register,
 		Scopes:        []string{"openid", "profile", "email", "phone", "address", "offline_access"},
 		ResponseTypes: []string{"code"}, ResponseModes: []oauth.ResponseMode{oauth.Query, oauth.FormPost}, GrantTypes: names,
 		TokenAuth: any, IntrospectionAuth: proofs, RevocationAuth: any, TokenAlgs: algs, IntrospectionAlgs: algs, RevocationAlgs: algs, Challenges: []string{"S256"}, Iss: true,
@@ -86,5 +92,8 @@ func (p *Provider) describeSelf() ([]byte, error) {
 // Metadata serves the description of the server (RFC 8414, Section 3; OpenID Connect
 // Discovery 1.0, Section 4).
 func (p *Provider) Metadata(w http.ResponseWriter, r *http.Request) error {
+	if p.invitation.now(r.Context(), p) {
+		return public(w, r, "application/json", "", p.open)
+	}
 	return public(w, r, "application/json", "", p.metadata)
 }

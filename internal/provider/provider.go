@@ -45,6 +45,7 @@ type Issuer interface {
 	Revoke(ctx context.Context, by, of principal.Principal) error
 	RevokeRefresh(ctx context.Context, by principal.Principal, text secret.Text, client string) error
 	ClientRefused(ctx context.Context, by principal.Principal, named client.Client, why error) error
+	RegistrationRefused(ctx context.Context, by principal.Principal, named client.Client, why error) error
 	Told(ctx context.Context, user, family string, scope []string) (map[string]any, error)
 	Authorizer
 	Devices
@@ -77,13 +78,14 @@ type Devices interface {
 
 // Parts are what the endpoints are made of.
 type Parts struct {
-	Keys     Keys
-	Clients  Clients
-	Issuer   Issuer
-	Accounts *account.Service
-	Clock    clock.Clock
-	Cookies  web.Cookies
-	Lists    Lists
+	Keys      Keys
+	Clients   Clients
+	Registrar Registrar
+	Issuer    Issuer
+	Accounts  *account.Service
+	Clock     clock.Clock
+	Cookies   web.Cookies
+	Lists     Lists
 	// Voids is what makes access tokens void, as it happens, and Fresh says if it may be
 	// out of date.
 	Voids interface {
@@ -110,14 +112,20 @@ type Provider struct {
 	issuer    string
 	lists     lists
 	followers followers
-	metadata  []byte // of the authorization server, and as OpenID Connect has it
+	// Of the authorization server, and as OpenID Connect has it: as it is while nobody may
+	// register a client himself, and while somebody may.
+	metadata, open []byte
+	invitation     invitation
 }
 
 // New returns the provider of an issuer.
 func New(issuer string, parts Parts) (*Provider, error) {
 	p := &Provider{Parts: parts, issuer: issuer, lists: lists{kept: map[string]signedList{}}}
 	var err error
-	p.metadata, err = p.describeSelf()
+	if p.metadata, err = p.describeSelf(false); err != nil {
+		return nil, err
+	}
+	p.open, err = p.describeSelf(true)
 	return p, err
 }
 

@@ -31,6 +31,11 @@ func IdentityScope(s string) bool {
 	return false
 }
 
+// IdentityScopes returns all of them.
+func IdentityScopes() []string {
+	return []string{"openid", "profile", "email", "phone", "address", "offline_access"}
+}
+
 // ParseScope is ParsePermission for what a client may ask for: identity scopes, too.
 func ParseScope(s string) (string, error) {
 	if IdentityScope(s) {

@@ -178,12 +178,12 @@ func TestAttackKEY004MintsNothing(t *testing.T) {
 	k := keyOf(t, s, servertest.Operator, me.ID, me.Permissions...)
 	refused := []string{
 		"PATCH /users/me", "POST /users/me/password", "GET /sessions", "DELETE /sessions/{id}", "POST /clients", "POST /clients/{id}/rotate-secret",
-		"POST /clients/{id}/exchanges", "POST /api-keys", "PATCH /api-keys/{id}", "DELETE /api-keys/{id}", "POST /api-keys/{id}/rotate", "GET /oauth2/userinfo", "POST /oauth2/userinfo",
+		"POST /clients/{id}/exchanges", "POST /registration-tokens", "POST /api-keys", "PATCH /api-keys/{id}", "DELETE /api-keys/{id}", "POST /api-keys/{id}/rotate", "GET /oauth2/userinfo", "POST /oauth2/userinfo",
 	}
 	// What reads, and needs a permission, a key may call that carries it.
 	allowed := []string{
 		"POST /users", "PATCH /users/{id}", "DELETE /users/{id}", "POST /users/{id}/unlock", "POST /roles", "PUT /roles/{name}", "DELETE /roles/{name}",
-		"POST /users/{id}/roles", "DELETE /users/{id}/roles/{role}", "PATCH /clients/{id}", "DELETE /clients/{id}", "DELETE /clients/{id}/exchanges/{rule}", "POST /clients/{id}/roles", "DELETE /clients/{id}/roles/{role}",
+		"POST /users/{id}/roles", "DELETE /users/{id}/roles/{role}", "PATCH /clients/{id}", "DELETE /clients/{id}", "DELETE /clients/{id}/exchanges/{rule}", "DELETE /registration-tokens/{id}", "POST /clients/{id}/roles", "DELETE /clients/{id}/roles/{role}",
 		"POST /groups", "PATCH /groups/{name}", "DELETE /groups/{name}", "POST /groups/{name}/members", "DELETE /groups/{name}/members/{id}",
 		"POST /groups/{name}/roles", "DELETE /groups/{name}/roles/{role}",
 		"POST /resources", "PATCH /resources/{id}", "DELETE /resources/{id}",

@@ -186,6 +186,13 @@ func causesOfOperators(t *testing.T, s *servertest.Site) []cause {
 		{audit.ClientDisabled, call(http.MethodPatch, "/clients/job", m{"status": "disabled"})},
 		{audit.ClientEnabled, call(http.MethodPatch, "/clients/job", m{"status": "active"})},
 		{audit.ClientRefused, func() { registered{"job", "wrong"}.post(t, s, "/oauth2/token", "grant_type", "client_credentials") }},
+		{audit.RegistrationTokenCreated, call(http.MethodPost, "/registration-tokens", m{"name": "x"})},
+		{audit.RegistrationRefused, func() { s.Call(t, "dwi_x", http.MethodPost, "/oauth2/register", said()) }},
+		{audit.RegistrationTokenRevoked, func() {
+			list, err := s.Core.Clients.InitialTokens(t.Context(), "", 1)
+			must(err)
+			must(s.Core.Clients.RevokeInitialToken(t.Context(), by, list[0].ID))
+		}},
 		{audit.ExchangeAllowed, call(http.MethodPost, "/clients/job/exchanges", m{"from": "api-keys", "resource": s.URL})},
 		{audit.TokenExchanged, func() {
 			trader := register(t, s, s.Login(t, servertest.Admin).Access, m{"client_id": "trader", "scope": "read", "grant_types": []string{exchange}})

@@ -117,6 +117,8 @@ var notWays = map[string]string{
 	"POST /clients/{id}/rotate-secret":      "an access token",
 	"POST /clients/{id}/exchanges":          "an access token",
 	"DELETE /clients/{id}/exchanges/{rule}": "an access token",
+	"POST /registration-tokens":             "an access token",
+	"DELETE /registration-tokens/{id}":      "an access token",
 	"POST /clients/{id}/roles":              "an access token",
 	"DELETE /clients/{id}/roles/{role}":     "an access token",
 
@@ -141,6 +143,10 @@ var notWays = map[string]string{
 	"POST /oauth2/token":      "a client's secret",
 	"POST /oauth2/introspect": "a client's secret",
 	"POST /oauth2/revoke":     "a client's secret",
+
+	"POST /oauth2/register":        "an initial access token, or nothing",
+	"PUT /oauth2/register/{id}":    "a registration access token",
+	"DELETE /oauth2/register/{id}": "a registration access token",
 }
 
 // posts guesses with a form.

@@ -23,6 +23,7 @@ var unwritten = []string{
 	"POST /access/v1/search/resource", // it says why there is none
 	"POST /api-keys/leaks",            // described by those who send it
 	"GET /oauth2/authorize", "POST /oauth2/authorize", "GET /oauth2/authorize/{id}", "GET /oauth2/userinfo", "POST /oauth2/userinfo", "GET /.well-known/openid-configuration",
+	"POST /oauth2/register", "GET /oauth2/register/{id}", "PUT /oauth2/register/{id}", "DELETE /oauth2/register/{id}",
 	"POST /oauth2/device_authorization", "GET /oauth2/logout", "POST /oauth2/logout", "POST /oauth2/logout/confirm", "GET /oauth2/device", "POST /oauth2/device",
 	"GET /consent/{id}", "POST /consent/{id}", "POST /account/apps/{id}/withdraw",
 	"GET /signin", "POST /signin", "GET /account", "POST /account/signout", "POST /account/forget", "POST /account/sessions/{id}/end", "POST /account/sessions/end", "POST /account/password",

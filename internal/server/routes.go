@@ -74,6 +74,10 @@ func (s *Server) routes(p surfaces) []route {
 		{"POST /oauth2/userinfo", token, problem, f(p.provider.Userinfo, problem)},
 		{"POST /oauth2/introspect", anybody, signin.Fail, f(p.provider.Introspect, signin.Fail)},
 		{"POST /oauth2/revoke", anybody, signin.Fail, f(p.provider.Revoke, signin.Fail)},
+		{"POST /oauth2/register", anybody, signin.Fail, f(p.provider.Register, signin.Fail)}, // who has a token for that, unless it is open
+		{"GET /oauth2/register/{id}", anybody, signin.Fail, f(p.provider.Registration, signin.Fail)},
+		{"PUT /oauth2/register/{id}", anybody, signin.Fail, f(p.provider.Reregister, signin.Fail)},
+		{"DELETE /oauth2/register/{id}", anybody, signin.Fail, f(p.provider.Unregister, signin.Fail)},
 		{"POST /api-keys/leaks", anybody, problem, f(p.admin.ReportLeaks, problem)}, // who signs proves himself
 
 		{"GET /oauth2/status-lists/{id}", anybody, problem, f(p.provider.StatusList, problem)},
@@ -184,6 +188,11 @@ func ofPrograms(api http.Handler) []route {
 		{"DELETE /clients/{id}", "clients:write", problem, api},
 		{"POST /clients/{id}/rotate-secret", "clients:write", problem, api},
 
+		{"GET /registration-tokens", "clients:read", problem, api},
+		{"POST /registration-tokens", "clients:write", problem, api},
+		{"GET /registration-tokens/{id}", "clients:read", problem, api},
+		{"DELETE /registration-tokens/{id}", "clients:write", problem, api},
+
 		{"GET /clients/{id}/exchanges", "clients:read", problem, api},
 		{"POST /clients/{id}/exchanges", "clients:write", problem, api},
 		{"DELETE /clients/{id}/exchanges/{rule}", "clients:write", problem, api},
@@ -227,7 +236,7 @@ var (
 	forKeys = []string{
 		"GET /users/me", "GET /api-keys", "GET /api-keys/{id}", "POST /api-keys/verify", "POST /access/check", "POST /access/explain",
 	}
-	notForKeys = []string{"POST /clients", "POST /clients/{id}/rotate-secret", "POST /clients/{id}/exchanges"}
+	notForKeys = []string{"POST /clients", "POST /clients/{id}/rotate-secret", "POST /clients/{id}/exchanges", "POST /registration-tokens"}
 )
 
 // forKeys reports whether an API key may call a route that asks for a credential, if it
@@ -284,7 +293,7 @@ func pages(p *signin.Surface) []route {
 // what gives tokens, the API and what this server says of itself. Pages are not
 // among them.
 var shared = []string{
-	"/auth/", "/oauth2/", "/.well-known/", "/users", "/roles", "/conditions", "/groups", "/separations", "/access/", "/api-keys", "/clients", "/resources", "/organizations", "/sessions", "/audit/", "/openapi.json",
+	"/auth/", "/oauth2/", "/.well-known/", "/users", "/roles", "/conditions", "/groups", "/separations", "/access/", "/api-keys", "/clients", "/registration-tokens", "/resources", "/organizations", "/sessions", "/audit/", "/openapi.json",
 }
 
 // forPeople are the paths under those that a person opens in a browser.

@@ -20,6 +20,7 @@ var open = []string{
 	"GET /oauth2/logout", "POST /oauth2/logout", "POST /oauth2/logout/confirm", // SES-004
 	"GET /oauth2/device", "POST /oauth2/device", // who is not signed in is asked for the code, and then to sign in
 	"POST /oauth2/token", "POST /oauth2/introspect", "POST /oauth2/revoke", // clients prove themselves by other means than a token
+	"POST /oauth2/register", "GET /oauth2/register/{id}", "PUT /oauth2/register/{id}", "DELETE /oauth2/register/{id}", // by tokens of their own: DCR-001, DCR-003
 	"GET /oauth2/authorize", "POST /oauth2/authorize", "GET /oauth2/authorize/{id}", // it asks who is signed in itself
 	"GET /consent/{id}", "POST /consent/{id}", // as that does
 	"POST /api-keys/leaks",                                             // who reports signs
@@ -64,6 +65,9 @@ func TestAttackRBAC016DenyByDefault(t *testing.T) {
 				refused := a.Status == http.StatusUnauthorized
 				if line.Person { // people are shown the way
 					refused = a.Status == http.StatusSeeOther && a.Header.Get("Location") == "/signin?return_to=/account"
+				}
+				if strings.HasPrefix(path, "/oauth2/register/") { // open to who brings a token that is none of the others
+					refused = !refused
 				}
 				if refused == public {
 					t.Errorf("%s by %s: %d", line.Pattern, who, a.Status)
@@ -401,7 +405,13 @@ var matrix = map[string]row{
 	// Clients prove themselves here, and a token of a user's does not.
 	"POST /oauth2/token":      {wants: everybody(415)},
 	"POST /oauth2/introspect": {wants: everybody(415)},
-	"POST /oauth2/revoke":     {wants: everybody(415)},
+
+	"POST /oauth2/register":        {wants: everybody(401), body: func(*call) any { return said() }},
+	"GET /oauth2/register/{id}":    {wants: everybody(401), path: func(*call) string { return "/oauth2/register/nosuch" }},
+	"PUT /oauth2/register/{id}":    {wants: everybody(401), path: func(*call) string { return "/oauth2/register/nosuch" }, body: func(*call) any { return said() }},
+	"DELETE /oauth2/register/{id}": {wants: everybody(401), path: func(*call) string { return "/oauth2/register/nosuch" }},
+
+	"POST /oauth2/revoke": {wants: everybody(415)},
 
 	"GET /oauth2/jwks":              {wants: everybody(200)},
 	"GET /oauth2/status-lists/{id}": {wants: everybody(404)}, "GET /oauth2/status-lists/events": {wants: everybody(200)},
@@ -490,6 +500,14 @@ var matrix = map[string]row{
 	"PATCH /clients/{id}":              {wants: keepers(200), path: (*call).client, body: func(*call) any { return map[string]any{"client_name": "Mine"} }},
 	"DELETE /clients/{id}":             {wants: keepers(204), path: (*call).client},
 	"POST /clients/{id}/rotate-secret": {wants: keepers(200), path: func(c *call) string { return c.client() + "/rotate-secret" }, body: func(*call) any { return map[string]any{} }},
+
+	"GET /registration-tokens": {wants: admins(200, 200, 200)},
+	"POST /registration-tokens": {
+		wants: map[string]cells{"keeper": {201, 201, 201}, "admin": {201, 201, 201}},
+		body:  func(*call) any { return map[string]any{"name": "for somebody"} },
+	},
+	"GET /registration-tokens/{id}":    {wants: admins(200, 200, 404), path: (*call).ticket},
+	"DELETE /registration-tokens/{id}": {wants: keepers(204), path: (*call).ticket},
 
 	"GET /clients/{id}/exchanges": {wants: admins(200, 200, 404), path: func(c *call) string { return c.client() + "/exchanges" }},
 	"POST /clients/{id}/exchanges": {

@@ -164,7 +164,7 @@ func (s *Server) keepHouse(ctx context.Context) {
 			for more := true; more && err == nil; {
 				more, err = s.Store.Purge(ctx)
 			}
-			err = errors.Join(err, s.tendLog(ctx))
+			err = errors.Join(err, s.purgeUnused(ctx), s.tendLog(ctx))
 		}
 		if err != nil && ctx.Err() == nil {
 			s.Log.Error("keeping house", "error", err)

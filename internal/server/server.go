@@ -172,7 +172,7 @@ func open(ctx context.Context, c config.Config, log *slog.Logger, tweaks []func(
 	}
 	k.Clients = client.NewService(s, now, k.Keys.Peppers(keyring.ClientSecret), scope, client.Assertions{
 		Issuer: issuer(c), TokenEndpoint: issuer(c) + "/oauth2/token", Fetch: k.Fetch, First: k.Limits.First, Log: log,
-	}).Signing(k.Keys.Ensure)
+	}).Signing(k.Keys.Ensure).Enrolling(k.opening())
 	k.APIKeys = apikey.NewService(s, now, k.Keys.Peppers(keyring.APIKey), permission, apikey.Options{MaxLifetime: c.Keys.MaxLifetime, AllowUnlimited: c.Keys.AllowUnlimited})
 	k.Roles = rbac.NewService(s, now)
 	k.Resources = resource.NewService(resource.Parts{
@@ -371,7 +371,7 @@ func (s *Server) surfaces(https bool, version string) (surfaces, error) {
 	})
 	count := func(credential, action string, o audit.Outcome) { s.counter.Add(k.Clock.Now(), credential, action, o) }
 	p, err := provider.New(issuer(k.Config), provider.Parts{
-		Keys: k.Keys, Clients: k.Clients, Issuer: k.Issuer, Accounts: k.Accounts, Judge: s.judge, Bearer: s.bearerOf,
+		Keys: k.Keys, Clients: k.Clients, Registrar: k.Clients, Issuer: k.Issuer, Accounts: k.Accounts, Judge: s.judge, Bearer: s.bearerOf,
 		Lists: k.Store, Voids: k.Voids, Fresh: k.Fresh,
 		Count: count, Clock: k.Clock, Cookies: s.cookies, SignedIn: people.SignedIn, Languages: signin.Languages(),
 	})

@@ -202,7 +202,11 @@ func Fail(w http.ResponseWriter, r *http.Request, err error) {
 		if e.Basic {
 			scheme = "Basic" // which it tried (RFC 6749, Section 5.2)
 		}
-		w.Header().Set("WWW-Authenticate", scheme+` realm="doorward"`)
+		challenge := scheme + ` realm="doorward"`
+		if e.Code == oauth.InvalidToken && len(r.Header["Authorization"]) > 0 { // who brings nothing is told no error (RFC 6750, Section 3.1)
+			challenge += `, error="invalid_token"`
+		}
+		w.Header().Set("WWW-Authenticate", challenge)
 	}
 	if refused, ok := errors.AsType[*web.Refused](err); ok && refused.Allow != "" {
 		w.Header().Set("Allow", refused.Allow)
@@ -219,7 +223,7 @@ func Fail(w http.ResponseWriter, r *http.Request, err error) {
 func told(err error) (int, *oauth.Error) {
 	if e, ok := errors.AsType[*oauth.Error](err); ok {
 		switch e.Code {
-		case oauth.InvalidClient:
+		case oauth.InvalidClient, oauth.InvalidToken:
 			return http.StatusUnauthorized, e
 		case oauth.ServerError:
 			return http.StatusInternalServerError, e

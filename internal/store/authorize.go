@@ -63,6 +63,10 @@ func (t *tx) agree(a grant.AgreedTo) error {
 	_, err := t.exec(`INSERT INTO consents (user_id, client_id, audience, scope, client, granted_at) VALUES (?, ?, ?, ?, ?, ?)
 		ON CONFLICT (user_id, client_id, audience) DO UPDATE SET scope = excluded.scope, client = excluded.client, granted_at = excluded.granted_at`,
 		a.User, a.Client, a.Audience, strings.Join(a.Scope, " "), a.As, clock.Micro(a.At))
+	if err != nil {
+		return err
+	}
+	_, err = t.exec(`UPDATE registrations SET used = ? WHERE client_id = ? AND used = ?`, true, a.Client, false)
 	return err
 }
 

@@ -83,15 +83,20 @@ func (s *Store) CreateClient(ctx context.Context, by principal.Principal, c clie
 
 // createClient writes a new client under the lock of the policy.
 func (t *tx) createClient(by principal.Principal, c client.Client, k secret.Kept, e audit.Event) error {
+	if err := t.givesClient(by, c.Scopes); err != nil {
+		return err
+	}
+	return t.insertClient(c, k, e)
+}
+
+// insertClient writes a new client, for which somebody answers.
+func (t *tx) insertClient(c client.Client, k secret.Kept, e audit.Event) error {
 	lists, err := clientLists(c)
 	if err != nil {
 		return err
 	}
 	registration, err := json.Marshal(c.Registration)
 	if err != nil {
-		return err
-	}
-	if err := t.givesClient(by, c.Scopes); err != nil {
 		return err
 	}
 	args := append([]any{c.ID, c.Name, string(c.Status), string(c.Method)}, lists...)
@@ -135,14 +140,6 @@ func (s *Store) UpdateClient(ctx context.Context, by principal.Principal, c clie
 }
 
 func (t *tx) updateClient(by principal.Principal, c client.Client, e audit.Event) error {
-	lists, err := clientLists(c)
-	if err != nil {
-		return err
-	}
-	registration, err := json.Marshal(c.Registration)
-	if err != nil {
-		return err
-	}
 	before, err := t.uponClient(by, c.ID, c.Version)
 	if err != nil {
 		return err
@@ -156,12 +153,31 @@ func (t *tx) updateClient(by principal.Principal, c client.Client, e audit.Event
 	if err := t.givesClient(by, given); err != nil {
 		return err
 	}
+	if !sameButStatus(before, c) {
+		if e, err = t.adopt(c.ID, e); err != nil {
+			return err
+		}
+	}
+	return t.rewriteClient(before, c, false, e)
+}
+
+// rewriteClient writes what may be changed of a client. What it loses makes its tokens
+// void, and all does if it is another one now.
+func (t *tx) rewriteClient(before, c client.Client, another bool, e audit.Event) error {
+	lists, err := clientLists(c)
+	if err != nil {
+		return err
+	}
+	registration, err := json.Marshal(c.Registration)
+	if err != nil {
+		return err
+	}
 	args := append([]any{c.Name, string(c.Status), string(c.Method)}, lists...)
 	if _, err := t.exec(`UPDATE clients SET name = ?, status = ?, method = ?, grants = ?, scopes = ?, default_scopes = ?, audiences = ?, registration = ?, updated_at = ?,
 		version = version + 1 WHERE id = ?`, append(args, string(registration), clock.Micro(c.UpdatedAt), c.ID)...); err != nil {
 		return err
 	}
-	loses := c.Status != client.Active || len(c.Beyond(before.Scopes)) > 0 || gainsGrant(c, before)
+	loses := another || c.Status != client.Active || len(c.Beyond(before.Scopes)) > 0 || gainsGrant(c, before)
 	if err := t.changedClient(c.ID, before.Version+1, loses); err != nil {
 		return err
 	}
@@ -175,6 +191,12 @@ func (t *tx) givesClient(by principal.Principal, scopes []string) error {
 		return err
 	}
 	return rbac.MayGive(actor, t.roles.Set(scopes))
+}
+
+// sameButStatus reports whether a change is of nothing but whether a client may be used.
+func sameButStatus(before, after client.Client) bool {
+	before.Status = after.Status
+	return before.Same(after)
 }
 
 // gainsGrant reports whether after may use a grant that before may not.
@@ -229,8 +251,16 @@ func (t *tx) deleteClient(by principal.Principal, id string, version int64, e au
 	if err != nil {
 		return err
 	}
-	if _, err := t.exec(`DELETE FROM clients WHERE id = ?`, id); err != nil {
-		return err
+	return t.removeClient(before, e)
+}
+
+// removeClient deletes a client under the lock of the policy.
+func (t *tx) removeClient(c client.Client, e audit.Event) error {
+	id := c.ID
+	for _, table := range []string{`clients WHERE id`, `registrations WHERE client_id`} {
+		if _, err := t.exec(`DELETE FROM `+table+` = ?`, id); err != nil {
+			return err
+		}
 	}
 	if err := t.removeGrants(id); err != nil {
 		return err
@@ -250,15 +280,20 @@ func (t *tx) deleteClient(by principal.Principal, id string, version int64, e au
 	if err := t.unjoin(id); err != nil {
 		return err
 	}
-	// Its access tokens are void by what follows; the families need not be told one by one.
-	if _, err := t.exec(`UPDATE token_families SET ended_at = ?, ended_why = 'client-deleted', grace_salt = NULL WHERE ended_at = 0 AND client_id = ?`,
-		clock.Micro(t.now), id); err != nil {
+	if err := t.endFamiliesOf(id, "client-deleted"); err != nil {
 		return err
 	}
-	if err := t.changedClient(id, before.Version+1, true); err != nil {
+	if err := t.changedClient(id, c.Version+1, true); err != nil {
 		return err
 	}
 	return t.record(e)
+}
+
+// endFamiliesOf ends the families of a client. Its access tokens are void by what tells
+// others of its change: the families need not be told one by one.
+func (t *tx) endFamiliesOf(id, why string) error {
+	_, err := t.exec(`UPDATE token_families SET ended_at = ?, ended_why = ?, grace_salt = NULL WHERE ended_at = 0 AND client_id = ?`, clock.Micro(t.now), why, id)
+	return err
 }
 
 // uponClient begins a change of a client that by may touch, if it is of a version;

@@ -126,6 +126,7 @@ func (s *Store) Purge(ctx context.Context) (more bool, err error) {
 		{`DELETE FROM session_clients WHERE (session, client_id) IN (SELECT session, client_id FROM session_clients WHERE expires_at < ? ORDER BY expires_at LIMIT ?)`, past},
 		{`DELETE FROM api_keys WHERE id IN (SELECT id FROM api_keys WHERE expires_at > 0 AND expires_at < ? ORDER BY expires_at LIMIT ?)`, clock.Micro(now.Add(-apikey.Keep))},
 		{`DELETE FROM api_key_uses WHERE (id, day) IN (SELECT id, day FROM api_key_uses WHERE day < ? ORDER BY day LIMIT ?)`, clock.Micro(now.Add(-apikey.KeepUses))},
+		{`DELETE FROM registration_tokens WHERE id IN (SELECT id FROM registration_tokens WHERE expires_at < ? ORDER BY expires_at LIMIT ?)`, past},
 		{`DELETE FROM inbox WHERE id IN (SELECT id FROM inbox WHERE at < ? ORDER BY at LIMIT ?)`, clock.Micro(now.Add(-InboxFor))},
 		{`DELETE FROM attempts WHERE (subject, device) IN (SELECT subject, device FROM attempts WHERE last_at < ? ORDER BY last_at LIMIT ?)`, clock.Micro(now.Add(-limit.Keep - margin))},
 		{`DELETE FROM marks WHERE name IN (SELECT name FROM marks WHERE until < ? ORDER BY until LIMIT ?)`, past},

@@ -83,6 +83,17 @@ func acts(v *storetest.Services, me, other account.User) []act {
 			}
 			return err
 		}},
+		{"let somebody register clients", "clients:write", func(ctx context.Context, by principal.Principal) error {
+			_, _, err := v.Clients.CreateInitialToken(ctx, by, client.InitialDraft{Name: "made"})
+			return err
+		}},
+		{"let him no more", "clients:write", func(ctx context.Context, by principal.Principal) error {
+			list, err := v.Clients.InitialTokens(ctx, "", 1)
+			if err == nil {
+				err = v.Clients.RevokeInitialToken(ctx, by, list[0].ID)
+			}
+			return err
+		}},
 		{"give a client a role", "roles:grant", func(ctx context.Context, by principal.Principal) error {
 			_, err := v.Roles.GiveGrant(ctx, by, rbac.Grant{Kind: principal.Service, Principal: "app", Role: "empty"})
 			return err
@@ -204,6 +215,9 @@ func TestAttackPermissionLostOnTheWay(t *testing.T) {
 		me, other := v.User(t, "me", "manager"), v.User(t, "other", "held")
 		v.Client(t, "app", nil, "held")
 		if _, err := v.Clients.AllowExchange(t.Context(), storetest.Operator, client.Exchange{Client: "app", From: client.APIKeys, Resource: "urn:old"}); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := v.Clients.CreateInitialToken(t.Context(), storetest.Operator, client.InitialDraft{Name: "kept"}); err != nil {
 			t.Fatal(err)
 		}
 		v.Group(t, "staff", "held")

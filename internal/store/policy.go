@@ -43,7 +43,7 @@ func readPolicy(all reading, begin func(policy.State) (func(policy.Holder) error
 		c, err := readClient(r)
 		state.Clients = append(state.Clients, c.Client)
 		return err
-	}, `SELECT `+clientColumns+` FROM clients ORDER BY id`)
+	}, `SELECT `+clientColumns+` FROM clients WHERE id NOT IN (SELECT client_id FROM registrations) ORDER BY id`) // those that come by themselves are nobody's decision
 	if err != nil {
 		return err
 	}
