@@ -137,6 +137,16 @@ func schemes(url string) map[string]*huma.SecurityScheme {
 			Type: "oauth2", Description: "An access token from the password form, for first-party applications.",
 			Flows: &huma.OAuthFlows{Password: &huma.OAuthFlow{TokenURL: url + "/auth/login", RefreshURL: url + "/auth/refresh", Scopes: map[string]string{}}},
 		},
+		"code": {
+			Type: "oauth2", Description: "An access token that a person lets an application have: the authorization code with PKCE (RFC 6749, Section 4.1; RFC 7636).",
+			Flows: &huma.OAuthFlows{AuthorizationCode: &huma.OAuthFlow{
+				AuthorizationURL: url + "/oauth2/authorize", TokenURL: url + "/oauth2/token", RefreshURL: url + "/oauth2/token",
+				Scopes: map[string]string{
+					"openid": "Who somebody is: an ID token, and the userinfo endpoint", "profile": "Name and the like", "email": "The email address",
+					"phone": "The telephone number", "address": "The postal address", "offline_access": "A refresh token that outlives the session",
+				},
+			}},
+		},
 		"cookie": {
 			Type: "apiKey", In: "cookie", Name: "__Host-doorward_access",
 			Description: "An access token in a browser's cookie, after a sign-in with mode=cookie. It is ignored beside a credential in a header, and for what another site makes the browser send.",

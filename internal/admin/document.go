@@ -16,10 +16,9 @@ import (
 )
 
 // Document describes the API, and returns what makes the OpenAPI document of it. Whoever
-// never asks for the document does not wait for it. needs says which permission the site
-// map asks for an operation, "" for none but a token, and false for an
-// operation that is open to all.
-func (a *API) Document(needs func(operation string) (permission string, token bool)) func() ([]byte, error) {
+// never asks for the document does not wait for it. who says whom the site map lets call
+// an operation.
+func (a *API) Document(who func(operation string) Callers) func() ([]byte, error) {
 	doc := a.huma.OpenAPI()
 	for _, item := range doc.Paths {
 		for _, op := range operations(item) {
@@ -36,8 +35,7 @@ func (a *API) Document(needs func(operation string) (permission string, token bo
 			if op == nil {
 				continue
 			}
-			permission, token := needs(method + " " + path)
-			secure(doc, op, permission, token)
+			secure(doc, op, who(method+" "+path))
 		}
 	}
 	widen(doc)
@@ -79,19 +77,36 @@ func correct(op *huma.Operation) {
 	}
 }
 
+// Callers are who may call an operation.
+type Callers struct {
+	Token      bool     // whoever brings an access token; else anybody
+	Permission string   // that it must carry; empty for none
+	Apps       bool     // an application's token too, that a person let it have
+	AppScopes  []string // with these scopes
+}
+
 // secure says who may call an operation.
-func secure(doc *huma.OpenAPI, op *huma.Operation, permission string, token bool) {
-	if !token {
+func secure(doc *huma.OpenAPI, op *huma.Operation, c Callers) {
+	if !c.Token {
 		op.Security = []map[string][]string{}
 		return
 	}
-	scopes := []string{}
-	if permission != "" {
-		scopes = append(scopes, permission)
-		doc.Components.SecuritySchemes["password"].Flows.Password.Scopes[permission] = "The permission " + permission
-		op.Description = strings.TrimSpace(op.Description + "\n\nNeeds the permission `" + permission + "`.")
+	if op.Security != nil { // it says so itself
+		return
+	}
+	schemes := doc.Components.SecuritySchemes
+	scopes, code := []string{}, append([]string{}, c.AppScopes...)
+	if c.Permission != "" {
+		for _, flow := range []*huma.OAuthFlow{schemes["password"].Flows.Password, schemes["code"].Flows.AuthorizationCode} {
+			flow.Scopes[c.Permission] = "The permission " + c.Permission
+		}
+		scopes, code = append(scopes, c.Permission), append(code, c.Permission)
+		op.Description = strings.TrimSpace(op.Description + "\n\nNeeds the permission `" + c.Permission + "`.")
 	}
 	op.Security = []map[string][]string{{"password": scopes}, {"bearer": scopes}}
+	if c.Apps {
+		op.Security = append(op.Security, map[string][]string{"code": code})
+	}
 }
 
 // widen lets answers have more fields than the document knows, since more may

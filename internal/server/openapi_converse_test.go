@@ -1,9 +1,12 @@
 package server_test
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 
+	"github.com/doorward/doorward/internal/client"
+	"github.com/doorward/doorward/internal/oauth"
 	"github.com/doorward/doorward/internal/servertest"
 )
 
@@ -62,6 +65,50 @@ func converseAsClient(t *testing.T, s *servertest.Site, call func(pattern, path 
 	call("DELETE /clients/{id}", "/clients/billing", nil, "If-Match", `"v99"`)
 	call("DELETE /clients/{id}", "/clients/billing", nil)
 	call("DELETE /clients/{id}", "/clients/billing", nil)
+}
+
+// converseWithPeople is converse for what an application has people and devices do.
+func converseWithPeople(t *testing.T, s *servertest.Site, call func(pattern, path string, body any, headers ...string) servertest.Answer, check func(string, servertest.Answer) servertest.Answer) {
+	t.Helper()
+	get := func(b *servertest.Browser, path string, headers ...string) servertest.Answer {
+		pattern, _, _ := strings.Cut(path, "?")
+		return check("GET "+pattern, b.Send(t, http.MethodGet, path, "", "", headers...))
+	}
+	secret := app(t, s, "shop", func(d *client.Draft) { d.SkipConsent = true })
+	s.User(t, "pia", "editor")
+	b := s.Browser(t)
+	get(b, authorizing("shop"))
+	get(b, authorizing("nosuch"))
+	get(b, authorizing("shop"), "Sec-Purpose", "prefetch")
+	_, query, _ := strings.Cut(authorizing("shop"), "?")
+	const form = "application/x-www-form-urlencoded"
+	check("POST /oauth2/authorize", s.Send(t, http.MethodPost, "/oauth2/authorize", form, query))
+	check("POST /oauth2/authorize", s.Send(t, http.MethodPost, "/oauth2/authorize", form, "client_id=nosuch"))
+	check("POST /oauth2/authorize", s.Send(t, http.MethodPost, "/oauth2/authorize", "text/plain", query))
+	b.Login(t, "pia")
+	get(b, authorizing("shop", "response_mode", "form_post"))
+	a := check("POST /oauth2/token", redeem(t, s, "shop", secret, code(t, b, authorizing("shop", "scope", "openid profile read"))))
+	var g granted
+	a.JSON(t, &g)
+	for _, method := range []string{http.MethodGet, http.MethodPost} {
+		pattern := method + " /oauth2/userinfo"
+		check(pattern, s.Call(t, g.Access, method, "/oauth2/userinfo", nil))
+		check(pattern, s.Call(t, "x", method, "/oauth2/userinfo", nil))
+		call(pattern, "/oauth2/userinfo", nil) // without openid
+	}
+	get(b, "/oauth2/logout")
+	get(b, "/oauth2/logout?id_token_hint="+g.ID)
+	get(b, "/oauth2/logout", "Sec-Purpose", "prefetch")
+	check("POST /oauth2/logout", s.Send(t, http.MethodPost, "/oauth2/logout", form, "id_token_hint="+g.ID))
+	check("POST /oauth2/logout", s.Send(t, http.MethodPost, "/oauth2/logout", "text/plain", "x"))
+
+	call("POST /clients", "/clients", map[string]any{"client_id": "tv", "token_endpoint_auth_method": "none", "grant_types": []string{string(oauth.DeviceCode)}, "scope": "read"})
+	check("POST /oauth2/device_authorization", s.Form(t, "/oauth2/device_authorization", "client_id", "tv", "scope", "read"))
+	check("POST /oauth2/device_authorization", s.Form(t, "/oauth2/device_authorization", "client_id", "tv", "scope", "write"))
+	check("POST /oauth2/device_authorization", s.Form(t, "/oauth2/device_authorization", "client_id", "nosuch"))
+	for _, path := range []string{"/.well-known/openid-configuration", "/.well-known/oauth-authorization-server", "/.well-known/oauth-protected-resource", "/oauth2/jwks"} {
+		get(b, path)
+	}
 }
 
 // converseOfGroups is converse for groups.
@@ -309,6 +356,7 @@ func converse(t *testing.T, s *servertest.Site, check func(string, servertest.An
 	call("DELETE /users/{id}", "/users/"+ann.ID, nil)
 
 	converseAsClient(t, s, call, check)
+	converseWithPeople(t, s, call, check)
 	converseAboutResources(call)
 	converseAboutOrganizations(t, s, call)
 	call("POST /access/check", "/access/check", m{"permission": "read"})

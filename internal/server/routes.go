@@ -313,15 +313,18 @@ func beginsAs(path string, some []string) bool {
 	})
 }
 
-// needs reads the site map for the API's document.
-func needs(table []route) func(string) (string, bool) {
-	return func(operation string) (string, bool) {
+// callers reads the site map for the API's document.
+func callers(table []route) func(string) admin.Callers {
+	return func(operation string) admin.Callers {
 		for _, r := range table {
 			if r.pattern == operation {
-				return r.who.permission(), r.who != anybody
+				c := admin.Callers{Token: r.who != anybody, Permission: r.who.permission()}
+				c.AppScopes, c.Apps = forApps[r.pattern]
+				c.Apps = c.Apps || c.Permission != ""
+				return c
 			}
 		}
-		return "", false
+		return admin.Callers{}
 	}
 }
 

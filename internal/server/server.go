@@ -338,7 +338,7 @@ func New(k *Core, version string) (*Server, error) {
 		return nil, err
 	}
 	table := s.routes(surfaces)
-	s.openapi = surfaces.admin.Document(needs(table))
+	s.openapi = surfaces.admin.Document(callers(table))
 	site := web.Site{
 		Cookies: s.cookies,
 		Hosts:   k.Config.Hosts, Proxies: k.Config.TrustedProxies, Log: k.Log,
