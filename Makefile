@@ -9,7 +9,7 @@ VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev
 # A checkout that belongs to another user must build too.
 export GOFLAGS += -buildvcs=false
 
-.PHONY: build test interop lint fmt vuln fuzz bench storm cover clean
+.PHONY: build test interop lint fmt vuln fuzz bench storm cover swagger clean
 
 build: ## the one binary, static, into bin/
 	CGO_ENABLED=0 go build -trimpath -ldflags '-w -X main.version=$(VERSION)' -o bin/doorward ./cmd/doorward
@@ -33,6 +33,9 @@ bench: ## the tables of docs/performance.md
 
 storm: ## a server that is killed again and again, and what it must not lose
 	go run ./internal/storm $(ARGS)
+
+swagger: ## Swagger UI anew from npm, as internal/reference/swaggergen names it
+	go generate ./internal/reference
 
 lint: bin/golangci-lint ## what a machine can see (.golangci.yml)
 	CGO_ENABLED=0 bin/golangci-lint run $(PKGS)

@@ -30,7 +30,7 @@ const plan = `
 	domain    internal/account internal/apikey internal/client internal/condition internal/factor internal/grant internal/keyring
 	domain    internal/limit internal/org internal/outbox internal/rbac internal/resource internal/session
 	issue     internal/access internal/issue internal/policy
-	surfaces  internal/admin internal/console internal/counter internal/mail internal/provider internal/signin internal/sink internal/store
+	surfaces  internal/admin internal/console internal/counter internal/mail internal/provider internal/reference internal/signin internal/sink internal/store
 	server    internal/server
 	command   cmd/doorward
 `
@@ -43,6 +43,7 @@ const apart = "guard"
 // They see everything, and nobody sees them.
 const rooms = `
 	internal/need internal/testpg/... internal/testredis internal/testrun internal/factor/commongen
+	internal/reference/swaggergen
 	internal/store/storetest internal/servertest internal/e2e internal/storm/...
 	bench/... examples/...
 `
@@ -59,13 +60,13 @@ const only = `
 	github.com/jackc/pgx/v5              internal/store
 	modernc.org/sqlite                   internal/store
 	github.com/pressly/goose/v3          internal/store
-	net/http                             internal/fetch internal/web internal/provider internal/signin internal/admin internal/console internal/sink internal/server cmd/doorward guard
+	net/http                             internal/fetch internal/web internal/provider internal/reference internal/signin internal/admin internal/console internal/sink internal/server cmd/doorward guard
 	github.com/danielgtaylor/huma/v2     internal/admin internal/server
 	github.com/spf13/cobra               cmd/doorward
 	github.com/gomodule/redigo           internal/counter
 	github.com/wneessen/go-mail          internal/mail
 	github.com/cedar-policy/cedar-go     internal/condition
-	internal/web                         internal/provider internal/signin internal/admin internal/console internal/server
+	internal/web                         internal/provider internal/reference internal/signin internal/admin internal/console internal/server
 	guard                                internal/server cmd/doorward
 	testing                              rooms
 	math/rand                            nobody

@@ -182,7 +182,11 @@ func (t *trial) welcome(c config.Config, a administrator) {
 	line("  URL       %s", url)
 	line("  Username  %s", a.name)
 	line("  Password  %s", cmp.Or(a.shown(), "(not known here)"))
-	line("  Pages     %[1]s/ and %[1]s/openapi.json", url)
+	if c.Docs {
+		line("  Pages     %[1]s/ and %[1]s/docs, where the API is to be tried", url)
+	} else {
+		line("  Pages     %[1]s/ and %[1]s/openapi.json", url)
+	}
 	line("  Inbox     %s, for what would be mailed", url+inboxPath)
 	line("  Data      %s, the database %s", t.data, c.Database)
 	if t.ownAuthority(c) {

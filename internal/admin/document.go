@@ -27,6 +27,7 @@ func (a *API) Document(who func(operation string) Callers) func() ([]byte, error
 			}
 		}
 	}
+	doc.Tags = tags
 	a.describeSignIn()
 	a.describeOAuth()
 	a.describeAuthZEN()
@@ -51,6 +52,27 @@ func operations(i *huma.PathItem) map[string]*huma.Operation {
 	return map[string]*huma.Operation{
 		http.MethodGet: i.Get, http.MethodPost: i.Post, http.MethodPut: i.Put, http.MethodPatch: i.Patch, http.MethodDelete: i.Delete,
 	}
+}
+
+// tags are the parts of the document, in the order in which they are read.
+var tags = []*huma.Tag{
+	{Name: "sign in", Description: "With a password, for applications of your own"},
+	{Name: "oauth2", Description: "The authorization server, for every other application"},
+	{Name: "discovery", Description: "What programs read of the server"},
+	{Name: "me", Description: "The account of whoever asks"},
+	{Name: "users", Description: "Accounts"},
+	{Name: "sessions", Description: "What is signed in"},
+	{Name: "roles", Description: "What may be done, and who holds it"},
+	{Name: "groups", Description: "Roles for many at once"},
+	{Name: "separations", Description: "Roles that are kept apart"},
+	{Name: "conditions", Description: "Policies in Cedar"},
+	{Name: "organizations", Description: "Memberships"},
+	{Name: "access", Description: "Who may do what, and why"},
+	{Name: "AuthZEN", Description: "The same questions, in the words of the OpenID Foundation"},
+	{Name: "clients", Description: "Applications"},
+	{Name: "resources", Description: "APIs that tokens are meant for"},
+	{Name: "API keys", Description: "Long-lived credentials for programs"},
+	{Name: "audit", Description: "Who did what, and the proof of it"},
 }
 
 // correct makes what huma describes what is served: bodies are JSON alone, and what

@@ -15,6 +15,7 @@ import (
 
 	"github.com/doorward/doorward/internal/fault"
 	"github.com/doorward/doorward/internal/id"
+	"github.com/doorward/doorward/internal/jose"
 	"github.com/doorward/doorward/internal/oauth"
 )
 
@@ -51,6 +52,23 @@ type Client struct {
 // Builtin is the application that stands in where a request names none. Its
 // default scopes are all permissions that the user holds.
 var Builtin = Client{ID: "doorward", Name: "Doorward", Status: Active, FirstParty: true, Method: oauth.NoAuth}
+
+// ReferenceID is the id of the application that the reference of the API is, where the
+// server has one.
+const ReferenceID = "doorward-docs"
+
+// Reference returns that application: it is public, signs people in by codes, and is given
+// no refresh token. People are asked whether they let it, as any other, and it is let do
+// what they choose of the permissions that the API asks for.
+func Reference(redirectURI string, permissions []string, alg jose.Algorithm) Client {
+	c := Client{
+		ID: ReferenceID, Name: "Doorward API reference", Status: Active, Method: oauth.NoAuth, Grants: []oauth.GrantType{oauth.AuthorizationCode},
+		Scopes: append(slices.Clone(permissions), "email", "openid", "profile"), Version: 1,
+	}
+	slices.Sort(c.Scopes)
+	c.RedirectURIs, c.IDTokenAlg = []string{redirectURI}, alg
+	return c
+}
 
 // FirstParty returns the application of whoever runs the server with an id, or a
 // NotFound. An empty id stands for the built-in one.
@@ -102,7 +120,7 @@ func parseID(s string) error {
 	switch {
 	case !ids.MatchString(s):
 		return fault.At("client_id", "it is 1 to 64 of a-z, 0-9, '.', '_' and '-', and begins with a letter or a digit")
-	case s == Builtin.ID:
+	case s == Builtin.ID || s == ReferenceID:
 		return (&fault.Error{Kind: fault.Conflict, Field: "client_id", Message: "it is that of the built-in client"})
 	case id.Valid(s): // tokens name clients and accounts in one place
 		return fault.At("client_id", "it has the form of an account's id; choose another")

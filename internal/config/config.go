@@ -28,6 +28,7 @@ type Config struct {
 	Hosts          []string // as in a Host header, without port: lower case, IPv6 in brackets
 	TrustedProxies []netip.Prefix
 	MasterKey      MasterKey
+	Docs           bool // whether there is the reference of the API
 	Metrics        Metrics
 	Fetch          Fetch
 	Audit          Audit

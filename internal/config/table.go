@@ -78,6 +78,12 @@ var settings = []Setting{
 	},
 
 	{
+		Name: "docs", Default: "true",
+		Help: "Whether there is the reference of the API at /docs, where people may sign in and make calls, and its client doorward-docs. The document /openapi.json is there all the same.",
+		form: boolean(func(c *Config) *bool { return &c.Docs }),
+	},
+
+	{
 		Name: "metrics.listen", Unset: "none", Example: "127.0.0.1:9090", Reserved: true,
 		Help: "Where /metrics is served, apart from all else.",
 		form: address(func(c *Config) *Address { return &c.Metrics.Listen }),

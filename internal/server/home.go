@@ -40,11 +40,12 @@ var page = template.Must(template.New("home").Parse(`<!doctype html>
 <div><dt><i>POST</i>/auth/refresh</dt><dd>Spend a refresh token for the next pair</dd></div>
 <div><dt><i>POST</i>/auth/logout</dt><dd>End what was signed in</dd></div>
 <div><dt><i>GET</i>/users/me</dt><dd>Who am I, and what may I do</dd></div>
-<div><dt><i>GET</i><a href="/openapi.json">/openapi.json</a></dt><dd>The whole API, as an OpenAPI document</dd></div>
+{{if .Data.Docs}}<div><dt><i>GET</i><a href="/docs">/docs</a></dt><dd>The API, to read and to try</dd></div>
+{{end}}<div><dt><i>GET</i><a href="/openapi.json">/openapi.json</a></dt><dd>The whole API, as an OpenAPI document</dd></div>
 <div><dt><i>GET</i><a href="/oauth2/jwks">/oauth2/jwks</a></dt><dd>The keys that tokens are verified with</dd></div>
 <div><dt><i>GET</i><a href="/.well-known/oauth-authorization-server">/.well-known/oauth-authorization-server</a></dt><dd>What this server says of itself</dd></div>
 <div><dt><i>GET</i><a href="/readyz">/readyz</a></dt><dd>Whether it is ready to serve</dd></div>
-{{if .Data}}<div><dt><i>GET</i><a href="/inbox">/inbox</a></dt><dd>The letters that it would have mailed</dd></div>
+{{if .Data.Inbox}}<div><dt><i>GET</i><a href="/inbox">/inbox</a></dt><dd>The letters that it would have mailed</dd></div>
 {{end}}</dl>
 </main>
 </body>
@@ -53,7 +54,7 @@ var page = template.Must(template.New("home").Parse(`<!doctype html>
 
 // home says what runs here.
 func (s *Server) home(w http.ResponseWriter, _ *http.Request) error {
-	return web.Page{Template: page, Data: s.inbox}.Write(w)
+	return web.Page{Template: page, Data: struct{ Docs, Inbox bool }{s.Config.Docs, s.inbox}}.Write(w)
 }
 
 //go:embed icon.png

@@ -19,7 +19,7 @@ import (
 // unwritten are the routes that the document does not describe: what is not part of
 // the API, or has a document of its own.
 var unwritten = []string{
-	"GET /{$}", "GET /favicon.ico", "GET /healthz", "GET /readyz", "GET /openapi.json", "GET /oauth2/status-lists/{id}", "GET /oauth2/status-lists/events",
+	"GET /{$}", "GET /favicon.ico", "GET /healthz", "GET /readyz", "GET /openapi.json", "GET /oauth2/status-lists/{id}", "GET /oauth2/status-lists/events", "GET /docs", "GET /docs/{file}",
 	"GET /.well-known/authzen-configuration",
 	"POST /access/v1/search/resource", // it says why there is none
 	"POST /api-keys/leaks",            // described by those who send it
@@ -207,11 +207,14 @@ func TestDocumentIsOpenAPI(t *testing.T) {
 		"password": d.object(schemes, "password", "flows", "password", "scopes"), "code": d.object(schemes, "code", "flows", "authorizationCode", "scopes"),
 	}
 	declared["bearer"] = declared["password"]
-	ids := map[string]bool{}
+	tags, ids := map[string]bool{}, map[string]bool{}
+	for _, tag := range d.at(d.root, "tags").([]any) {
+		tags[d.at(tag, "name").(string)] = true
+	}
 	for name, op := range d.operations() {
 		id, _ := op["operationId"].(string)
-		if id == "" || ids[id] || op["summary"] == "" || op["tags"] == nil {
-			t.Errorf("%s: operationId %q, summary %q", name, id, op["summary"])
+		if id == "" || ids[id] || op["summary"] == "" || op["tags"] == nil || !tags[op["tags"].([]any)[0].(string)] {
+			t.Errorf("%s: operationId %q, summary %q, tags %v", name, id, op["summary"], op["tags"])
 		}
 		ids[id] = true
 		checkParameters(t, d, name, op)

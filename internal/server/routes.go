@@ -9,6 +9,7 @@ import (
 	"github.com/doorward/doorward/internal/client"
 	"github.com/doorward/doorward/internal/principal"
 	"github.com/doorward/doorward/internal/provider"
+	"github.com/doorward/doorward/internal/reference"
 	"github.com/doorward/doorward/internal/signin"
 	"github.com/doorward/doorward/internal/web"
 )
@@ -47,6 +48,7 @@ type surfaces struct {
 	admin    *admin.API
 	provider *provider.Provider
 	signin   *signin.Surface
+	docs     *reference.Reference // nil where the setting docs says so
 }
 
 // routes is the site map: every path of this server, who may call it, how its
@@ -88,6 +90,12 @@ func (s *Server) routes(p surfaces) []route {
 		{"GET /.well-known/oauth-protected-resource", anybody, problem, s.guard.Metadata()},
 	}
 	table = append(append(append(table, managed(p.admin.Handler())...), decisions(p.admin)...), pages(p.signin)...)
+	if s.Config.Docs {
+		table = append(table,
+			route{"GET " + reference.Path, anybody, problem, f(p.docs.Page, problem)},
+			route{"GET " + reference.Path + "/{file}", anybody, problem, f(p.docs.Asset, problem)},
+		)
+	}
 	if s.inbox { // dev, which this machine alone can reach
 		table = append(table,
 			route{"GET /inbox", anybody, problem, f(s.letters, problem)},
@@ -326,6 +334,16 @@ func callers(table []route) func(string) admin.Callers {
 		}
 		return admin.Callers{}
 	}
+}
+
+// permissions returns what the routes ask for.
+func permissions(table []route) (all []string) {
+	for _, r := range table {
+		if p := r.who.permission(); p != "" && !slices.Contains(all, p) {
+			all = append(all, p)
+		}
+	}
+	return all
 }
 
 // mux serves the site map.

@@ -14,7 +14,7 @@ import (
 // open is every path that anybody may call. A new one is written here by a person
 // who has thought about it.
 var open = []string{
-	"GET /{$}", "GET /favicon.ico", "GET /healthz", "GET /readyz", "GET /openapi.json",
+	"GET /{$}", "GET /favicon.ico", "GET /healthz", "GET /readyz", "GET /openapi.json", "GET /docs", "GET /docs/{file}",
 	"POST /auth/login", "POST /auth/refresh", "POST /auth/logout", "GET /signin", "POST /signin",
 	"POST /oauth2/device_authorization",                                        // it gives nothing that the token endpoint does not ask for again
 	"GET /oauth2/logout", "POST /oauth2/logout", "POST /oauth2/logout/confirm", // SES-004
@@ -33,7 +33,7 @@ var open = []string{
 func address(pattern string) (method, path string) {
 	method, path, _ = strings.Cut(pattern, " ")
 	path = strings.ReplaceAll(path, "{$}", "")
-	for _, name := range []string{"{id}", "{name}", "{role}", "{rule}"} {
+	for _, name := range []string{"{id}", "{name}", "{role}", "{rule}", "{file}"} {
 		path = strings.ReplaceAll(path, name, "x")
 	}
 	return method, path
@@ -367,6 +367,8 @@ var matrix = map[string]row{
 	"GET /healthz":      {wants: everybody(200)},
 	"GET /readyz":       {wants: everybody(200)},
 	"GET /openapi.json": {wants: everybody(200)},
+	"GET /docs":         {wants: everybody(200)},
+	"GET /docs/{file}":  {wants: everybody(404)},
 	"GET /favicon.ico":  {wants: everybody(200)},
 	"POST /auth/login": {wants: everybody(200), body: func(c *call) any {
 		return map[string]any{"username": servertest.Admin, "password": servertest.Password}

@@ -37,6 +37,7 @@ import (
 	"github.com/doorward/doorward/internal/policy"
 	"github.com/doorward/doorward/internal/provider"
 	"github.com/doorward/doorward/internal/rbac"
+	"github.com/doorward/doorward/internal/reference"
 	"github.com/doorward/doorward/internal/resource"
 	"github.com/doorward/doorward/internal/secret"
 	"github.com/doorward/doorward/internal/session"
@@ -338,6 +339,9 @@ func New(k *Core, version string) (*Server, error) {
 		return nil, err
 	}
 	table := s.routes(surfaces)
+	if surfaces.docs != nil {
+		k.Clients.BuildIn(client.Reference(issuer(k.Config)+reference.Redirect, permissions(table), jose.Algorithm(k.Config.Tokens.SigningAlg)))
+	}
 	s.openapi = surfaces.admin.Document(callers(table))
 	site := web.Site{
 		Cookies: s.cookies,
@@ -382,7 +386,11 @@ func (s *Server) surfaces(https bool, version string) (surfaces, error) {
 		Accounts: k.Accounts, Clients: k.Clients, APIKeys: k.APIKeys, Access: k.Access, Resources: k.Resources, Orgs: k.Orgs, Bearer: s.bearerOf, Reporters: k.Config.Keys.LeakReporters,
 		Count: count, Roles: k.Roles, Issuer: k.Issuer, Sessions: k.Sessions, Limits: k.Limits, Keys: k.Keys, Audit: k.Audit, Tree: k.Store, Clock: k.Clock, Cookies: s.cookies, URL: issuer(k.Config), Version: version,
 	})
-	return surfaces{admin: api, provider: p, signin: people}, nil
+	all := surfaces{admin: api, provider: p, signin: people}
+	if k.Config.Docs {
+		all.docs, err = reference.New(reference.Options{Issuer: issuer(k.Config), Client: client.ReferenceID, Password: k.inbox})
+	}
+	return all, err
 }
 
 // newGuard returns a guard over this server's own keys.

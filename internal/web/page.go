@@ -31,6 +31,8 @@ type Page struct {
 	// sign-in in a pop-up. Without it the page has a browsing context group of its
 	// own (Cross-Origin-Opener-Policy).
 	PopUp bool
+	// DataImages lets pictures stand within a stylesheet, as those of others do.
+	DataImages bool
 }
 
 // View is what the template of a page is given.
@@ -77,9 +79,13 @@ func (p Page) policy(nonce string) (string, error) {
 		}
 		forms += " " + source
 	}
+	images := "img-src 'self'"
+	if p.DataImages {
+		images += " data:"
+	}
 	list := []string{
 		"default-src 'none'", "script-src 'nonce-" + nonce + "'", "style-src 'nonce-" + nonce + "'",
-		"img-src 'self'", "font-src 'self'", "connect-src 'self'", forms, "frame-ancestors 'none'", "base-uri 'none'",
+		images, "font-src 'self'", "connect-src 'self'", forms, "frame-ancestors 'none'", "base-uri 'none'",
 		"require-trusted-types-for 'script'", "trusted-types 'none'",
 	}
 	if len(p.Frames) > 0 {
