@@ -29,6 +29,8 @@ type visitor struct {
 	said *console
 	site string
 	view view
+
+	patience time.Duration // with one step
 }
 
 // visit opens a browser of the size and the colours of a view. Without scripts the
@@ -40,7 +42,7 @@ func visit(t *testing.T, site string, v view, scripts bool) *visitor {
 	if v.dark {
 		scheme = "dark"
 	}
-	b := &visitor{t, ctx, said, site, v}
+	b := &visitor{t, ctx, said, site, v, 20 * time.Second}
 	b.do("opening", chromedp.EmulateViewport(int64(v.width), int64(v.height)),
 		emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}),
 		emulation.SetScriptExecutionDisabled(!scripts))
@@ -49,7 +51,7 @@ func visit(t *testing.T, site string, v view, scripts bool) *visitor {
 
 func (b *visitor) do(what string, actions ...chromedp.Action) {
 	b.t.Helper()
-	soon, cancel := context.WithTimeout(b.ctx, 20*time.Second)
+	soon, cancel := context.WithTimeout(b.ctx, b.patience)
 	defer cancel()
 	if err := chromedp.Run(soon, actions...); err != nil {
 		text := ""
@@ -86,11 +88,13 @@ func (b *visitor) sees(name string, texts ...string) {
 }
 
 // quiet holds the console to what the browser itself says of answers that are as
-// they should be: a refusal's status, and that a sign-out cleared what was kept.
+// they should be: a refusal's status, that a sign-out cleared what was kept, and advice on
+// forms, which is of Swagger UI's.
 func (b *visitor) quiet() {
 	b.t.Helper()
 	for line := range strings.Lines(b.said.String()) {
-		if !strings.HasPrefix(line, "Failed to load resource: the server responded with a status of 4") && !strings.HasPrefix(line, "Clear-Site-Data header on ") {
+		if !strings.HasPrefix(line, "Failed to load resource: the server responded with a status of 4") && !strings.HasPrefix(line, "Clear-Site-Data header on ") &&
+			!strings.HasPrefix(line, "[DOM] ") {
 			b.t.Errorf("the console says %s", line)
 		}
 	}

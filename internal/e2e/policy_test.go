@@ -81,7 +81,7 @@ func browser(t *testing.T, flags ...chromedp.ExecAllocatorOption) (context.Conte
 	if err := chromedp.Run(ctx); err != nil {
 		t.Fatal(err)
 	}
-	within, cancel := context.WithTimeout(ctx, time.Minute)
+	within, cancel := context.WithTimeout(ctx, 3*time.Minute)
 	t.Cleanup(cancel)
 	return within, said
 }

@@ -51,11 +51,6 @@ func TestInteropSwaggerUI(t *testing.T) {
 	}
 }
 
-// press clicks on what may be out of sight.
-func press(selector string) chromedp.Action {
-	return chromedp.Evaluate(fmt.Sprintf("document.querySelector(%q).click()", selector), nil)
-}
-
 // offline lets the browser have, of the network, the scripts that npm brought.
 func offline(ctx context.Context, modules string) chromedp.Action {
 	chromedp.ListenTarget(ctx, func(event any) {
