@@ -3,12 +3,14 @@ package server_test
 import (
 	"bufio"
 	"cmp"
+	"encoding/base64"
 	"encoding/json"
 	"flag"
 	"fmt"
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -30,7 +32,8 @@ var update = flag.Bool("update", false, "write the answers of the exchanges in t
 // body. What differs between runs is masked, and a mask that comes again stands for
 // the same value: <refresh_token.1> in a request is the first one that was given.
 // ann is a viewer, <ann> is her id, and <admin> the administrator's. reports is a client
-// that proves itself by a key: <assertion> is one of its.
+// that proves itself by a key: <assertion> is one of its. <issuer*> is the issuer as it
+// stands in a query, and Authorization: Basic id:secret is encoded.
 func TestExchanges(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob(filepath.Join("testdata", "*.txtar"))
@@ -87,6 +90,9 @@ func request(t *testing.T, text string) *http.Request {
 	if !strings.Contains("\n"+headers, "\nHost:") {
 		headers = strings.TrimPrefix(headers+"\nHost: localhost", "\n")
 	}
+	headers = basic.ReplaceAllStringFunc(headers, func(s string) string {
+		return "Basic " + base64.StdEncoding.EncodeToString([]byte(strings.TrimPrefix(s, "Basic ")))
+	})
 	if body != "" {
 		headers += "\nContent-Length: " + length(body)
 	}
@@ -97,6 +103,8 @@ func request(t *testing.T, text string) *http.Request {
 	r.RemoteAddr = "192.0.2.1:1234"
 	return r
 }
+
+var basic = regexp.MustCompile(`Basic [^\s:]+:\S+`)
 
 // masks are what stands for values that differ between runs.
 type masks struct {
@@ -113,7 +121,7 @@ func newMasks(t *testing.T, s *servertest.Site) *masks {
 	reports := newProver(t, "reports", jose.ES256)
 	reports.keep(t, s)
 	return &masks{names: map[string]string{
-		s.URL: "<issuer>", admin.ID: "<admin>", s.User(t, "ann", "viewer").ID: "<ann>", reports.assertion(t, s, nil): "<assertion>",
+		s.URL: "<issuer>", url.QueryEscape(s.URL): "<issuer*>", admin.ID: "<admin>", s.User(t, "ann", "viewer").ID: "<ann>", reports.assertion(t, s, nil): "<assertion>",
 	}, counts: map[string]int{}}
 }
 
@@ -131,11 +139,11 @@ func (m *masks) reveal(text string) string {
 // numbered are the fields whose values are told apart, constant those where any
 // value will do.
 var (
-	numbered = []string{"access_token", "refresh_token", "client_secret", "id", "kid", "next", "device_code", "user_code"}
+	numbered = []string{"access_token", "refresh_token", "client_secret", "id", "kid", "next", "device_code", "user_code", "id_token"}
 	constant = map[string]string{
 		"request_id": "request_id", "decision_id": "decision_id", "x": "x", "y": "y",
 		"created_at": "time", "updated_at": "time", "signed_in_at": "time", "granted_at": "time",
-		"used_at": "time", "expires_at": "time", "secret_created_at": "time",
+		"jti": "jti", "used_at": "time", "expires_at": "time", "secret_created_at": "time",
 	}
 )
 
@@ -170,6 +178,12 @@ func (m *masks) hide(t *testing.T, res *http.Response, body string) string {
 		m.learn(v)
 	}
 	m.names[res.Header.Get("X-Request-Id")] = "<request_id>"
+	for kind, at := range leads {
+		if found := at.FindStringSubmatch(res.Header.Get("Location")); found != nil && m.names[found[1]] == "" {
+			m.counts[kind]++
+			m.names[found[1]] = fmt.Sprintf("<%s.%d>", kind, m.counts[kind])
+		}
+	}
 	for _, c := range res.Cookies() {
 		if _, known := m.names[c.Value]; !known && c.Value != "" {
 			name := strings.TrimPrefix(c.Name, "doorward_")
@@ -201,8 +215,20 @@ func (m *masks) hide(t *testing.T, res *http.Response, body string) string {
 			text = strings.ReplaceAll(text, value, m.names[value])
 		}
 	}
-	return lasts.ReplaceAllString(text, "${1}<seconds>")
+	text = nonce.ReplaceAllString(lasts.ReplaceAllString(text, "${1}<seconds>"), "'nonce-<nonce>'")
+	return moment.ReplaceAllString(text, "${1}<seconds>")
 }
+
+// leads is what a Location holds that differs between runs.
+var leads = map[string]*regexp.Regexp{
+	"code": regexp.MustCompile(`[?&]code=([^&]+)`), "request": regexp.MustCompile(`/(?:authorize|consent)/(\w+)$`),
+}
+
+// nonce is that of a page.
+var nonce = regexp.MustCompile(`'nonce-[\w-]+'`)
+
+// moment is a time in seconds.
+var moment = regexp.MustCompile(`("(?:exp|iat|nbf|updated_at)":)\d{9,}`)
 
 // lasts is how long a cookie lasts that ends at a time, not after one.
 var lasts = regexp.MustCompile(`(doorward_refresh=<.*; Max-Age=)\d{6,}`)
