@@ -24,7 +24,7 @@ const module = "github.com/doorward/doorward/"
 // given its place by a person.
 const plan = `
 	ground    internal/clock internal/fault internal/id internal/memo internal/principal internal/secret
-	ground    internal/strictjson
+	ground    internal/strictjson internal/load
 	documents internal/jose internal/strictyaml
 	words     internal/audit internal/authzen internal/config internal/feed internal/fetch internal/oauth internal/status internal/web
 	domain    internal/account internal/apikey internal/client internal/condition internal/factor internal/grant internal/keyring

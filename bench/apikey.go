@@ -7,7 +7,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/doorward/doorward/bench/load"
+	"github.com/doorward/doorward/internal/load"
 	"github.com/doorward/doorward/guard"
 	"github.com/doorward/doorward/internal/secret"
 )

@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/doorward/doorward/bench/load"
+	"github.com/doorward/doorward/internal/load"
 	"github.com/doorward/doorward/internal/config"
 	"github.com/doorward/doorward/internal/server"
 )

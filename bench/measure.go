@@ -9,7 +9,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/doorward/doorward/bench/load"
+	"github.com/doorward/doorward/internal/load"
 	"github.com/doorward/doorward/bench/proc"
 )
 

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/doorward/doorward/bench/floor"
-	"github.com/doorward/doorward/bench/load"
+	"github.com/doorward/doorward/internal/load"
 )
 
 // subject is one thing that is measured: a floor, or a path of Doorward and
@@ -211,7 +211,7 @@ func getting(b *bench, addr string) ([]load.Client, error) {
 }
 
 func posting(b *bench, addr string) ([]load.Client, error) {
-	return times(b.connections, post(nil, addr, "/", "refresh_token="+strings.Repeat("x", 70))), nil
+	return times(b.connections, load.Post(nil, addr, "/", "refresh_token="+strings.Repeat("x", 70))), nil
 }
 
 // verifying brings a token that the floor has signed.

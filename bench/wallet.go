@@ -6,11 +6,10 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strconv"
 	"sync/atomic"
 	"time"
 
-	"github.com/doorward/doorward/bench/load"
+	"github.com/doorward/doorward/internal/load"
 	"github.com/doorward/doorward/bench/seed"
 )
 
@@ -64,7 +63,7 @@ func chain(addr, path string, families []*family) load.Client {
 	next, buffer := 0, []byte(nil)
 	return load.Client{
 		Request: func() []byte {
-			buffer = post(buffer[:0], addr, path, "refresh_token="+families[next].refresh)
+			buffer = load.Post(buffer[:0], addr, path, "refresh_token="+families[next].refresh)
 			return buffer
 		},
 		Answer: func(status int, body []byte) error {
@@ -95,7 +94,7 @@ func field(body []byte, name string) (string, bool) {
 // signingIn signs people in, one after the other.
 func (w *wallet) signingIn(families []*family) load.Client {
 	return load.Client{Request: requests(families, func(f *family) []byte {
-		return post(nil, w.addr, "/auth/login", "username="+f.username+"&password=correct+horse+battery")
+		return load.Post(nil, w.addr, "/auth/login", "username="+f.username+"&password=correct+horse+battery")
 	})}
 }
 
@@ -146,19 +145,12 @@ func times(connections int, request []byte) []load.Client {
 	return list
 }
 
+// get is a GET with an access token, if there is one.
 func get(addr, path, token string) []byte {
-	text := "GET " + path + " HTTP/1.1\r\nHost: " + addr + "\r\nUser-Agent: bench\r\n"
-	if token != "" {
-		text += "Authorization: Bearer " + token + "\r\n"
+	if token == "" {
+		return load.Get(addr, path)
 	}
-	return []byte(text + "\r\n")
-}
-
-func post(b []byte, addr, path, form string) []byte {
-	b = append(append(append(append(b, "POST "...), path...), " HTTP/1.1\r\nHost: "...), addr...)
-	b = append(b, "\r\nUser-Agent: bench\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: "...)
-	b = strconv.AppendInt(b, int64(len(form)), 10)
-	return append(append(b, "\r\n\r\n"...), form...)
+	return load.Get(addr, path, "Authorization", "Bearer "+token)
 }
 
 // renew gives everybody a new access token.

@@ -4,13 +4,15 @@
 // It is no general client: requests are bytes that were made before, over kept
 // connections, one at a time on each. It shares the machine with what it
 // measures, so every microsecond it saves is one more for the server.
+//
+// Its clock is the machine's: it times, and nothing is decided by it.
 package load
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
-	"net/http"
 	"sync"
 	"time"
 )
@@ -20,14 +22,21 @@ type Client struct {
 	// Request returns the next request as it goes over the wire. The bytes are
 	// its own until the next call.
 	Request func() []byte
+	// Header, if not nil, is given each field of an answer before Answer is. The
+	// bytes are good until it returns.
+	Header func(name, value []byte)
 	// Answer is given what came back; body is good until it returns. An error
 	// counts, and the connection stops. If nil, the status must be 200.
 	Answer func(status int, body []byte) error
+	// Steps is how many requests make one of what is counted, which is timed from
+	// the first of them to the last answer; 0 stands for 1.
+	Steps int
 }
 
 // Options say what a run is like.
 type Options struct {
-	Addr    string // host and port
+	Addr    string      // host and port
+	TLS     *tls.Config // nil for a connection in the clear
 	Clients []Client
 	Warm    time.Duration // before anything is counted
 	For     time.Duration
@@ -35,6 +44,11 @@ type Options struct {
 	// answers come. A late answer then delays nobody's clock: a request is timed
 	// from when it was due, not from when it could be sent.
 	Every time.Duration
+	// Reopen makes another connection where the server closes one after an answer,
+	// as proxies do after so many; else that is an error.
+	Reopen bool
+	// Drain is how long what was begun may take once the run is over; 0 is a minute.
+	Drain time.Duration
 	// At is called when counting begins and when it ends.
 	At func()
 }
@@ -51,7 +65,7 @@ func Do(ctx context.Context, addr string, n int, clients []Client) error {
 }
 
 func (c Client) do(ctx context.Context, addr string, n int) error {
-	conn, err := dial(ctx, addr)
+	conn, err := dial(ctx, addr, nil)
 	if err != nil {
 		return err
 	}
@@ -63,7 +77,10 @@ func (c Client) do(ctx context.Context, addr string, n int) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		status, body, err := conn.exchange(c.Request())
+		status, body, err := conn.exchange(c)
+		if err == nil && conn.closing {
+			err = errClosing
+		}
 		if err == nil {
 			err = c.answered(status, body)
 		}
@@ -78,17 +95,17 @@ func (c Client) answered(status int, body []byte) error {
 	if c.Answer != nil {
 		return c.Answer(status, body)
 	}
-	if status != http.StatusOK {
+	if status != 200 {
 		return Unexpected(status, body)
 	}
 	return nil
 }
 
-// drain is how long what was begun may take once the run is over. A request is
-// never left: the next run must know what became of it.
+// drain is how long what was begun may take. A request is never left: the next run
+// must know what became of it.
 const drain = 60 * time.Second
 
-// exchange is one request that was answered.
+// exchange is one request that was answered, or as many as the client's Steps.
 type exchange struct{ done, took time.Duration }
 
 // Run runs all clients at once. It returns an error if no connection could be
@@ -96,12 +113,15 @@ type exchange struct{ done, took time.Duration }
 func Run(ctx context.Context, o Options) (Result, error) {
 	conns := make([]*conn, len(o.Clients))
 	for i := range conns {
-		c, err := dial(ctx, o.Addr)
+		c, err := dial(ctx, o.Addr, o.TLS)
 		if err != nil {
 			return Result{}, err
 		}
-		defer c.close()
 		conns[i] = c
+		defer c.close()
+	}
+	if o.Drain == 0 {
+		o.Drain = drain
 	}
 	r := runner{Options: o, start: time.Now()}
 	r.end = r.start.Add(o.Warm + o.For)
@@ -143,26 +163,28 @@ func (r *runner) mark(ctx context.Context, after time.Duration) time.Duration {
 
 func (r *runner) client(ctx context.Context, c *conn, client Client, nth int) {
 	list := make([]exchange, 0, 1<<14)
-	err := c.until(r.end.Add(drain))
+	err := c.until(r.end.Add(r.Drain))
 	due := r.start
 	if r.Every > 0 { // connections take turns, not all at once
 		due = due.Add(r.Every * time.Duration(nth) / time.Duration(len(r.Clients)))
 	}
-	for err == nil && ctx.Err() == nil {
-		began := time.Now()
-		if r.Every > 0 {
-			time.Sleep(due.Sub(began))
-			began, due = due, due.Add(r.Every)
-		}
-		if began.After(r.end) {
-			break
+	var began time.Time
+	for step := 0; err == nil && (step > 0 || ctx.Err() == nil); step = (step + 1) % max(1, client.Steps) {
+		if step == 0 {
+			if began = r.next(&due); began.After(r.end) {
+				break
+			}
 		}
 		var status int
 		var body []byte
-		if status, body, err = c.exchange(client.Request()); err == nil {
-			now := time.Now()
+		if status, body, err = c.exchange(client); err != nil {
+			break
+		}
+		if now := time.Now(); step+1 >= client.Steps {
 			list = append(list, exchange{now.Sub(r.start), now.Sub(began)})
-			err = client.answered(status, body)
+		}
+		if err = client.answered(status, body); err == nil && c.closing {
+			err = r.reopen(ctx, c)
 		}
 	}
 	r.mu.Lock()
@@ -174,6 +196,27 @@ func (r *runner) client(ctx context.Context, c *conn, client Client, nth int) {
 			r.first = err
 		}
 	}
+}
+
+// next waits until a request is due, and returns when it was.
+func (r *runner) next(due *time.Time) time.Time {
+	began := time.Now()
+	if r.Every > 0 {
+		time.Sleep(due.Sub(began))
+		began, *due = *due, due.Add(r.Every)
+	}
+	return began
+}
+
+// reopen makes a connection anew that the server closes, if that is to be.
+func (r *runner) reopen(ctx context.Context, c *conn) error {
+	if !r.Reopen {
+		return errClosing
+	}
+	if err := c.again(ctx); err != nil {
+		return err
+	}
+	return c.until(r.end.Add(r.Drain))
 }
 
 // Unexpected is the error of an answer that should have been another.

@@ -2,6 +2,7 @@ package load
 
 import (
 	"bufio"
+	"crypto/tls"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -35,14 +36,16 @@ func TestAnswer(t *testing.T) {
 		{"cut in the body", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n{}", 0, "", false},
 		{"a length that is none", "HTTP/1.1 200 OK\r\nContent-Length: two\r\n\r\n{}", 0, "", false},
 		{"a header without a colon", "HTTP/1.1 200 OK\r\nnonsense\r\n\r\n", 0, "", false},
-		{"closing", "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}", 0, "", false},
+		{"no space", "HTTP/1.1 200 OK\r\nContent-Length:2\r\n\r\n{}", 200, "{}", true},
+		{"less than nothing", "HTTP/1.1 200 OK\r\nContent-Length: -2\r\n\r\n{}", 0, "", false},
+		{"without end", "HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n{}", 0, "", false},
 		{"a chunk that is none", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n", 0, "", false},
 		{"a chunk that goes on", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nabc\r\n0\r\n\r\n", 0, "", false},
 		{"a huge chunk", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffff\r\n", 0, "", false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c := &conn{in: bufio.NewReaderSize(strings.NewReader(tt.wire), 16<<10)}
-			status, body, err := c.answer()
+			status, body, err := c.answer(nil)
 			if (err == nil) != tt.ok {
 				t.Fatalf("error %v", err)
 			}
@@ -173,5 +176,71 @@ func TestRunThatAnswersNothing(t *testing.T) {
 	r := runner{}
 	if got := r.result(0, time.Second); got.Errors != 1 || !errors.Is(got.First, errNothing) {
 		t.Errorf("%+v", got)
+	}
+}
+
+// A flow of two requests is one: as many as there were second answers, each timed
+// from its first request.
+func TestRunOfSteps(t *testing.T) {
+	addr, _ := counting(t, func(w http.ResponseWriter, n int64) {
+		w.Header().Set("Location", strconv.FormatInt(n, 10))
+		if n%2 == 1 {
+			time.Sleep(5 * time.Millisecond)
+		}
+		_, _ = w.Write([]byte("{}"))
+	})
+	var answers, places atomic.Int64
+	client := Client{
+		Steps: 2, Request: func() []byte { return get },
+		Header: func(name, value []byte) {
+			if n := answers.Load() + 1; string(name) == "Location" && string(value) == strconv.FormatInt(n, 10) {
+				places.Add(1)
+			}
+		},
+		Answer: func(int, []byte) error { answers.Add(1); return nil },
+	}
+	r, err := Run(t.Context(), Options{Addr: addr, Clients: []Client{client}, For: 100 * time.Millisecond})
+	if err != nil || r.Errors > 0 {
+		t.Fatal(err, r.First)
+	}
+	if n := answers.Load(); n%2 != 0 || int64(r.Requests) > n/2 || int64(r.Requests) < n/2-1 || r.P50 < 5*time.Millisecond {
+		t.Errorf("of %d answers %d are counted, half of them within %v", n, r.Requests, r.P50)
+	}
+	if places.Load() != answers.Load() {
+		t.Errorf("of %d answers the place of %d was seen", answers.Load(), places.Load())
+	}
+}
+
+// A proxy may close a connection after an answer: that is an error, or another is
+// opened.
+func TestRunReopens(t *testing.T) {
+	addr, served := counting(t, func(w http.ResponseWriter, n int64) {
+		if n%3 == 0 {
+			w.Header().Set("Connection", "close")
+		}
+		_, _ = w.Write([]byte("{}"))
+	})
+	clients := []Client{{Request: func() []byte { return get }}}
+	r, err := Run(t.Context(), Options{Addr: addr, Clients: clients, For: 50 * time.Millisecond})
+	if err != nil || !errors.Is(r.First, errClosing) || served.Load() != 3 {
+		t.Errorf("%d were served, %v, %v", served.Load(), err, r.First)
+	}
+	r, err = Run(t.Context(), Options{Addr: addr, Clients: clients, For: 50 * time.Millisecond, Reopen: true})
+	if err != nil || r.Errors != 0 || r.Requests < 6 {
+		t.Errorf("opened again: %+v, %v", r, err)
+	}
+}
+
+func TestRunOverTLS(t *testing.T) {
+	s := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("{}")) }))
+	defer s.Close()
+	config := s.Client().Transport.(*http.Transport).TLSClientConfig
+	o := Options{Addr: s.Listener.Addr().String(), TLS: config, Clients: []Client{{Request: func() []byte { return get }}}, For: 50 * time.Millisecond}
+	if r, err := Run(t.Context(), o); err != nil || r.Errors != 0 || r.Requests == 0 {
+		t.Errorf("%+v, %v", r, err)
+	}
+	o.TLS = &tls.Config{MinVersion: tls.VersionTLS12, ServerName: "localhost"}
+	if _, err := Run(t.Context(), o); err == nil {
+		t.Error("a certificate of nobody's was believed")
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -14,31 +15,51 @@ import (
 
 // conn is one kept connection.
 type conn struct {
-	net  net.Conn
-	in   *bufio.Reader
-	body []byte
+	addr    string
+	tls     *tls.Config
+	net     net.Conn
+	in      *bufio.Reader
+	body    []byte
+	closing bool // the server closes it after the answer
 }
 
-func dial(ctx context.Context, addr string) (*conn, error) {
+func dial(ctx context.Context, addr string, t *tls.Config) (*conn, error) {
+	c := &conn{addr: addr, tls: t, in: bufio.NewReaderSize(nil, 16<<10), body: make([]byte, 0, 16<<10)}
+	return c, c.open(ctx)
+}
+
+func (c *conn) open(ctx context.Context) error {
 	d := net.Dialer{Timeout: 5 * time.Second}
-	c, err := d.DialContext(ctx, "tcp", addr)
-	if err != nil {
-		return nil, err
+	dial := d.DialContext
+	if c.tls != nil {
+		dial = (&tls.Dialer{NetDialer: &d, Config: c.tls}).DialContext
 	}
-	return &conn{net: c, in: bufio.NewReaderSize(c, 16<<10), body: make([]byte, 0, 16<<10)}, nil
+	opened, err := dial(ctx, "tcp", c.addr)
+	if err != nil {
+		return err
+	}
+	c.net, c.closing = opened, false
+	c.in.Reset(opened)
+	return nil
+}
+
+// again opens it anew.
+func (c *conn) again(ctx context.Context) error {
+	c.close()
+	return c.open(ctx)
 }
 
 func (c *conn) close() { c.net.Close() }
 
 func (c *conn) until(t time.Time) error { return c.net.SetDeadline(t) }
 
-// exchange sends a request and reads its answer to the end. The body is good
-// until the next exchange.
-func (c *conn) exchange(request []byte) (status int, body []byte, err error) {
-	if _, err := c.net.Write(request); err != nil {
+// exchange sends a client's next request and reads the answer to its end. The body
+// is good until the next exchange.
+func (c *conn) exchange(client Client) (status int, body []byte, err error) {
+	if _, err := c.net.Write(client.Request()); err != nil {
 		return 0, nil, err
 	}
-	return c.answer()
+	return c.answer(client.Header)
 }
 
 var (
@@ -47,10 +68,10 @@ var (
 	errNoEnd   = errors.New("the answer does not say where it ends")
 )
 
-// answer reads what this benchmark's servers send: HTTP/1.1, with a length or
-// in chunks (RFC 9112, Sections 6 and 7.1), and never an answer without a body
-// but 204 and 304.
-func (c *conn) answer() (status int, body []byte, err error) {
+// answer reads what these servers send: HTTP/1.1, with a length or in chunks
+// (RFC 9112, Sections 6 and 7.1), and never an answer without a body but 204
+// and 304.
+func (c *conn) answer(header func(name, value []byte)) (status int, body []byte, err error) {
 	line, err := c.line()
 	if err != nil {
 		return 0, nil, err
@@ -69,18 +90,22 @@ func (c *conn) answer() (status int, body []byte, err error) {
 		if len(line) == 0 {
 			break
 		}
-		name, value, found := bytes.Cut(line, []byte(": "))
+		name, value, found := bytes.Cut(line, []byte(":"))
+		value = bytes.Trim(value, " \t")
 		switch {
 		case !found:
 			return 0, nil, errNotHTTP
 		case bytes.EqualFold(name, []byte("Content-Length")):
-			if length, err = strconv.Atoi(string(value)); err != nil {
+			if length, err = strconv.Atoi(string(value)); err != nil || length < 0 || length > longest {
 				return 0, nil, errNotHTTP
 			}
 		case bytes.EqualFold(name, []byte("Transfer-Encoding")):
-			chunked = bytes.Equal(value, []byte("chunked"))
-		case bytes.EqualFold(name, []byte("Connection")) && bytes.Equal(value, []byte("close")):
-			return status, nil, errClosing
+			chunked = bytes.EqualFold(value, []byte("chunked"))
+		case bytes.EqualFold(name, []byte("Connection")):
+			c.closing = bytes.EqualFold(value, []byte("close"))
+		}
+		if header != nil {
+			header(name, value)
 		}
 	}
 	c.body = c.body[:0]
@@ -94,6 +119,9 @@ func (c *conn) answer() (status int, body []byte, err error) {
 	}
 	return status, c.body, err
 }
+
+// longest is how long an answer may be.
+const longest = 16 << 20
 
 // line reads a line without its end.
 func (c *conn) line() ([]byte, error) {
