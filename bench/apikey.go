@@ -7,8 +7,8 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/doorward/doorward/internal/load"
 	"github.com/doorward/doorward/guard"
+	"github.com/doorward/doorward/internal/load"
 	"github.com/doorward/doorward/internal/secret"
 )
 
@@ -24,7 +24,7 @@ func behindKeys(ctx context.Context, b *bench, s *site) (work, error) {
 		request := get(p.addr, "/", apiKey(i))
 		list[i] = load.Client{Request: func() []byte { return request }}
 	}
-	return work{addr: p.addr, pid: p.pid(), warm: 500 * time.Millisecond, clients: func() []load.Client { return list }}, nil
+	return work{addr: p.addr, pid: p.pid(), warm: b.warm, clients: func() []load.Client { return list }}, nil
 }
 
 func apiKey(n int) string {

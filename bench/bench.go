@@ -267,6 +267,11 @@ func (b *bench) round(ctx context.Context, n int) error {
 		}
 	}
 	for _, r := range b.rows {
+		if r.work.ready != nil {
+			if err := r.work.ready(ctx); err != nil {
+				return fmt.Errorf("%v: %w", r, err)
+			}
+		}
 		m, err := b.once(ctx, r)
 		if errors.Is(err, errWrong) {
 			b.failed = append(b.failed, fmt.Sprintf("%v: %v", r, err))

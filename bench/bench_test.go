@@ -15,8 +15,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/doorward/doorward/internal/load"
+	"github.com/doorward/doorward/bench/seed"
+	"github.com/doorward/doorward/internal/account"
 	"github.com/doorward/doorward/internal/config"
+	"github.com/doorward/doorward/internal/load"
+	"github.com/doorward/doorward/internal/principal"
+	"github.com/doorward/doorward/internal/rbac"
+	"github.com/doorward/doorward/internal/secret"
 	"github.com/doorward/doorward/internal/server"
 )
 
@@ -59,7 +64,7 @@ func doorward(ctx context.Context, command string) error {
 	}
 	defer core.Close()
 	if command == "init" {
-		return nil
+		return administrator(ctx, core)
 	}
 	s, err := server.New(core, "test")
 	if err != nil {
@@ -72,6 +77,21 @@ func doorward(ctx context.Context, command string) error {
 	return s.Run(ctx, l)
 }
 
+// administrator makes the account that signs in where something is registered.
+func administrator(ctx context.Context, core *server.Core) error {
+	by := principal.Principal{Kind: principal.CLI, ID: "bench"}
+	hash, err := core.Hasher.Hash(ctx, "bench", secret.From(seed.Password))
+	if err != nil {
+		return err
+	}
+	u, err := core.Accounts.Create(ctx, by, account.Draft{Username: "admin", Email: "admin@example.com", Hash: hash})
+	if err != nil {
+		return err
+	}
+	_, err = core.Roles.Give(ctx, by, u.ID, rbac.AdminRole, time.Time{}, "")
+	return err
+}
+
 func TestBench(t *testing.T) {
 	document := filepath.Join(t.TempDir(), "performance.md")
 	figures := filepath.Join(t.TempDir(), "figures.json")
@@ -79,13 +99,13 @@ func TestBench(t *testing.T) {
 		t.Fatal(err)
 	}
 	o, err := parse([]string{
-		"-db", "sqlite", "-path", "jwks,guarded-first,me-spread,refresh", "-for", "100ms", "-runs", "2", "-connections", "4",
+		"-db", "sqlite", "-path", "jwks,guarded-first,me-spread,refresh", "-for", "200ms", "-runs", "2", "-connections", "4",
 		"-users", "20", "-active", "10", "-growth", "40", "-markdown", document, "-json", figures, "-binary", os.Args[0], "-limit", "1m",
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	o.idle, o.starts = 0, 2
+	o.idle, o.starts, o.warm = 0, 2, 50*time.Millisecond
 	b := &bench{options: o, started: time.Now(), out: io.Discard}
 	if err := b.run(t.Context()); err != nil {
 		t.Fatal(err)
@@ -118,6 +138,79 @@ func TestBench(t *testing.T) {
 	}
 	if _, err := os.Stat(b.dir); !os.IsNotExist(err) {
 		t.Errorf("%s is left behind", b.dir)
+	}
+}
+
+// Every path that needs clients, applications or keys makes them, and gets right
+// answers: a wrong one is an error of the run.
+func TestServicePaths(t *testing.T) {
+	figures := filepath.Join(t.TempDir(), "figures.json")
+	paths := []string{"userinfo", "introspect-first", "introspect", "introspect-key", "credentials", "exchange", "code"}
+	o, err := parse([]string{
+		"-db", "sqlite", "-path", strings.Join(paths, ","), "-for", "200ms", "-runs", "1", "-connections", "2", "-users", "4", "-active", "4",
+		"-json", figures, "-binary", os.Args[0], "-limit", "1m",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.idle, o.starts, o.firsts, o.warm = 0, 1, 20, 50*time.Millisecond
+	b := &bench{options: o, started: time.Now(), out: io.Discard}
+	if err := b.run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var kept struct{ Rows []figure }
+	if text, err := os.ReadFile(figures); err != nil || json.Unmarshal(text, &kept) != nil {
+		t.Fatalf("%v: %s", err, text)
+	}
+	measured := map[string]bool{}
+	for _, r := range kept.Rows {
+		if r.Median.Rate > 0 && r.Median.Errors == 0 {
+			measured[r.Name] = true
+		}
+	}
+	for _, p := range paths {
+		if !measured[p] {
+			t.Errorf("%s is not measured: %+v", p, kept.Rows)
+		}
+	}
+}
+
+// A flow takes its code from where it is sent back to, and no other place.
+func TestFlow(t *testing.T) {
+	for place, want := range map[string]string{
+		callback + "?code=abc&state=xyz": "abc", callback + "?iss=x&code=a%2Bc": "a+c", callback + "?error=login_required": "", callback: "",
+		"/signin?code=abc": "", "https://evil.example.com/?code=abc": "", callback + "?code=%zz": "",
+	} {
+		if got := codeIn([]byte(place)); got != want {
+			t.Errorf("%s: %q, want %q", place, got, want)
+		}
+	}
+	v := &visitor{cookie: "doorward_session=s"}
+	s := &site{addr: "127.0.0.1:1"}
+	c := s.flow(registered{"app", "Basic YTpi"}, v)
+	if got := c.Request(); !bytes.HasPrefix(got, []byte("GET /oauth2/authorize?")) || !bytes.Contains(got, []byte("\r\nCookie: doorward_session=s\r\n")) {
+		t.Errorf("%s", got)
+	}
+	c.Header([]byte("location"), []byte(callback+"?code=abc"))
+	if err := c.Answer(303, nil); err != nil {
+		t.Error(err)
+	}
+	if got := c.Request(); !bytes.HasSuffix(got, []byte("&code=abc")) || !bytes.Contains(got, []byte("\r\nAuthorization: Basic YTpi\r\n")) {
+		t.Errorf("%s", got)
+	}
+	if err := c.Answer(200, []byte(`{"access_token":"a","refresh_token":"r"}`)); err == nil {
+		t.Error("an answer without an ID token was taken")
+	}
+	c = s.flow(registered{}, v)
+	c.Request()
+	if err := c.Answer(303, nil); err == nil {
+		t.Error("an answer without a code was taken")
+	}
+	c = s.flow(registered{}, v)
+	c.Request()
+	c.Header([]byte("Location"), []byte("/signin?return_to=x"))
+	if err := c.Answer(303, nil); err == nil {
+		t.Error("the sign-in page was taken for a code")
 	}
 }
 

@@ -61,6 +61,7 @@ type options struct {
 	databases   []string
 	paths       []string
 	counted     time.Duration // of one run
+	warm        time.Duration // before it, where it needs no longer
 	runs        int
 	connections int
 	users       int
@@ -74,12 +75,13 @@ type options struct {
 	markdown    string
 	limit       time.Duration
 	idle        time.Duration // until an idle server is looked at
+	firsts      int           // how many tokens are made to be seen for the first time
 	starts      int           // how often a server is started to see how long that takes
 	command     string        // as it was typed, for the document
 }
 
 func parse(args []string) (options, error) {
-	o := options{idle: 5 * time.Second, starts: 10}
+	o := options{idle: 5 * time.Second, starts: 10, firsts: 20_000, warm: 500 * time.Millisecond}
 	var database, paths string
 	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
 	fs.StringVar(&database, "db", "both", "the databases: sqlite, postgres or both")

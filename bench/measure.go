@@ -9,8 +9,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/doorward/doorward/internal/load"
 	"github.com/doorward/doorward/bench/proc"
+	"github.com/doorward/doorward/internal/load"
 )
 
 // measure is what one run gave.

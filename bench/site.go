@@ -40,6 +40,7 @@ type site struct {
 	pgPID  int // of the PostgreSQL server; 0: there is none
 	cmd    *exec.Cmd
 
+	root   string // the administrator's access token, once there is one
 	wallet *wallet
 	starts []time.Duration
 	idle   proc.Memory

@@ -47,13 +47,38 @@ var subjects = []subject{
 	{name: "guarded", title: "constant handler behind guard, repeated tokens", floor: "constant", target: target{rate: 0.7}, prepare: behindGuard(10_000, 1)},
 	{name: "guarded-key", title: "constant handler behind guard, repeated API keys", floor: "constant", target: target{rate: 0.7}, prepare: behindKeys},
 	{name: "me", title: "GET /users/me, repeated tokens", floor: "constant", each: true, prepare: onServer(me(1))},
+	{name: "userinfo", title: "GET /oauth2/userinfo, repeated tokens", floor: "constant", each: true, prepare: userinfo},
 	{name: "me-spread", title: "GET /users/me, tokens of all that are active in turn", floor: "constant", grows: true, prepare: onServer(me(all))},
 
 	{name: "verify", isFloor: true, title: "bare net/http: GET, one ES256 signature verified", prepare: onFloor(floor.Verify, verifying)},
 	{name: "guarded-first", title: "constant handler behind guard, first-seen tokens", floor: "verify", target: target{times: 1.3}, prepare: behindGuard(1, all)},
 
+	{
+		name: "introspect-first", title: "POST /oauth2/introspect, first-seen tokens", floor: "verify", target: target{rate: 0.8}, each: true,
+		prepare: introspectingFirst,
+	},
+
 	{name: "form", isFloor: true, title: "bare net/http: POST, form read, constant JSON", prepare: onFloor(floor.Form, posting)},
+	{
+		name: "introspect", title: "POST /oauth2/introspect, repeated tokens", floor: "form", target: target{rate: 0.6}, each: true,
+		prepare: introspecting,
+	},
+	{
+		name: "introspect-key", title: "POST /oauth2/introspect, repeated API keys", floor: "form", target: target{rate: 0.6}, each: true,
+		prepare: introspectingKeys,
+	},
+
 	{name: "sign", isFloor: true, title: "bare net/http: POST, form read, one ES256 signature made", prepare: onFloor(floor.Sign, posting)},
+	{
+		name: "credentials", title: "POST /oauth2/token, client_credentials", floor: "sign", target: target{rate: 0.6, cpu: 100 * time.Microsecond}, each: true,
+		prepare: ownTokens,
+	},
+	{name: "exchange", title: "POST /oauth2/token, token-exchange by an actor", floor: "sign", each: true, prepare: exchanging},
+	{
+		name: "code", title: "authorize and token request: ID, access and refresh token", target: target{cpu: 800 * time.Microsecond}, each: true,
+		prepare: flows,
+	},
+
 	{name: "insert", isFloor: true, title: "one insert in a durable transaction of its own, without HTTP", each: true, prepare: loop(floor.Insert)},
 	{name: "turn", isFloor: true, title: "one durable rotation and its event, without HTTP", each: true, prepare: loop(floor.Turn)},
 	{name: "rotate", isFloor: true, title: "bare net/http: POST, the durable rotation, one ES256 signature made", each: true, prepare: onFloor(floor.Rotate, rotating)},
@@ -78,7 +103,8 @@ type work struct {
 	addr    string
 	pid     int
 	pgPID   int
-	clients func() []load.Client // made anew for each run: by then there are new tokens
+	clients func() []load.Client        // made anew for each run: by then there are new tokens
+	ready   func(context.Context) error // before each run; may be nil
 	warm    time.Duration
 	every   time.Duration        // between two requests of a connection
 	beside  func() []load.Client // saturate the server meanwhile
@@ -92,14 +118,14 @@ type clients func(*bench, *site) []load.Client
 // onServer is a load on Doorward.
 func onServer(c clients) func(context.Context, *bench, *site) (work, error) {
 	return func(_ context.Context, b *bench, s *site) (work, error) {
-		return work{addr: s.addr, pid: s.cmd.Process.Pid, pgPID: s.pgPID, clients: func() []load.Client { return c(b, s) }, warm: 500 * time.Millisecond}, nil
+		return work{addr: s.addr, pid: s.cmd.Process.Pid, pgPID: s.pgPID, clients: func() []load.Client { return c(b, s) }, warm: b.warm}, nil
 	}
 }
 
 // onFloor is a load on a floor that is a process of its own.
 func onFloor(name string, c func(b *bench, addr string) ([]load.Client, error)) func(context.Context, *bench, *site) (work, error) {
 	return func(ctx context.Context, b *bench, s *site) (work, error) {
-		o, w := childOptions{name: name}, work{warm: 500 * time.Millisecond}
+		o, w := childOptions{name: name}, work{warm: b.warm}
 		if name == floor.Rotate {
 			var err error
 			if o.dsn, err = b.newDatabase(ctx, s.db, "rotate"); err != nil {
@@ -143,7 +169,7 @@ func behindGuard(cache, most int) func(context.Context, *bench, *site) (work, er
 		if err != nil {
 			return work{}, err
 		}
-		return work{addr: p.addr, pid: p.pid(), warm: 500 * time.Millisecond, clients: func() []load.Client {
+		return work{addr: p.addr, pid: p.pid(), warm: b.warm, clients: func() []load.Client {
 			return s.wallet.each(b.connections, most, reading(p.addr, "/"))
 		}}, nil
 	}

@@ -9,8 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/doorward/doorward/internal/load"
 	"github.com/doorward/doorward/bench/seed"
+	"github.com/doorward/doorward/internal/load"
 )
 
 // wallet holds the tokens of everybody who is signed in at a site. Its clients
