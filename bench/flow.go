@@ -45,7 +45,7 @@ func userinfo(ctx context.Context, b *bench, s *site) (work, error) {
 		return answering(list, `"sub":"`)
 	})(ctx, b, s)
 	w.ready = func(ctx context.Context) error {
-		return load.Do(ctx, s.addr, 2, s.flows(app, people))
+		return load.Do(ctx, 2, load.Options{Addr: s.addr, Clients: s.flows(app, people)})
 	}
 	return w, err
 }
@@ -72,7 +72,7 @@ func (s *site) visitors(ctx context.Context, connections int) ([]*visitor, regis
 			}
 		}
 	}
-	if err := load.Do(ctx, s.addr, 1, list); err != nil {
+	if err := load.Do(ctx, 1, load.Options{Addr: s.addr, Clients: list}); err != nil {
 		return nil, app, err
 	}
 	for _, p := range people {

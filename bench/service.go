@@ -118,7 +118,7 @@ func (s *site) mint(ctx context.Context, b *bench, service registered, n int) (t
 			return nil
 		}
 	}
-	return tokens, load.Do(ctx, s.addr, max(1, n/len(list)), list)
+	return tokens, load.Do(ctx, max(1, n/len(list)), load.Options{Addr: s.addr, Clients: list})
 }
 
 // introspectingKeys has an API ask about an API key for each connection.

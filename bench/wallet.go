@@ -160,7 +160,7 @@ func (w *wallet) renew(ctx context.Context, connections int) error {
 		clients = append(clients, w.refreshing([]*family{f}))
 	}
 	for some := range slices.Chunk(clients, connections) {
-		if err := load.Do(ctx, w.addr, 1, some); err != nil {
+		if err := load.Do(ctx, 1, load.Options{Addr: w.addr, Clients: some}); err != nil {
 			return fmt.Errorf("getting access tokens: %w", err)
 		}
 	}

@@ -43,7 +43,7 @@ func newRemote(address, token string) (*remote, error) {
 
 const mostAnswer = 16 << 20
 
-// ask makes a request and reads its answer.
+// ask makes a request and reads its answer, if there is to be one.
 func (r *remote) ask(ctx context.Context, method, path string, question, answer any) error {
 	body, err := json.Marshal(question)
 	if err != nil {
@@ -53,7 +53,9 @@ func (r *remote) ask(ctx context.Context, method, path string, question, answer 
 	if err != nil {
 		return err
 	}
-	q.Header.Set("Authorization", "Bearer "+r.token)
+	if r.token != "" {
+		q.Header.Set("Authorization", "Bearer "+r.token)
+	}
 	q.Header.Set("Content-Type", "application/json")
 	a, err := r.client.Do(q)
 	if err != nil {
@@ -68,8 +70,10 @@ func (r *remote) ask(ctx context.Context, method, path string, question, answer 
 		return fault.New(fault.Unauthenticated, "%s%s: the token is refused", r.url, path)
 	case a.StatusCode == http.StatusNotFound:
 		return fault.New(fault.NotFound, "%s%s is not there", r.url, path)
-	case a.StatusCode != http.StatusOK:
+	case a.StatusCode/100 != 2:
 		return fault.New(fault.Denied, "%s%s answered %d%s", r.url, path, a.StatusCode, detail(text))
+	case answer == nil:
+		return nil
 	}
 	return json.Unmarshal(text, answer)
 }

@@ -43,8 +43,11 @@ func (c *conn) open(ctx context.Context) error {
 	return nil
 }
 
-// again opens it anew.
-func (c *conn) again(ctx context.Context) error {
+// reopen opens anew what the server closes, if the options want that.
+func (c *conn) reopen(ctx context.Context, o Options) error {
+	if !o.Reopen {
+		return errClosing
+	}
 	c.close()
 	return c.open(ctx)
 }

@@ -53,42 +53,40 @@ type Options struct {
 	At func()
 }
 
-// Do has every client make so many requests, and returns what went wrong.
-func Do(ctx context.Context, addr string, n int, clients []Client) error {
+// Do has every client make so many requests, and returns what went wrong. What
+// the options say of time is for Run alone.
+func Do(ctx context.Context, n int, o Options) error {
 	var running sync.WaitGroup
-	failed := make([]error, len(clients))
-	for i, client := range clients {
-		running.Go(func() { failed[i] = client.do(ctx, addr, n) })
+	failed := make([]error, len(o.Clients))
+	for i, client := range o.Clients {
+		running.Go(func() { failed[i] = client.do(ctx, n, o) })
 	}
 	running.Wait()
 	return errors.Join(failed...)
 }
 
-func (c Client) do(ctx context.Context, addr string, n int) error {
-	conn, err := dial(ctx, addr, nil)
+func (c Client) do(ctx context.Context, n int, o Options) error {
+	conn, err := dial(ctx, o.Addr, o.TLS)
 	if err != nil {
 		return err
 	}
 	defer conn.close()
-	if err := conn.until(time.Now().Add(drain)); err != nil {
-		return err
-	}
-	for range n {
+	for left := n; left > 0 && err == nil; left-- {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		status, body, err := conn.exchange(c)
-		if err == nil && conn.closing {
-			err = errClosing
-		}
-		if err == nil {
-			err = c.answered(status, body)
-		}
-		if err != nil {
+		if err := conn.until(time.Now().Add(drain)); err != nil {
 			return err
 		}
+		status, body, failed := conn.exchange(c)
+		if failed != nil {
+			return failed
+		}
+		if err = c.answered(status, body); err == nil && conn.closing && left > 1 {
+			err = conn.reopen(ctx, o)
+		}
 	}
-	return nil
+	return err
 }
 
 func (c Client) answered(status int, body []byte) error {
@@ -184,7 +182,7 @@ func (r *runner) client(ctx context.Context, c *conn, client Client, nth int) {
 			list = append(list, exchange{now.Sub(r.start), now.Sub(began)})
 		}
 		if err = client.answered(status, body); err == nil && c.closing {
-			err = r.reopen(ctx, c)
+			err = errors.Join(c.reopen(ctx, r.Options), c.until(r.end.Add(r.Drain)))
 		}
 	}
 	r.mu.Lock()
@@ -206,17 +204,6 @@ func (r *runner) next(due *time.Time) time.Time {
 		began, *due = *due, due.Add(r.Every)
 	}
 	return began
-}
-
-// reopen makes a connection anew that the server closes, if that is to be.
-func (r *runner) reopen(ctx context.Context, c *conn) error {
-	if !r.Reopen {
-		return errClosing
-	}
-	if err := c.again(ctx); err != nil {
-		return err
-	}
-	return c.until(r.end.Add(r.Drain))
 }
 
 // Unexpected is the error of an answer that should have been another.

@@ -164,10 +164,10 @@ func TestDo(t *testing.T) {
 		_, _ = w.Write([]byte("{}"))
 	})
 	client := Client{Request: func() []byte { return get }}
-	if err := Do(t.Context(), addr, 5, []Client{client, client}); err != nil || served.Load() != 10 {
+	if err := Do(t.Context(), 5, Options{Addr: addr, Clients: []Client{client, client}}); err != nil || served.Load() != 10 {
 		t.Errorf("%d were served: %v", served.Load(), err)
 	}
-	if err := Do(t.Context(), addr, 20, []Client{client}); err == nil || !strings.Contains(err.Error(), "418") || served.Load() != 25 {
+	if err := Do(t.Context(), 20, Options{Addr: addr, Clients: []Client{client}}); err == nil || !strings.Contains(err.Error(), "418") || served.Load() != 25 {
 		t.Errorf("%d were served: %v", served.Load(), err)
 	}
 }
