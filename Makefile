@@ -12,7 +12,7 @@ export GOFLAGS += -buildvcs=false
 .PHONY: build test interop lint fmt vuln fuzz bench storm cover swagger clean
 
 build: ## the one binary, static, into bin/
-	CGO_ENABLED=0 go build -trimpath -ldflags '-w -X main.version=$(VERSION)' -o bin/doorward ./cmd/doorward
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/doorward ./cmd/doorward
 
 test: bin/testrun ## every test, with PostgreSQL and the race detector; PKGS=./internal/store for some
 	bin/testrun $(if $(filter ./...,$(PKGS)),-canaries) $(ARGS) $(PKGS)

@@ -63,6 +63,17 @@ func (s *Store) ExplainLeaves(ctx context.Context) (string, error) {
 	return s.explain(ctx, giveLeaves, int64(0), "", 100)
 }
 
+// ExplainLive explains the statements that find the tokens of somebody who lost something.
+func (s *Store) ExplainLive(ctx context.Context) (plans map[string]string, err error) {
+	plans = map[string]string{}
+	for name, statement := range map[string]string{"a family": familyOf, "an account": familiesOf, "a client": familiesBy} {
+		if plans[name], err = s.explain(ctx, statement, "x", "", tokenPage); err != nil {
+			return nil, err
+		}
+	}
+	return plans, nil
+}
+
 func (s *Store) explain(ctx context.Context, statement string, args ...any) (plan string, err error) {
 	if _, lite := s.db.(*sqliteDB); lite {
 		err = s.all(ctx, func(r scanner) error {

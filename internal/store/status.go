@@ -7,6 +7,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/doorward/doorward/internal/clock"
@@ -67,7 +68,7 @@ func (s *Store) KeepRun(ctx context.Context, r grant.Run) error {
 func (s *Store) ClaimMarks(ctx context.Context, pass int64, holder string, lease time.Duration) (seq int64, mine bool, err error) {
 	err = s.write(ctx, func(t *tx) error {
 		now := clock.Micro(t.now)
-		err := t.one(`UPDATE status_marks SET holder = ?, until = ? WHERE id = ? AND (holder = ? OR until < ?) RETURNING seq`,
+		err := t.one(`UPDATE status_marks SET holder = ?, until = ? WHERE id = ? AND (holder = ? OR until <= ?) RETURNING seq`,
 			holder, clock.Micro(t.now.Add(lease)), pass, holder, now).scan(&seq)
 		if mine = err == nil; errors.Is(err, sql.ErrNoRows) {
 			return nil
@@ -80,21 +81,33 @@ func (s *Store) ClaimMarks(ctx context.Context, pass int64, holder string, lease
 // tokenPage is how many rows are looked through at once for tokens that a mark voids.
 const tokenPage = 500
 
+// The families that a mark may concern. Each statement finds them by an index, but for
+// those that a role, an API or an organization concerns: they are looked through.
+const (
+	liveFamilies = `SELECT id, user_id, client_id, organization, audience, live FROM token_families WHERE live <> '' AND `
+	familyOf     = liveFamilies + `id = ? AND id > ? ORDER BY id LIMIT ?`
+	familiesOf   = liveFamilies + `user_id = ? AND ended_at = 0 AND id > ? ORDER BY id LIMIT ?`
+	familiesBy   = liveFamilies + `client_id = ? AND id > ? ORDER BY id LIMIT ?`
+	allFamilies  = liveFamilies + `id > ? ORDER BY id LIMIT ?`
+)
+
 // TokensOf returns a page of the access tokens that a mark may void and that may be
 // alive, after what a page before ended with; next is empty after the last.
 func (s *Store) TokensOf(ctx context.Context, m grant.Mark, after string) (list []grant.Issued, next string, err error) {
 	now := s.clock.Now()
-	where, args := `f.id = ? AND f.id > ?`, []any{m.Key, after}
-	owner, found := m.Owner()
-	switch {
-	case m.Kind == grant.OfPrincipal:
-		where, args = `(f.user_id = ? AND f.ended_at = 0 OR f.client_id = ?) AND f.id > ?`, []any{m.Key, m.Key, after}
-	case m.Kind == grant.OfOrganization:
-		where, args = `f.organization = ? AND f.id > ?`, []any{m.Key, after}
-	case !found || m.Kind == grant.OfKey:
-		where, args = `f.id > ?`, []any{after}
+	statement, args := allFamilies, []any{}
+	switch m.Kind {
+	case grant.OfFamily:
+		statement, args = familyOf, []any{m.Key}
+	case grant.OfPrincipal: // an account, and then a client
+		statement, args = familiesOf, []any{m.Key}
+		if by, ok := strings.CutPrefix(after, byClient); ok {
+			statement, after = familiesBy, by
+		}
+	case grant.OfKey: // no family comes of a key
+		statement = ""
 	}
-	if m.Kind != grant.OfKey { // no family comes of a key
+	if statement != "" {
 		last, n := "", 0
 		if err := s.all(ctx, func(r scanner) error {
 			var i grant.Issued
@@ -103,17 +116,26 @@ func (s *Store) TokensOf(ctx context.Context, m grant.Mark, after string) (list 
 				return err
 			}
 			n, last = n+1, i.Family
-			return s.alive(&list, i, live, []string{audience}, now)
-		}, `SELECT f.id, f.user_id, f.client_id, f.organization, f.audience, f.live FROM token_families AS f WHERE `+where+` AND f.live <> '' ORDER BY f.id LIMIT ?`, append(args, tokenPage)...); err != nil {
+			return alive(&list, i, live, []string{audience}, now)
+		}, statement, append(args, after, tokenPage)...); err != nil {
 			return nil, "", err
 		}
-		if n == tokenPage {
+		switch {
+		case n == tokenPage && statement == familiesBy:
+			return list, byClient + last, nil
+		case n == tokenPage:
 			return list, last, nil
+		case statement == familiesOf:
+			return list, byClient, nil
 		}
 	}
+	owner, found := m.Owner()
 	runs, err := s.runsOf(ctx, owner, found, now)
 	return append(list, runs...), "", err
 }
+
+// byClient begins where a page ends that is of a client's families.
+const byClient = "client "
 
 // runsOf returns the tokens of no family of an owner, or all of them.
 func (s *Store) runsOf(ctx context.Context, owner string, found bool, now time.Time) (list []grant.Issued, err error) {
@@ -130,14 +152,14 @@ func (s *Store) runsOf(ctx context.Context, owner string, found bool, now time.T
 		if err := json.Unmarshal([]byte(access), &i.Access); err != nil {
 			return err
 		}
-		return s.alive(&list, i, live, nil, now)
+		return alive(&list, i, live, nil, now)
 	}, `SELECT access, live FROM status_runs WHERE `+where+` AND until >= ?`, append(args, clock.Micro(now))...)
 	return list, err
 }
 
 // alive adds tokens to a list, as far as they may be alive. audience is nil for those
 // that say themselves what they carry.
-func (s *Store) alive(list *[]grant.Issued, i grant.Issued, live string, audience []string, now time.Time) error {
+func alive(list *[]grant.Issued, i grant.Issued, live string, audience []string, now time.Time) error {
 	l, err := status.ParseLive(live)
 	if err != nil {
 		return err

@@ -22,7 +22,7 @@ CREATE TABLE status_pages (
 
 -- What access tokens of a family may be alive, and their bits.
 ALTER TABLE token_families ADD COLUMN live TEXT NOT NULL DEFAULT '';
-CREATE INDEX token_families_client ON token_families (client_id);
+CREATE INDEX token_families_client ON token_families (client_id, id);
 
 -- Bits of tokens that are of no family: a row for each principal, family and key that
 -- they end with. One of the rows of a run is the first.
