@@ -15,7 +15,7 @@ type rule struct {
 // check holds c against every rule. A rule about a setting with a mistake is left
 // out: what it would say could be wrong.
 func (c *Config) check(mode Mode, m *mistakes) {
-	for _, r := range rules {
+	for _, r := range slices.Concat(rules, themeRules) {
 		if m.about(r.about...) {
 			continue
 		}

@@ -43,6 +43,7 @@ type Config struct {
 	Registration   Registration
 	Sessions       Sessions
 	Mail           Mail
+	Theme          Theme
 
 	file    string
 	places  map[string]place // of the settings that were given

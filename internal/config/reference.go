@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 )
 
@@ -52,7 +53,7 @@ func WriteReference(w io.Writer) error {
 		}
 	}
 	b.WriteString("\n## Rules\n\n")
-	for _, r := range rules {
+	for _, r := range slices.Concat(rules, themeRules) {
 		if r.says != "" {
 			fmt.Fprintf(&b, "- %s\n", r.says)
 		}

@@ -301,4 +301,40 @@ var settings = []Setting{
 		Help: "How the connection is protected: from its second command on (starttls), from its first byte on (implicit), or not at all (none), which is for loopback only.",
 		form: enum(func(c *Config) *string { return &c.Mail.TLS }, "starttls", "implicit", "none"),
 	},
+
+	{
+		Name: "theme.name", Default: "Doorward",
+		Help: "The name of the product, as people know it: at the top of each page and in its title.",
+		form: title(func(c *Config) *string { return &c.Theme.Name }),
+	},
+	{
+		Name: "theme.logo", Unset: "none: Doorward's own sign", Example: "/etc/doorward/logo.svg",
+		Help: "A picture for the top of each page: SVG, PNG, JPEG or WebP, at most 256 KiB. It is read at the start.",
+		form: file(func(c *Config) *string { return &c.Theme.Logo }),
+	},
+	{
+		Name: "theme.accent", Default: "#7a4b12",
+		Help: "The colour of buttons and links in the light, in quotes in the file, where # begins a comment. Text on it is white, or black where that is read better.",
+		form: colour(func(c *Config) *Colour { return &c.Theme.Accent }),
+	},
+	{
+		Name: "theme.accent_dark", Default: "#e0b070",
+		Help: "The same in the dark, for people whose system asks for that.",
+		form: colour(func(c *Config) *Colour { return &c.Theme.AccentDark }),
+	},
+	{
+		Name: "theme.background", Default: "#fbfaf7",
+		Help: "The colour behind the pages in the light.",
+		form: colour(func(c *Config) *Colour { return &c.Theme.Background }),
+	},
+	{
+		Name: "theme.background_dark", Default: "#16181c",
+		Help: "The same in the dark.",
+		form: colour(func(c *Config) *Colour { return &c.Theme.BackgroundDark }),
+	},
+	{
+		Name: "theme.radius", Default: "8",
+		Help: "The radius of corners, in pixels.",
+		form: integer(func(c *Config) *int { return &c.Theme.Radius }, 0, 24),
+	},
 }

@@ -51,6 +51,7 @@ type Options struct {
 	// Password lets them do so by their password, on the page itself: for dev, where
 	// nobody else writes its scripts or reads what is typed.
 	Password bool
+	Theme    web.Theme
 }
 
 var mediaTypes = map[string]string{".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".txt": "text/plain; charset=utf-8"}

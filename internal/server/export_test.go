@@ -61,3 +61,6 @@ func (s *Server) Counted(ctx context.Context, action string, o audit.Outcome) (n
 	})
 	return n, err
 }
+
+// ReadLogo is readLogo.
+var ReadLogo = readLogo

@@ -13,7 +13,7 @@ const style = `:root{color-scheme:light dark;--ink:#1b1d21;--soft:#5b616b;--pape
 @media(prefers-color-scheme:dark){:root{--ink:#ece9e2;--soft:#a3a8b0;--paper:#16181c;--line:#2c3036;--mark:#e0b070}}
 *{box-sizing:border-box}body{margin:0;background:var(--paper);color:var(--ink);font:1rem/1.5 ui-sans-serif,system-ui,sans-serif}
 main{max-width:53rem;margin:0 auto;padding:clamp(1.5rem,7vh,6rem) 1.25rem}
-svg{display:block;width:2.75rem;height:3rem;color:var(--mark)}h1{font-size:2rem;line-height:1.2;margin:1.25rem 0 .25rem;letter-spacing:-.02em}
+img{display:block;height:3rem;max-width:100%}svg{display:block;width:2.75rem;height:3rem;color:var(--mark)}h1{font-size:2rem;line-height:1.2;margin:1.25rem 0 .25rem;letter-spacing:-.02em}
 p{margin:0 0 2.5rem;color:var(--soft)}dl{margin:0;border-top:1px solid var(--line)}
 div{display:grid;grid-template-columns:25rem 1fr;gap:.125rem 1.5rem;align-items:baseline;padding:.75rem 0;border-bottom:1px solid var(--line)}
 @media(max-width:50rem){div{grid-template-columns:1fr}dd{padding-left:3rem}}
@@ -26,13 +26,14 @@ var page = template.Must(template.New("home").Parse(`<!doctype html>
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Doorward</title>
-<style nonce="{{.Nonce}}">` + style + `</style>
+<title>{{.Data.Theme.Name}}</title>
+<style nonce="{{.Nonce}}">` + style + `</style>{{if .Data.Theme.Styled}}
+<link rel="stylesheet" nonce="{{.Nonce}}" href="/theme/style.css">{{end}}
 </head>
 <body>
 <main>
-<svg viewBox="2.25 2 19.5 20" fill="none" stroke="currentColor" stroke-width="1.5" aria-hidden="true"><path d="M5 21V10a7 7 0 0 1 14 0v11M3 21h18M15 13v2"/></svg>
-<h1>Doorward</h1>
+{{if .Data.Theme.Logo}}<img src="/theme/logo" alt="">{{else}}<svg viewBox="2.25 2 19.5 20" fill="none" stroke="currentColor" stroke-width="1.5" aria-hidden="true"><path d="M5 21V10a7 7 0 0 1 14 0v11M3 21h18M15 13v2"/></svg>{{end}}
+<h1>{{.Data.Theme.Name}}</h1>
 <p>An authentication and authorization server runs here.</p>
 <dl>
 <div><dt><i>GET</i><a href="/account">/account</a></dt><dd>Sign in, see your devices, change your password</dd></div>
@@ -54,7 +55,10 @@ var page = template.Must(template.New("home").Parse(`<!doctype html>
 
 // home says what runs here.
 func (s *Server) home(w http.ResponseWriter, _ *http.Request) error {
-	return web.Page{Template: page, Data: struct{ Docs, Inbox bool }{s.Config.Docs, s.inbox}}.Write(w)
+	return web.Page{Template: page, Data: struct {
+		Theme       web.Theme
+		Docs, Inbox bool
+	}{s.look.Theme, s.Config.Docs, s.inbox}}.Write(w)
 }
 
 //go:embed icon.png

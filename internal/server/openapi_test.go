@@ -19,7 +19,7 @@ import (
 // unwritten are the routes that the document does not describe: what is not part of
 // the API, or has a document of its own.
 var unwritten = []string{
-	"GET /{$}", "GET /favicon.ico", "GET /healthz", "GET /readyz", "GET /openapi.json", "GET /oauth2/status-lists/{id}", "GET /oauth2/status-lists/events", "GET /docs", "GET /docs/{file}",
+	"GET /{$}", "GET /favicon.ico", "GET /healthz", "GET /readyz", "GET /openapi.json", "GET /oauth2/status-lists/{id}", "GET /oauth2/status-lists/events", "GET /docs", "GET /docs/{file}", "GET /theme/style.css", "GET /theme/logo",
 	"GET /.well-known/authzen-configuration",
 	"POST /access/v1/search/resource", // it says why there is none
 	"POST /api-keys/leaks",            // described by those who send it

@@ -59,6 +59,8 @@ func (s *Server) routes(p surfaces) []route {
 	table := []route{
 		{"GET /{$}", anybody, problem, f(s.home, problem)},
 		{"GET /favicon.ico", anybody, problem, f(s.favicon, problem)},
+		{"GET /theme/style.css", anybody, problem, f(s.themeStyle, problem)},
+		{"GET /theme/logo", anybody, problem, f(s.themeLogo, problem)},
 		{"GET /healthz", anybody, problem, f(s.healthy, problem)},
 		{"GET /readyz", anybody, problem, f(s.ready, problem)},
 		{"GET /openapi.json", anybody, problem, f(s.document, problem)},

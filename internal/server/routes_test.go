@@ -14,7 +14,7 @@ import (
 // open is every path that anybody may call. A new one is written here by a person
 // who has thought about it.
 var open = []string{
-	"GET /{$}", "GET /favicon.ico", "GET /healthz", "GET /readyz", "GET /openapi.json", "GET /docs", "GET /docs/{file}",
+	"GET /{$}", "GET /favicon.ico", "GET /healthz", "GET /readyz", "GET /openapi.json", "GET /docs", "GET /docs/{file}", "GET /theme/style.css", "GET /theme/logo",
 	"POST /auth/login", "POST /auth/refresh", "POST /auth/logout", "GET /signin", "POST /signin",
 	"POST /oauth2/device_authorization",                                        // it gives nothing that the token endpoint does not ask for again
 	"GET /oauth2/logout", "POST /oauth2/logout", "POST /oauth2/logout/confirm", // SES-004
@@ -363,13 +363,15 @@ func admins(own, other, absent int) map[string]cells {
 
 // matrix is who may do what to whom. A route without a row fails the test.
 var matrix = map[string]row{
-	"GET /{$}":          {wants: everybody(200)},
-	"GET /healthz":      {wants: everybody(200)},
-	"GET /readyz":       {wants: everybody(200)},
-	"GET /openapi.json": {wants: everybody(200)},
-	"GET /docs":         {wants: everybody(200)},
-	"GET /docs/{file}":  {wants: everybody(404)},
-	"GET /favicon.ico":  {wants: everybody(200)},
+	"GET /{$}":             {wants: everybody(200)},
+	"GET /healthz":         {wants: everybody(200)},
+	"GET /readyz":          {wants: everybody(200)},
+	"GET /openapi.json":    {wants: everybody(200)},
+	"GET /theme/style.css": {wants: everybody(200)},
+	"GET /theme/logo":      {wants: everybody(404)},
+	"GET /docs":            {wants: everybody(200)},
+	"GET /docs/{file}":     {wants: everybody(404)},
+	"GET /favicon.ico":     {wants: everybody(200)},
 	"POST /auth/login": {wants: everybody(200), body: func(c *call) any {
 		return map[string]any{"username": servertest.Admin, "password": servertest.Password}
 	}},

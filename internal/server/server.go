@@ -315,6 +315,7 @@ type Server struct {
 	keySet      keySet
 	openapi     func() ([]byte, error)
 	connections connections
+	look        look
 	first       func() // asks for the certificate before anybody else does; may be nil
 }
 
@@ -327,6 +328,9 @@ func New(k *Core, version string) (*Server, error) {
 	}
 	// Which APIs there are, judge asks afterwards.
 	if s.judging, err = s.newGuard(guard.AudienceFunc(func(string) bool { return true })); err != nil {
+		return nil, err
+	}
+	if s.look, err = newLook(k.Config); err != nil {
 		return nil, err
 	}
 	https := k.Config.Issuer != nil && k.Config.Issuer.Scheme == "https"
@@ -347,7 +351,7 @@ func New(k *Core, version string) (*Server, error) {
 		Cookies: s.cookies,
 		Hosts:   k.Config.Hosts, Proxies: k.Config.TrustedProxies, Log: k.Log,
 		NeedsHTTPS: https, HSTS: https && !config.Address{Host: k.Config.Issuer.Hostname()}.Loopback(), Fail: s.failNowhere,
-		Pages: isPage, URL: issuer(k.Config),
+		Theme: s.look.Theme, Pages: isPage, URL: issuer(k.Config),
 	}
 	cors := web.CORS{Origins: k.Config.CORS.Origins, Shares: shares, Fail: s.failNowhere}
 	s.handler = site.Around(cors.Around(echo(s.mux(table, surfaces))))
@@ -388,7 +392,7 @@ func (s *Server) surfaces(https bool, version string) (surfaces, error) {
 	})
 	all := surfaces{admin: api, provider: p, signin: people}
 	if k.Config.Docs {
-		all.docs, err = reference.New(reference.Options{Issuer: issuer(k.Config), Client: client.ReferenceID, Password: k.inbox})
+		all.docs, err = reference.New(reference.Options{Issuer: issuer(k.Config), Client: client.ReferenceID, Password: k.inbox, Theme: s.look.Theme})
 	}
 	return all, err
 }

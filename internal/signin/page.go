@@ -40,6 +40,7 @@ func readPage(name string) *template.Template {
 // screen is what the template of a page is given.
 type screen struct {
 	words
+	Theme web.Theme
 	Title string
 	// What is told above the page: that something was done, or what went wrong.
 	Done, Problem string
@@ -54,7 +55,7 @@ func (p screen) Form(does string) (string, error) { return p.form(does) }
 
 // screen begins a page for this browser. Its title is a text of the catalogue.
 func (s *Surface) screen(w http.ResponseWriter, r *http.Request, title string) screen {
-	p := screen{words: languages.of(r)}
+	p := screen{words: languages.of(r), Theme: web.Of(r.Context()).Theme}
 	p.Title = p.words[title]
 	var pre secret.Hash
 	p.form = func(does string) (string, error) {
@@ -88,7 +89,7 @@ func FailPage(w http.ResponseWriter, r *http.Request, err error) {
 		w.Header().Set("Allow", refused.Allow)
 	}
 	web.RetryAfter(w, err)
-	p := screen{words: languages.of(r)}
+	p := screen{words: languages.of(r), Theme: web.Of(r.Context()).Theme}
 	kind := "error." + strconv.Itoa(status)
 	if p.words[kind] == "" {
 		kind = "error.other"

@@ -32,15 +32,16 @@ type Site struct {
 	URL        string                 // scheme and host
 	// HSTS tells browsers to come by HTTPS alone, for two years (RFC 6797). It is
 	// not for a loopback host, whose other ports are other people's.
-	HSTS bool
-	Fail Fail // for what no route answers
+	HSTS  bool
+	Theme Theme
+	Fail  Fail // for what no route answers
 }
 
 // Around returns a handler that gives each request its id, refuses what is not
 // meant for this site, contains panics and writes the log line.
 func (s Site) Around(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		known := &Request{began: time.Now()} //nolint:forbidigo // a duration of this process
+		known := &Request{Theme: s.Theme, began: time.Now()} //nolint:forbidigo // a duration of this process
 		client := s.Proxies.Client(r)
 		known.By = principal.Principal{Kind: principal.Anonymous, Origin: principal.Origin{
 			RequestID: rand.Text(), Address: text(client), Network: network(client), UserAgent: strings.ToValidUTF8(bounded(r.UserAgent(), 256), ""),

@@ -29,6 +29,7 @@ type Request struct {
 	Route    string              // the pattern of the site map; empty while none is found
 	Cause    error               // why it failed, for the log; the client is told less
 	notes    []slog.Attr
+	Theme    Theme
 	began    time.Time
 	panicked bool
 }
