@@ -30,7 +30,11 @@ func (s *site) register(ctx context.Context, body map[string]any, roles ...strin
 			return registered{}, err
 		}
 	}
-	return registered{made.ID, "Basic " + base64.StdEncoding.EncodeToString([]byte(made.ID+":"+made.Secret))}, nil
+	return registered{made.ID, basic(made.ID, made.Secret)}, nil
+}
+
+func basic(id, secret string) string {
+	return "Basic " + base64.StdEncoding.EncodeToString([]byte(id+":"+secret))
 }
 
 // manage makes something by the management API, as the administrator.

@@ -165,12 +165,13 @@ var uninstrumented = []string{
 }
 
 // alone are tests that do one thing at a time, and much of it: the race detector has
-// nothing to find there, and makes each take four to ten times as long. Of whole runs they
-// have one of their own, without it. They stand in these packages.
+// nothing to find there, and makes each take four to ten times as long; or that count what
+// it would count along. Of whole runs they have one of their own, without it. They stand in
+// these packages.
 const alone = `^(TestScripts|TestGuides|TestCommandsOnPostgres|TestDoctorThroughProxies|TestPasteFirstSteps|` +
-	`TestAttackFLT002.*|TestAttackLOG020FailingStatements|TestVerifyMany|TestSearchMoments|TestAttackRBAC008Matrix)$`
+	`TestAttackFLT002.*|TestAttackLOG020FailingStatements|TestVerifyMany|TestSearchMoments|TestAttackRBAC008Matrix|TestAllocations)$`
 
-var aloneIn = []string{"./cmd/doorward", "./internal/store", "./internal/server"}
+var aloneIn = []string{"./cmd/doorward", "./internal/store", "./internal/server", "./bench"}
 
 // suite runs all tests once, in random order.
 func (r runner) suite(ctx context.Context) {
