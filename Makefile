@@ -4,12 +4,15 @@
 PKGS     ?= ./...
 ARGS     ?=
 FUZZTIME ?= 30s
+BENCH    ?= .
+COUNT    ?= 10
+PACKAGES ?=
 VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 
 # A checkout that belongs to another user must build too.
 export GOFLAGS += -buildvcs=false
 
-.PHONY: build test interop lint fmt vuln fuzz bench storm cover swagger clean
+.PHONY: build test interop lint fmt vuln fuzz bench bench-compare storm cover swagger clean
 
 build: ## the one binary, static, into bin/
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/doorward ./cmd/doorward
@@ -30,6 +33,9 @@ cover: bin/testrun ## what the tests reach, by function
 
 bench: ## the tables of docs/performance.md
 	go run ./bench $(ARGS)
+
+bench-compare: bin/benchstat ## the benchmarks of the revision OLD and of this checkout; BENCH, PACKAGES and COUNT choose
+	go run ./internal/testpg/cmd go run ./bench/compare -old '$(OLD)' -bench '$(BENCH)' -count $(COUNT) $(ARGS) $(PACKAGES)
 
 storm: ## a server that is killed again and again, and what it must not lose
 	go run ./internal/storm $(ARGS)
@@ -62,3 +68,6 @@ bin/golangci-lint: tools/golangci-lint/go.mod tools/golangci-lint/go.sum
 
 bin/govulncheck: tools/govulncheck/go.mod tools/govulncheck/go.sum
 	cd tools/govulncheck && CGO_ENABLED=0 go build -trimpath -o ../../$@ golang.org/x/vuln/cmd/govulncheck
+
+bin/benchstat: tools/benchstat/go.mod tools/benchstat/go.sum
+	cd tools/benchstat && CGO_ENABLED=0 go build -trimpath -o ../../$@ golang.org/x/perf/cmd/benchstat
