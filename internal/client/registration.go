@@ -1,7 +1,9 @@
 package client
 
 import (
+	"cmp"
 	"slices"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -61,9 +63,10 @@ type Registration struct {
 	// 5.3.2).
 	UserinfoAlg jose.Algorithm `json:"userinfo_signed_response_alg,omitempty" enum:"RS256,PS256,ES256,EdDSA" doc:"By what userinfo is signed, as a JWT; it is plain JSON if it is absent"`
 
-	DefaultMaxAge   *int64   `json:"default_max_age,omitempty" minimum:"0" doc:"max_age, in seconds, where a request names none"`
-	RequireAuthTime bool     `json:"require_auth_time,omitempty"`
-	DefaultACR      []string `json:"default_acr_values,omitempty" doc:"What it would like acr to be; it decides nothing, since there is one way to sign in"`
+	DefaultMaxAge   *int64 `json:"default_max_age,omitempty" minimum:"0" doc:"max_age, in seconds, where a request names none"`
+	RequireAuthTime bool   `json:"require_auth_time,omitempty"`
+	// What is reached, the tokens say: a class that is only wanted refuses nobody.
+	DefaultACR []string `json:"default_acr_values,omitempty" doc:"acr_values, the classes of authentication that are wanted, where a request names none; the first is wanted most"`
 }
 
 // ApplicationType is where an application runs.
@@ -88,6 +91,7 @@ const (
 	mostRedirects = 10
 	mostGrace     = 30
 	mostLines     = 10 // of what a client says of itself more than once
+	mostClasses   = 10
 )
 
 // Public reports whether anybody can be the client: it has nothing to prove itself by.
@@ -146,16 +150,7 @@ func (c *Client) checkRegistration() error {
 			return fault.At("post_logout_redirect_uris", "%s", oauth.Describe(err)).Because(err)
 		}
 	}
-	if err := c.checkLogout(); err != nil {
-		return err
-	}
-	if err := c.checkKeys(); err != nil {
-		return err
-	}
-	if err := c.checkAbout(); err != nil {
-		return err
-	}
-	if err := c.checkSubjects(); err != nil {
+	if err := cmp.Or(c.checkKeys(), c.checkLogout(), c.checkAbout(), c.checkWanted(), c.checkSubjects()); err != nil {
 		return err
 	}
 	switch {
@@ -179,6 +174,15 @@ func (c *Client) checkRegistration() error {
 		return fault.At("access_token_ttl", "it is at most a day")
 	case c.RefreshTTL < 0 || c.RefreshTTL > int64(365*24*time.Hour/time.Second):
 		return fault.At("refresh_token_ttl", "it is at most a year")
+	}
+	return nil
+}
+
+// checkWanted is the part of Check that is about what a request wants that does not say.
+func (c *Client) checkWanted() error {
+	switch {
+	case len(c.DefaultACR) > mostClasses || slices.ContainsFunc(c.DefaultACR, oddClass):
+		return fault.At("default_acr_values", "they are at most %d words of visible ASCII", mostClasses)
 	case c.DefaultMaxAge != nil && *c.DefaultMaxAge < 0:
 		return fault.At("default_max_age", "it is a number of seconds")
 	}
@@ -206,7 +210,7 @@ func (c *Client) checkAbout() error {
 	for _, l := range []struct {
 		field string
 		lines []string
-	}{{"contacts", c.Contacts}, {"default_acr_values", c.DefaultACR}, {"software_id", []string{c.SoftwareID}}, {"software_version", []string{c.SoftwareVersion}}} {
+	}{{"contacts", c.Contacts}, {"software_id", []string{c.SoftwareID}}, {"software_version", []string{c.SoftwareVersion}}} {
 		if len(l.lines) > mostLines {
 			return fault.At(l.field, "there are at most %d", mostLines)
 		}
@@ -220,6 +224,12 @@ func (c *Client) checkAbout() error {
 }
 
 var idTokenAlgs = []jose.Algorithm{jose.RS256, jose.PS256, jose.ES256, jose.EdDSA}
+
+// oddClass reports whether a class of authentication cannot stand in a list of them (OpenID
+// Connect Core 1.0, Section 3.1.2.1).
+func oddClass(class string) bool {
+	return class == "" || len(class) > 200 || strings.ContainsFunc(class, func(r rune) bool { return r <= ' ' || r > '~' })
+}
 
 // begins reports whether a grant gives refresh tokens.
 func begins(g oauth.GrantType) bool { return g == oauth.AuthorizationCode || g == oauth.DeviceCode }

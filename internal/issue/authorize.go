@@ -95,6 +95,9 @@ func (s *Service) conceives(ctx context.Context, a *Asked) error {
 	case len(a.Claims.ACR) > 0 && !slices.Contains(a.Claims.ACR, onePassword):
 		return &oauth.Error{Code: oauth.UnmetAuthentication, Description: "nobody signs in here in one of these ways"}
 	}
+	if len(a.ACR) == 0 {
+		a.ACR = c.DefaultACR
+	}
 	if c.DefaultMaxAge != nil && a.MaxAge == nil {
 		age := time.Duration(*c.DefaultMaxAge) * time.Second
 		a.MaxAge = &age

@@ -52,6 +52,9 @@ type judged struct {
 	KeyID    string   `json:"key_id,omitempty"` // of an API key; of no specification
 	Org      string   `json:"org,omitempty"`
 	OrgName  string   `json:"org_name,omitempty"`
+	// How and when the person signed in, to whom that matters (RFC 9470, Section 6.2).
+	ACR      string `json:"acr,omitempty"`
+	AuthTime int64  `json:"auth_time,omitempty"`
 	// Who acts for the subject (RFC 8693, Section 4.1).
 	Act *oauth.Actor `json:"act,omitempty"`
 }
@@ -133,7 +136,10 @@ func (p *Provider) describe(r *http.Request, t Token) (judged, error) {
 	answer := judged{
 		Active: true, Scope: oauth.FormatScope(t.Scopes), Client: t.Client, Type: "Bearer",
 		Expires: t.Expires.Unix(), Issued: t.Issued.Unix(), Begins: t.Issued.Unix(), Subject: t.Principal.ID, Audience: t.Audience, Issuer: p.issuer, ID: t.ID,
-		Org: t.Organization, OrgName: t.OrganizationName, Act: t.Actor,
+		Org: t.Organization, OrgName: t.OrganizationName, Act: t.Actor, ACR: t.ACR,
+	}
+	if !t.AuthTime.IsZero() {
+		answer.AuthTime = t.AuthTime.Unix()
 	}
 	if t.Kind == principal.User {
 		u, err := p.Accounts.User(r.Context(), t.Principal.ID)
