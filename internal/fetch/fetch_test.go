@@ -108,18 +108,24 @@ func TestPost(t *testing.T) {
 		if r.Method != http.MethodPost || string(body) != "logout_token=x" || r.Header.Get("Content-Type") != "application/x-www-form-urlencoded" {
 			t.Errorf("%s %s %s", r.Method, r.Header.Get("Content-Type"), body)
 		}
-		if r.URL.Path == "/no" {
+		switch r.URL.Path {
+		case "/no":
 			w.WriteHeader(http.StatusBadRequest)
-			return
+		case "/down":
+			w.WriteHeader(http.StatusInternalServerError)
+		default:
+			w.WriteHeader(http.StatusNoContent)
 		}
-		w.WriteHeader(http.StatusNoContent)
 	})
 	c := s.client(t, loopback)
 	if err := c.Post(t.Context(), s.URL, "application/x-www-form-urlencoded", []byte("logout_token=x")); err != nil {
 		t.Error(err)
 	}
-	if err := c.Post(t.Context(), s.URL+"/no", "application/x-www-form-urlencoded", []byte("logout_token=x")); !errors.Is(err, ErrUnavailable) {
-		t.Errorf("a refusal: %v", err)
+	for path, refused := range map[string]bool{"/no": true, "/down": false} {
+		err := c.Post(t.Context(), s.URL+path, "application/x-www-form-urlencoded", []byte("logout_token=x"))
+		if !errors.Is(err, ErrUnavailable) || errors.Is(err, ErrRefused) != refused {
+			t.Errorf("%s: %v", path, err)
+		}
 	}
 }
 

@@ -277,10 +277,10 @@ func (t *tx) removeClient(c client.Client, e audit.Event) error {
 	if err := t.forget("client_id", id); err != nil {
 		return err
 	}
-	if err := t.unjoin(id); err != nil {
+	if err := t.endFamiliesOf(id, "client-deleted"); err != nil {
 		return err
 	}
-	if err := t.endFamiliesOf(id, "client-deleted"); err != nil {
+	if err := t.unjoin(id); err != nil {
 		return err
 	}
 	if err := t.changedClient(id, c.Version+1, true); err != nil {

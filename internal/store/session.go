@@ -66,10 +66,12 @@ func (t *tx) closeSessions(why, condition string, args ...any) ([]string, error)
 	if err != nil {
 		return nil, err
 	}
-	for i, id := range ended {
+	for _, id := range ended {
 		if _, err := t.end(why, `session = ?`, id); err != nil {
 			return nil, err
 		}
+	}
+	for i, id := range ended { // once all families have ended: who deletes a client takes them in this order, too
 		if err := t.part(id, users[i], why); err != nil {
 			return nil, err
 		}

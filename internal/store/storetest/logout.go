@@ -1,6 +1,8 @@
 package storetest
 
 import (
+	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -26,6 +28,8 @@ func Logouts(t *testing.T, s *store.Store, w *Witness) {
 	t.Run("whatever ends it", func(t *testing.T) { logoutTold(t, s) })
 	t.Run("who is not told", func(t *testing.T) { logoutNotTold(t, s, w) })
 	t.Run("kept apart from mail", func(t *testing.T) { logoutApart(t, s) })
+	t.Run("beside a sign-in", func(t *testing.T) { logoutBeside(t, s) })
+	t.Run("forgotten in time", func(t *testing.T) { logoutForgotten(t, s, w) })
 	t.Run("what becomes of it is recorded", func(t *testing.T) { logoutRecorded(t, s, w) })
 }
 
@@ -178,4 +182,41 @@ func logoutRecorded(t *testing.T, s *store.Store, w *Witness) {
 	recorded("putting off another's", 1, s.PostponeLetter(t.Context(), late, instant, e()))
 	recorded("giving up", 2, s.DeleteLetter(t.Context(), c.ID, e()))
 	recorded("giving up what is gone", 2, s.DeleteLetter(t.Context(), c.ID, e()))
+}
+
+// Who is signed in to beside the end of the session is told of it, or was not signed in to.
+func logoutBeside(t *testing.T, s *store.Store) {
+	for round := range 8 {
+		u := create(t, s, person(t, "beside-"+string(rune('a'+round))))
+		in, _ := visits(t, s, u)
+		c := coded(t, s, u, in, "told-too", nil)
+		var err error
+		parallel(2, func(i int) {
+			if i == 0 {
+				_, err = redeem(t.Context(), s, c)
+				return
+			}
+			Want(t, "signing out", s.EndSession(context.WithoutCancel(t.Context()), Operator, in.Secret, "signed-out"), 0)
+		})
+		if list := told(t, s); (err == nil) != (len(list) == 1) {
+			t.Errorf("the sign-in was told %v, and its application %+v", err, list)
+		}
+		if left, _ := s.SessionClients(t.Context(), in.ID); len(left) > 0 {
+			t.Errorf("signed in to %v still", left)
+		}
+	}
+}
+
+func logoutForgotten(t *testing.T, s *store.Store, w *Witness) {
+	in, _ := visits(t, s, create(t, s, person(t, "forgotten")), "told-too")
+	w.Exec(t, fmt.Sprintf(`INSERT INTO session_clients (session, client_id, expires_at) VALUES ('old', 'told-too', %d)`, instant.Add(-25*time.Hour).UnixMicro()))
+	if _, err := s.Purge(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := w.Number(t, `SELECT COUNT(*) FROM session_clients WHERE session = 'old'`); n != 0 {
+		t.Error("what is long over is kept")
+	}
+	if left, _ := s.SessionClients(t.Context(), in.ID); len(left) != 1 {
+		t.Errorf("signed in to %v", left)
+	}
 }
