@@ -85,19 +85,25 @@ func (s *Service) accessAt(f grant.Family, scope []string, b basis, now time.Tim
 	}, most)
 }
 
+// apart is an access token of no family, and what is to be kept with it.
+type apart struct {
+	access secret.Text
+	run    *grant.Run // nil for nothing
+	kept   func()     // to be called once that is kept
+}
+
 // apart signs an access token of no family, and gives it its bit.
-func (s *Service) apart(ctx context.Context, b basis, c claims, now time.Time) (secret.Text, error) {
+func (s *Service) apart(ctx context.Context, b basis, c claims, now time.Time) (t apart, err error) {
 	if c.Roles == nil {
 		c.Roles = append([]string{}, b.Roles()...)
 	}
-	at, err := s.slots.ofRun(ctx, grant.Access{
+	c.Status, t.run, t.kept, err = s.slots.ofRun(ctx, grant.Access{
 		Family: c.Family, Account: c.Subject, Client: c.Client, Roles: c.Roles, Audience: []string{b.audience}, Organization: b.org.ID, Via: c.Via, Policy: b.policy,
 	}, time.Unix(c.Expires, 0), now)
-	if err != nil {
-		return secret.Text{}, err
+	if err == nil {
+		t.access, err = s.sign(b, c, largest)
 	}
-	c.Status = at
-	return s.sign(b, c, largest)
+	return t, err
 }
 
 // sign returns an access token of at most so many bytes. It fills in what all have,

@@ -8,6 +8,7 @@ import (
 	"github.com/doorward/doorward/internal/audit"
 	"github.com/doorward/doorward/internal/client"
 	"github.com/doorward/doorward/internal/fault"
+	"github.com/doorward/doorward/internal/grant"
 	"github.com/doorward/doorward/internal/id"
 	"github.com/doorward/doorward/internal/oauth"
 	"github.com/doorward/doorward/internal/principal"
@@ -29,6 +30,7 @@ type Issuance struct {
 	Grant        oauth.GrantType
 	Organization string // the id of the one that it is for; empty for none
 	Scopes       []string
+	Run          *grant.Run // of bits, to be kept with it; nil for none
 }
 
 // ClientCredentials is a request of a client that acts for itself.
@@ -77,7 +79,7 @@ func (s *Service) ClientToken(ctx context.Context, by principal.Principal, r Cli
 	}
 	now := s.clock.Now()
 	by.Kind, by.ID, by.Client, by.Family = principal.Service, c.ID, c.ID, id.New(now)
-	access, err := s.apart(ctx, b, claims{
+	t, err := s.apart(ctx, b, claims{
 		Subject: c.ID, Expires: now.Add(s.lasts(b, now)).Unix(), IssuedAt: now.Unix(), Client: c.ID, Scope: strings.Join(scope, " "), Family: by.Family,
 	}, now)
 	if err != nil {
@@ -88,13 +90,14 @@ func (s *Service) ClientToken(ctx context.Context, by principal.Principal, r Cli
 		e = e.With("workload", r.Workload)
 	}
 	e = chose(inside(e, b), r.Roles)
-	switch err := s.store.IssueToClient(ctx, c, Issuance{r.Grant, organization, scope}, e); {
+	switch err := s.store.IssueToClient(ctx, c, Issuance{r.Grant, organization, scope, t.run}, e); {
 	case fault.KindOf(err) == fault.Denied:
 		return Tokens{}, (&oauth.Error{Code: oauth.InvalidScope, Description: "the client may not ask for one of these scopes any more"}).Because(err)
 	case err != nil:
 		return Tokens{}, outside(err)
 	}
-	return Tokens{Access: access, Expires: s.lasts(b, now), Scope: scope}, nil
+	t.kept()
+	return Tokens{Access: t.access, Expires: s.lasts(b, now), Scope: scope}, nil
 }
 
 // holds returns those of some scopes that a token of a client for itself may carry. A

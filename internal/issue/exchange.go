@@ -22,7 +22,7 @@ type ExchangeStore interface {
 	// it exchange what want says. It returns an Unauthenticated fault if the client is not
 	// active any more, or is another of its id; a Denied one if it is not registered for
 	// this any more, or without a rule, with the field that no rule fits.
-	IssueExchanged(ctx context.Context, c client.Client, want client.Exchange, scopes []string, e audit.Event) error
+	IssueExchanged(ctx context.Context, c client.Client, want client.Exchange, to Issuance, e audit.Event) error
 }
 
 // Source is a credential that was judged good: of whom a new token is to be, or of who
@@ -116,14 +116,15 @@ func (s *Service) Exchange(ctx context.Context, by principal.Principal, x Exchan
 	if !x.Subject.AuthTime.IsZero() {
 		c.AuthTime = x.Subject.AuthTime.Unix()
 	}
-	access, err := s.apart(ctx, b, c, now)
+	t, err := s.apart(ctx, b, c, now)
 	if err != nil {
 		return Tokens{}, err
 	}
-	if err := s.store.IssueExchanged(ctx, x.Client, x.wants(), scope, inside(x.event(by, scope, now), b)); err != nil {
+	if err := s.store.IssueExchanged(ctx, x.Client, x.wants(), Issuance{Grant: oauth.TokenExchange, Scopes: scope, Run: t.run}, inside(x.event(by, scope, now), b)); err != nil {
 		return Tokens{}, forbidden(err)
 	}
-	return Tokens{Access: access, Expires: lasts, Scope: scope}, nil
+	t.kept()
+	return Tokens{Access: t.access, Expires: lasts, Scope: scope}, nil
 }
 
 // via returns what the token comes through. No chain of exchanges is long, and none

@@ -17,8 +17,6 @@ type SlotStore interface {
 	// ReserveSlots gives n bits of a list that nobody else is given, for tokens that
 	// expire by then.
 	ReserveSlots(ctx context.Context, n int64, expires time.Time) (status.Block, error)
-	// KeepRun keeps what bits of tokens of no family are of.
-	KeepRun(ctx context.Context, r grant.Run) error
 }
 
 const (
@@ -102,57 +100,61 @@ func (s *slots) ofFamily(ctx context.Context, f *grant.Family, roles []string, p
 	return s.claim(at), nil
 }
 
-// ofRun gives a token of no family its bit. What makes it void besides itself is kept
-// first: for one that came through something, alone, and for others with bits for more
-// that will say the same.
-func (s *slots) ofRun(ctx context.Context, a grant.Access, expires, now time.Time) (*listed, error) {
+// ofRun gives a token of no family its bit. What makes it void besides itself is to be kept
+// with the token, if that is not nil: for one that came through something, of itself
+// alone, and for others of more that will say the same. Once it is kept, keep says so.
+func (s *slots) ofRun(ctx context.Context, a grant.Access, expires, now time.Time) (at *listed, kept *grant.Run, keep func(), err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(a.Via) > 0 {
-		list, err := s.reserve(ctx, a, 1, expires)
+		list, r, err := s.reserve(ctx, a, 1, expires)
 		if err != nil {
-			return nil, err
+			return nil, nil, nil, err
 		}
-		return s.claim(list[0]), nil
+		return s.claim(list[0]), r, func() {}, nil
 	}
 	a.Family = ""
-	key, err := json.Marshal(a)
+	text, err := json.Marshal(a)
 	if err != nil {
-		return nil, err
+		return nil, nil, nil, err
 	}
-	r := s.runs[string(key)]
-	if r == nil || len(r.left) == 0 || expires.After(r.until) {
-		next := &run{size: 1, until: expires.Add(expires.Sub(now))}
-		if r != nil && len(r.left) == 0 { // it was needed: more will be
-			next.size = min(4*r.size, mostRun)
+	key, size := string(text), 1
+	if r := s.runs[key]; r != nil && !expires.After(r.until) {
+		if last := len(r.left) - 1; last >= 0 {
+			slot := r.left[last]
+			r.left = r.left[:last]
+			return s.claim(slot), nil, func() {}, nil
 		}
-		if next.left, err = s.reserve(ctx, a, next.size, next.until); err != nil {
-			return nil, err
-		}
+		size = min(4*r.size, mostRun) // it was needed: more will be
+	}
+	until := expires.Add(expires.Sub(now))
+	list, r, err := s.reserve(ctx, a, size, until)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	return s.claim(list[0]), r, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
 		if len(s.runs) >= mostRuns {
 			clear(s.runs)
 		}
-		s.runs[string(key)], r = next, next
-	}
-	last := len(r.left) - 1
-	at := r.left[last]
-	r.left = r.left[:last]
-	return s.claim(at), nil
+		s.runs[key] = &run{list[1:], size, until}
+	}, nil
 }
 
 // reserve sets bits apart for tokens that say the same.
-func (s *slots) reserve(ctx context.Context, a grant.Access, n int, until time.Time) ([]status.Slot, error) {
-	r := grant.Run{ID: id.New(s.clock.Now()), Issued: grant.Issued{Access: a}}
+func (s *slots) reserve(ctx context.Context, a grant.Access, n int, until time.Time) ([]status.Slot, *grant.Run, error) {
+	r := &grant.Run{ID: id.New(s.clock.Now()), Issued: grant.Issued{Access: a}}
 	list := make([]status.Slot, 0, n)
 	for range n {
 		at, err := s.one(ctx, until)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		list = append(list, at)
 		r.Held = append(r.Held, status.Held{Slot: at, Policy: a.Policy, Until: until.Unix()})
 	}
-	return list, s.store.KeepRun(ctx, r)
+	return list, r, nil
 }
 
 // retried returns the bit of the token that a retry is given: that of the newest, with

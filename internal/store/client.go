@@ -325,6 +325,9 @@ func (s *Store) IssueToClient(ctx context.Context, c client.Client, to issue.Iss
 		if err := t.member(to.Organization, c.ID); err != nil {
 			return err
 		}
+		if err := t.keepRun(to.Run); err != nil {
+			return err
+		}
 		return t.keep(records)
 	})
 }

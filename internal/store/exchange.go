@@ -9,7 +9,7 @@ import (
 	"github.com/doorward/doorward/internal/clock"
 	"github.com/doorward/doorward/internal/fault"
 	"github.com/doorward/doorward/internal/feed"
-	"github.com/doorward/doorward/internal/oauth"
+	"github.com/doorward/doorward/internal/issue"
 	"github.com/doorward/doorward/internal/principal"
 )
 
@@ -102,13 +102,16 @@ func (t *tx) forgetExchanges(id string) error {
 // IssueExchanged records that a client was given a token for another, if it still is the
 // client that proved itself, and a rule lets it. Who exchanges reads the version of the
 // policy that the token names before: what is lost after this makes the token void.
-func (s *Store) IssueExchanged(ctx context.Context, c client.Client, want client.Exchange, scopes []string, e audit.Event) error {
+func (s *Store) IssueExchanged(ctx context.Context, c client.Client, want client.Exchange, to issue.Issuance, e audit.Event) error {
 	records := recordsOf(e)
 	return s.through(ctx, s.db.record, func(t *tx) error {
-		if err := t.stillMay(c, oauth.TokenExchange, scopes); err != nil {
+		if err := t.stillMay(c, to.Grant, to.Scopes); err != nil {
 			return err
 		}
 		if err := t.mayExchange(want); err != nil {
+			return err
+		}
+		if err := t.keepRun(to.Run); err != nil {
 			return err
 		}
 		return t.keep(records)

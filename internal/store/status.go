@@ -40,8 +40,11 @@ func (s *Store) ReserveSlots(ctx context.Context, n int64, expires time.Time) (s
 	return b, err
 }
 
-// KeepRun keeps what bits of tokens of no family are of.
-func (s *Store) KeepRun(ctx context.Context, r grant.Run) error {
+// keepRun keeps what bits of tokens of no family are of; nil for none.
+func (t *tx) keepRun(r *grant.Run) error {
+	if r == nil {
+		return nil
+	}
 	access, err := json.Marshal(r.Access)
 	if err != nil {
 		return err
@@ -51,16 +54,13 @@ func (s *Store) KeepRun(ctx context.Context, r grant.Run) error {
 	for _, h := range r.Held {
 		until = max(until, h.Until)
 	}
-	owners := slices.Compact(slices.Sorted(slices.Values(r.Owners())))
-	return s.through(ctx, s.db.record, func(t *tx) error {
-		for i, owner := range owners {
-			if _, err := t.exec(`INSERT INTO status_runs (owner, id, first, access, live, until) VALUES (?, ?, ?, ?, ?, ?)`,
-				owner, r.ID, i == 0, string(access), live.String(), clock.Micro(time.Unix(until, 0))); err != nil {
-				return err
-			}
+	for i, owner := range slices.Compact(slices.Sorted(slices.Values(r.Owners()))) {
+		if _, err := t.exec(`INSERT INTO status_runs (owner, id, first, access, live, until) VALUES (?, ?, ?, ?, ?, ?)`,
+			owner, r.ID, i == 0, string(access), live.String(), clock.Micro(time.Unix(until, 0))); err != nil {
+			return err
 		}
-		return nil
-	})
+	}
+	return nil
 }
 
 // ClaimMarks lets one server set bits at a time: holder, for as long as it says so

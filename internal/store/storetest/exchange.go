@@ -10,6 +10,7 @@ import (
 	"github.com/doorward/doorward/internal/client"
 	"github.com/doorward/doorward/internal/fault"
 	"github.com/doorward/doorward/internal/feed"
+	"github.com/doorward/doorward/internal/issue"
 	"github.com/doorward/doorward/internal/oauth"
 	"github.com/doorward/doorward/internal/store"
 )
@@ -91,7 +92,7 @@ func exchangesAreHeld(t *testing.T, s *store.Store, w *Witness, gateway, shop cl
 		"another of its name":        {other, allowing("", "gateway", "client:shop", "urn:a", false), []string{"a"}, fault.Unauthenticated, ""},
 	} {
 		events := w.events(t)
-		err := s.IssueExchanged(t.Context(), tt.by, tt.want, tt.scopes, event(audit.TokenExchanged, "user:x"))
+		err := s.IssueExchanged(t.Context(), tt.by, tt.want, issue.Issuance{Grant: oauth.TokenExchange, Scopes: tt.scopes}, event(audit.TokenExchanged, "user:x"))
 		Want(t, what, err, tt.kind)
 		if f, ok := err.(*fault.Error); ok && f.Field != tt.field { //nolint:errorlint // it is returned as it is
 			t.Errorf("%s: it is told of %q", what, f.Field)
