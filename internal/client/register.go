@@ -149,11 +149,21 @@ func readMetadata(body []byte) (metadata, error) {
 		err = json.Unmarshal(text, &m)
 	}
 	if typed, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		return m, wrong(strings.TrimPrefix(typed.Field, "Registration."), "it is of a wrong type").Because(err)
+		return m, wrong(saidAs(typed.Field), "it is of a wrong type").Because(err)
 	} else if err != nil {
 		return m, wrong("the body", "it does not fit a client").Because(err)
 	}
 	return m, nil
+}
+
+// saidAs returns the name by which a client said what the decoder names by its place.
+func saidAs(place string) string {
+	for name := range strings.SplitSeq(place, ".") {
+		if name != "" && name[0] >= 'a' { // what is embedded has a name of Go's
+			return name
+		}
+	}
+	return "the body"
 }
 
 // described returns the client that metadata describe, where it may ask for most at the most.

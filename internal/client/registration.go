@@ -231,5 +231,9 @@ func oddClass(class string) bool {
 	return class == "" || len(class) > 200 || strings.ContainsFunc(class, func(r rune) bool { return r <= ' ' || r > '~' })
 }
 
+// IDTokenAlgs returns the algorithms by which what a client is told of people can be
+// signed.
+func IDTokenAlgs() []jose.Algorithm { return slices.Clone(idTokenAlgs) }
+
 // begins reports whether a grant gives refresh tokens.
 func begins(g oauth.GrantType) bool { return g == oauth.AuthorizationCode || g == oauth.DeviceCode }

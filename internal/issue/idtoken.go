@@ -44,8 +44,12 @@ func (s *Service) idToken(ctx context.Context, i identity) (secret.Text, error) 
 			c[name] = value
 		}
 	}
+	subject, err := s.Subject(i.Client, f.User)
+	if err != nil {
+		return secret.Text{}, err
+	}
 	// What follows is never another's to say.
-	c["iss"], c["sub"], c["aud"], c["iat"], c["exp"] = s.options.Issuer, subject(i.Client, f.User), f.Client, i.Now.Unix(), i.Now.Add(s.options.AccessTTL).Unix() // it is read when it comes
+	c["iss"], c["sub"], c["aud"], c["iat"], c["exp"] = s.options.Issuer, subject, f.Client, i.Now.Unix(), i.Now.Add(s.options.AccessTTL).Unix() // it is read when it comes
 	c["auth_time"], c["acr"], c["amr"], c["at_hash"] = f.AuthTime.Unix(), onePassword, f.AMR, halfHash(alg, i.Access.Reveal())
 	if i.Session != "" {
 		c["sid"] = i.Session
@@ -60,9 +64,6 @@ func (s *Service) idToken(ctx context.Context, i identity) (secret.Text, error) 
 	token, err := signer.Sign(payload)
 	return secret.From(token), err
 }
-
-// subject returns what a client knows a person by: sub.
-func subject(_ client.Client, user string) string { return user }
 
 // halfHash returns the left half of a token's digest, by which an ID token names it
 // (OpenID Connect Core 1.0, Section 3.1.3.6). Ed25519 uses SHA-512.
@@ -127,25 +128,9 @@ func ClaimsSupported() []string {
 // ACR is how sure a sign-in is, as tokens say it.
 const ACR = onePassword
 
-// Told returns what the holder of an access token learns of the person whom it is of, at
-// the userinfo endpoint (OpenID Connect Core 1.0, Section 5.3.2).
-func (s *Service) Told(ctx context.Context, user, family string, scope []string) (map[string]any, error) {
-	u, err := s.accounts.User(ctx, user)
-	if err != nil {
-		return nil, err
-	}
-	f, err := s.store.FamilyByID(ctx, family)
-	if err != nil {
-		return nil, err
-	}
-	told := Claims(u, scope, f.Claims.Userinfo)
-	told["sub"] = u.ID
-	return told, nil
-}
-
 // Hint is what an ID token of this server's says of whom a request is about.
 type Hint struct {
-	User    string
+	User    string // as the client knows him: Meant says whether it is somebody
 	Client  string
 	Session string // that it was given in; empty if it does not say
 }
@@ -167,7 +152,7 @@ func (s *Service) Hint(token string) (Hint, bool) {
 		return Hint{}, false
 	}
 	c, err := jose.ParseClaims(t.Payload)
-	if err != nil || c.Issuer != s.options.Issuer || c.Subject == "" || len(c.Audience) != 1 || c.All["events"] != nil {
+	if err != nil || c.Issuer != s.options.Issuer || c.Subject == "" || c.Expires.IsZero() || len(c.Audience) != 1 || c.All["events"] != nil {
 		return Hint{}, false
 	}
 	h := Hint{User: c.Subject, Client: c.Audience[0]}

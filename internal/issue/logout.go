@@ -68,10 +68,14 @@ func (s *Service) logoutToken(ctx context.Context, c client.Client, l outbox.Log
 	if signer, err = signer.As("logout+jwt"); err != nil {
 		return "", err
 	}
+	subject, err := s.Subject(c, l.User)
+	if err != nil {
+		return "", err
+	}
 	now := s.clock.Now()
 	payload, err := json.Marshal(map[string]any{
 		"iss": s.options.Issuer, "aud": c.ID, "iat": now.Unix(), "exp": now.Add(logoutLasts).Unix(), "jti": rand.Text(),
-		"sub": subject(c, l.User), "sid": l.Session, "events": map[string]any{logoutEvent: struct{}{}},
+		"sub": subject, "sid": l.Session, "events": map[string]any{logoutEvent: struct{}{}},
 	})
 	if err != nil {
 		return "", err

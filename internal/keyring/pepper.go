@@ -21,9 +21,12 @@ const (
 	Form             = "form"              // ties forms to the browser that they were shown to
 	ClientSecret     = "client-secret"     // keeps the secrets of clients
 	APIKey           = "api-key"           // keeps API keys
+	// Makes pairwise subjects. They are made by its first version for ever: another would
+	// make everybody another person to every application.
+	Pairwise = "pairwise"
 )
 
-var purposes = []string{RefreshSuccessor, Cursor, Once, Device, Attempt, Form, ClientSecret, APIKey}
+var purposes = []string{RefreshSuccessor, Cursor, Once, Device, Attempt, Form, ClientSecret, APIKey, Pairwise}
 
 // SealedPepper is a pepper as it is kept: a key for MACs, by purpose and version.
 type SealedPepper struct {

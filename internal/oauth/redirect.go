@@ -197,6 +197,10 @@ func (t Target) Back() []Pair {
 	return []Pair{{"state", t.state}}
 }
 
+// Begin returns the URI at which a client is told to begin a sign-in (OpenID Connect Core
+// 1.0, Section 4).
+func (t Target) Begin() string { return t.Location([]Pair{{"iss", t.issuer}}) }
+
 // with adds what every answer has: the state, and who answers (RFC 9207, Section 2).
 func (t Target) with(pairs ...Pair) []Pair {
 	if t.state != "" {

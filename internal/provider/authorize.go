@@ -87,7 +87,9 @@ func (p *Provider) proceed(w http.ResponseWriter, r *http.Request, saved grant.R
 		hint, ok := p.Issuer.Hint(a.IDHint)
 		switch {
 		case ok && hint.Client == a.Client.ID:
-			wanted.User = hint.User
+			if wanted.User = hint.User; p.Issuer.Meant(r.Context(), hint, in.User) {
+				wanted.User = in.User
+			}
 		case a.Asks(oauth.PromptNone): // nobody may be asked whom it means
 			return p.refuse(w, a, &oauth.Error{Code: oauth.LoginRequired, Description: "id_token_hint is no ID token of this server for this client"})
 		}

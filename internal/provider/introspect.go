@@ -97,7 +97,7 @@ func (p *Provider) judgeToken(r *http.Request, c client.Client, text string) (ju
 	if err != nil || !good || !mayKnow(c, t) {
 		return judged{}, err
 	}
-	return p.describe(r, t)
+	return p.describe(r, c, t)
 }
 
 // judgeKey says what an API key is good for at the API that asks, where its holder came
@@ -126,13 +126,19 @@ func (p *Provider) judgeKey(r *http.Request, c client.Client, text, address stri
 	return answer, nil
 }
 
-// mayKnow reports whether a client may know what a token says.
-func mayKnow(c client.Client, t Token) bool {
-	return t.Client == c.ID || slices.ContainsFunc(t.Audience, func(a string) bool { return slices.Contains(c.Audiences, a) })
+// isFor reports whether a client is an API that a token is for.
+func isFor(c client.Client, t Token) bool {
+	return slices.ContainsFunc(t.Audience, func(a string) bool { return slices.Contains(c.Audiences, a) })
 }
 
-// describe returns what a good token says. Of an account that is gone it is not good.
-func (p *Provider) describe(r *http.Request, t Token) (judged, error) {
+// mayKnow reports whether a client may know what a token says.
+func mayKnow(c client.Client, t Token) bool {
+	return t.Client == c.ID || isFor(c, t)
+}
+
+// describe returns what a good token says. Of an account that is gone it is not good. An
+// API learns whose it is; an application, what it may call him.
+func (p *Provider) describe(r *http.Request, c client.Client, t Token) (judged, error) {
 	answer := judged{
 		Active: true, Scope: oauth.FormatScope(t.Scopes), Client: t.Client, Type: "Bearer",
 		Expires: t.Expires.Unix(), Issued: t.Issued.Unix(), Begins: t.Issued.Unix(), Subject: t.Principal.ID, Audience: t.Audience, Issuer: p.issuer, ID: t.ID,
@@ -148,7 +154,11 @@ func (p *Provider) describe(r *http.Request, t Token) (judged, error) {
 		} else if err != nil {
 			return judged{}, err
 		}
-		answer.Username = u.Username
+		if answer.Username = u.Username; c.SubjectType == client.PairwiseSubjects && !isFor(c, t) {
+			answer.Username = ""
+			answer.Subject, err = p.Issuer.Subject(c, u.ID)
+			return answer, err
+		}
 	}
 	return answer, nil
 }

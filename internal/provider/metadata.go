@@ -40,6 +40,7 @@ type metadata struct {
 	Iss               bool                 `json:"authorization_response_iss_parameter_supported"`
 	Subjects          []string             `json:"subject_types_supported"`
 	IDTokenAlgs       []jose.Algorithm     `json:"id_token_signing_alg_values_supported"`
+	UserinfoAlgs      []jose.Algorithm     `json:"userinfo_signing_alg_values_supported"`
 	Claims            []string             `json:"claims_supported"`
 	ClaimTypes        []string             `json:"claim_types_supported"`
 	ClaimsParameter   bool                 `json:"claims_parameter_supported"`
@@ -81,7 +82,7 @@ func (p *Provider) describeSelf(open bool) ([]byte, error) {
 		Scopes:        []string{"openid", "profile", "email", "phone", "address", "offline_access"},
 		ResponseTypes: []string{"code"}, ResponseModes: []oauth.ResponseMode{oauth.Query, oauth.FormPost}, GrantTypes: names,
 		TokenAuth: any, IntrospectionAuth: proofs, RevocationAuth: any, TokenAlgs: algs, IntrospectionAlgs: algs, RevocationAlgs: algs, Challenges: []string{"S256"}, Iss: true,
-		Subjects: []string{"public"}, IDTokenAlgs: []jose.Algorithm{jose.RS256, jose.PS256, jose.ES256, jose.EdDSA},
+		Subjects: []string{string(client.PublicSubjects), string(client.PairwiseSubjects)}, IDTokenAlgs: client.IDTokenAlgs(), UserinfoAlgs: client.IDTokenAlgs(),
 		Claims: issue.ClaimsSupported(), ClaimTypes: []string{"normal"}, ClaimsParameter: true,
 		ACR: []string{issue.ACR}, Prompts: []oauth.Prompt{oauth.PromptNone, oauth.PromptLogin, oauth.PromptConsent, oauth.PromptSelectAccount},
 		Displays: []string{"page", "popup"}, Locales: p.Languages, BackLogout: true, BackSession: true, FrontLogout: true, FrontSession: true,

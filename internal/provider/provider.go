@@ -46,7 +46,7 @@ type Issuer interface {
 	RevokeRefresh(ctx context.Context, by principal.Principal, text secret.Text, client string) error
 	ClientRefused(ctx context.Context, by principal.Principal, named client.Client, why error) error
 	RegistrationRefused(ctx context.Context, by principal.Principal, named client.Client, why error) error
-	Told(ctx context.Context, user, family string, scope []string) (map[string]any, error)
+	Userinfo(ctx context.Context, user, family string, scope []string) (issue.Userinfo, error)
 	Authorizer
 	Devices
 }
@@ -65,6 +65,8 @@ type Authorizer interface {
 	Asked(ctx context.Context, query string) (issue.Asked, error)
 	Offer(ctx context.Context, a issue.Asked, user string) (issue.Offer, error)
 	Hint(token string) (issue.Hint, bool)
+	Meant(ctx context.Context, h issue.Hint, user string) bool
+	Subject(c client.Client, user string) (string, error)
 	Save(ctx context.Context, query string, browser secret.Hash) (string, error)
 	Pending(ctx context.Context, id string, browser secret.Hash) (grant.Request, issue.Asked, error)
 	Authorize(ctx context.Context, by principal.Principal, a issue.Asked, o issue.Offer, in session.Session, request secret.Hash) (secret.Text, error)

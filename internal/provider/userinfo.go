@@ -18,7 +18,7 @@ func (p *Provider) Userinfo(w http.ResponseWriter, r *http.Request) error {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="doorward", error="insufficient_scope", scope="openid"`)
 		return &web.Refused{Status: http.StatusForbidden, Message: "the token is not one with the scope openid"}
 	}
-	told, err := p.Issuer.Told(r.Context(), by.ID, by.Family, by.Scopes)
+	told, err := p.Issuer.Userinfo(r.Context(), by.ID, by.Family, by.Scopes)
 	if fault.KindOf(err) == fault.NotFound { // deleted, and the news has not come yet
 		w.Header().Set("WWW-Authenticate", `Bearer realm="doorward", error="invalid_token"`)
 		return &web.Refused{Status: http.StatusUnauthorized, Message: "the token is not good any more"}
@@ -26,5 +26,11 @@ func (p *Provider) Userinfo(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	p.Count(by.Credential(), "userinfo", audit.Success)
-	return web.JSON(w, http.StatusOK, told)
+	if !told.Signed.IsZero() { // OpenID Connect Core 1.0, Section 5.3.2
+		w.Header().Set("Content-Type", "application/jwt")
+		w.WriteHeader(http.StatusOK)
+		_, _ = w.Write([]byte(shown(told.Signed))) // the client is gone: nobody is left to tell
+		return nil
+	}
+	return web.JSON(w, http.StatusOK, told.Claims)
 }

@@ -2,7 +2,9 @@ package server_test
 
 import (
 	"fmt"
+	"html"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -322,4 +324,20 @@ func (c *call) ticket() string {
 		c.s.Call(c.t, c.root, "POST", "/registration-tokens", map[string]any{"name": "x", "scopes": scopes}).JSON(c.t, &made)
 	}
 	return "/registration-tokens/" + made.ID
+}
+
+// An application that begins a sign-in itself is begun at from the list of what one uses
+// (OpenID Connect Core 1.0, Section 4).
+func TestBeginAtAnApplication(t *testing.T) {
+	t.Parallel()
+	s := servertest.Start(t, servertest.Options{Set: opened})
+	s.User(t, "ana", "editor")
+	e := enrol(t, s, "", said("client_name", "Shop", "initiate_login_uri", "https://shop.example/begin?from=here"))
+	b := s.Browser(t)
+	b.Login(t, "ana")
+	code(t, b, authorizing(e.ID, "scope", "openid"))
+	page := b.Send(t, http.MethodGet, "/account", "", "")
+	if want := `href="https://shop.example/begin?from=here&amp;iss=` + html.EscapeString(url.QueryEscape(s.URL)) + `"`; !strings.Contains(page.Body, want) {
+		t.Errorf("%s is not on the page: %s", want, page.Body)
+	}
 }

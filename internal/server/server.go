@@ -374,7 +374,7 @@ func (s *Server) surfaces(https bool, version string) (surfaces, error) {
 		return surfaces{}, err
 	}
 	people := signin.New(signin.Parts{
-		Issuer: k.Issuer, Sessions: k.Sessions, Bearer: s.bearer, Cookies: s.cookies, Origins: s.origins, Flow: k.Issuer, Hint: k.Issuer.Hint, Frames: k.Issuer.Frames, Clients: k.Clients,
+		Issuer: k.Issuer, Sessions: k.Sessions, Bearer: s.bearer, Cookies: s.cookies, Origins: s.origins, Flow: k.Issuer, URL: issuer(k.Config), Hint: k.Issuer.Hint, Meant: k.Issuer.Meant, Frames: k.Issuer.Frames, Clients: k.Clients,
 		Forms: forms, Accounts: k.Accounts, Keys: k.Keys, Clock: k.Clock, Idle: k.Config.Sessions.Idle, Twice: s.duplicate,
 	})
 	count := func(credential, action string, o audit.Outcome) { s.counter.Add(k.Clock.Now(), credential, action, o) }

@@ -192,6 +192,7 @@ func (s *Surface) Decide(w http.ResponseWriter, r *http.Request) error {
 type agreement struct {
 	Client string
 	Name   string
+	Start  string // where the application begins a sign-in; empty if it does not
 	May    []string
 	Since  moment
 }
@@ -215,9 +216,18 @@ func (s *Surface) agreements(ctx context.Context, p screen, user string) ([]agre
 		} else if err != nil {
 			return nil, err
 		}
-		list = append(list, agreement{one.Client, shown(c.Name), may, p.when(one.At, s.Clock.Now())})
+		list = append(list, agreement{one.Client, shown(c.Name), s.start(c), may, p.when(one.At, s.Clock.Now())})
 	}
 	return list, nil
+}
+
+// start returns where an application is told to begin a sign-in here (OpenID Connect Core
+// 1.0, Section 4), or nothing.
+func (s *Surface) start(c client.Client) string {
+	if c.InitiateLoginURI == "" || c.Status != client.Active {
+		return ""
+	}
+	return oauth.NewTarget(c.InitiateLoginURI, oauth.Query, "", s.URL).Begin()
 }
 
 // WithdrawConsent takes back what an application may do.

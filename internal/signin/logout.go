@@ -63,7 +63,7 @@ func (s *Surface) PartFrom(w http.ResponseWriter, r *http.Request) error {
 	p.words = languages.in(q.locales, r)
 	f := farewell{Name: shown(q.client.Name), Stay: q.refused}
 	switch {
-	case in.ID != "" && (!q.proved || q.hint.User != in.User || q.refused):
+	case in.ID != "" && (!q.proved || !s.Meant(r.Context(), q.hint, in.User) || q.refused):
 		user, err := s.Accounts.User(r.Context(), in.User)
 		if err != nil {
 			return err

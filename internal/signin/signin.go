@@ -44,8 +44,11 @@ type Parts struct {
 	Twice   func(*http.Request) // notes a request with two cookies of one name
 	// What follows is for the pages.
 	Flow Flow
+	URL  string // of the issuer
 	// Hint reads an ID token that comes back; false for what this server did not sign.
 	Hint func(token string) (issue.Hint, bool)
+	// Meant reports whether it is about a person.
+	Meant func(ctx context.Context, h issue.Hint, user string) bool
 	// Frames returns what signs a browser out of the applications of a session.
 	Frames   func(ctx context.Context, session string) ([]oauth.Frame, error)
 	Clients  *client.Service
