@@ -283,6 +283,13 @@ func TestInteropNode(t *testing.T) {
 	public["grant_types"] = []string{"authorization_code", "refresh_token"}
 	p := s.register(t, public)
 	ann.with(room, landing, node, "oauth4webapi.mjs", s.url, p.ID, landing)
+	var invited struct {
+		Token string `json:"token"`
+	}
+	if err := json.Unmarshal([]byte(s.operate(t, "", "client", "registration-token", "create", "node", "--scope", "read", "-o", "json")), &invited); err != nil {
+		t.Fatal(err)
+	}
+	ann.with(room, landing, node, "dynamic.mjs", s.url, invited.Token, landing)
 }
 
 // TestInteropPython lets Authlib sign somebody in.

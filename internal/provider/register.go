@@ -181,8 +181,9 @@ type invitation struct {
 	open  bool
 }
 
-// invited is for how long that is kept.
-const invited = 5 * time.Second
+// invited is for how long that is kept: nobody reads the metadata to have the database asked
+// more often.
+const invited = time.Second
 
 // now returns it, and asks for it if that was not done a moment ago. Where it cannot be
 // known, it is as it was.

@@ -228,6 +228,7 @@ var changing = []struct {
 	{regexp.MustCompile(`^eyJ[\w-]+\.[\w-]+\.[\w-]+$`), func(n int) string { return fmt.Sprintf("eyJhbGciOiJFUzI1NiJ9.eyJleGFtcGxlIjo%d.c2lnbmF0dXJl", n) }},
 	{regexp.MustCompile(`^dwr_\w+$`), func(n int) string { return fmt.Sprintf("dwr_1xample0fA1xample0fA1xample0fA1xample%d", n) }},
 	{regexp.MustCompile(`^dws_\w+$`), func(n int) string { return fmt.Sprintf("dws_1xample0fA1xample0fA1xample0fA1xample%d", n) }},
+	{regexp.MustCompile(`^dwi_\w+$`), func(n int) string { return fmt.Sprintf("dwi_1xample0fA1xample0fA1xample0fA1xample%d", n) }},
 	{regexp.MustCompile(`^dwk_\w+$`), func(n int) string { return fmt.Sprintf("dwk_1xample0fA1xample_1xample0fA1xample0fA%d", n) }},
 	{regexp.MustCompile(`^dwd_\w+$`), func(n int) string { return fmt.Sprintf("dwd_1xample0fA1xample0fA1xample0fA1xample%d", n) }},
 	{regexp.MustCompile(`^[A-Z]{4}-[A-Z]{4}$`), func(n int) string { return "WDJB-MJH" + string(rune('A'+n%26)) }},

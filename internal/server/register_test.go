@@ -79,14 +79,15 @@ func TestRegister(t *testing.T) {
 		token := ticket(t, s, client.InitialDraft{Scopes: []string{"read"}})
 		e := enrol(t, s, token, said("client_name", "Shop", "client_name#de", "Laden", "scope", "openid profile read", "grant_types", []string{"authorization_code", "refresh_token", "password"},
 			"contacts", []string{"ops@shop.example"}, "logo_uri", "https://shop.example/l.png", "software_id", "4NRB1-0XZABZI9E6-5SM3R", "software_version", "2",
-			"default_acr_values", []string{"urn:x"}, "initiate_login_uri", "https://shop.example/begin", "request_uris", []string{"https://shop.example/r"}))
+			"default_acr_values", []string{"urn:x"}, "initiate_login_uri", "https://shop.example/begin", "request_uris", []string{"https://shop.example/r"},
+			"frontchannel_logout_uri", "https://client.example/out", "backchannel_logout_session_required", false))
 		switch {
 		case e.Secret == "" || e.Expires == nil || *e.Expires != 0 || e.IssuedAt == 0 || !strings.HasPrefix(e.Token, "dwm_") || e.URI != s.URL+e.place():
 			t.Errorf("it is told %+v", e)
 		case e.Name != "Shop" || e.Method != "client_secret_basic" || fmt.Sprint(e.Grants, e.Types) != "[authorization_code refresh_token] [code]" || e.Scope != "openid profile read":
 			t.Errorf("it is registered as %+v", e)
 		case e.Contacts[0] != "ops@shop.example" || e.LogoURI != "https://shop.example/l.png" || e.SoftwareID == "" || e.SoftwareVersion != "2" || e.DefaultACR[0] != "urn:x" ||
-			e.InitiateLoginURI != "https://shop.example/begin" || e.ApplicationType != client.Web || e.SubjectType != client.PublicSubjects || e.IDTokenAlg != "ES256":
+			e.InitiateLoginURI != "https://shop.example/begin" || e.ApplicationType != client.Web || e.SubjectType != client.PublicSubjects || e.IDTokenAlg != "ES256" || e.FrontchannelLogoutURI != "https://client.example/out":
 			t.Errorf("it says of itself %+v", e.Registration)
 		}
 
