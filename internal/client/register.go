@@ -23,9 +23,9 @@ type Opening struct {
 	Open     bool     // without a token, too
 	Scopes   []string // that clients may ask for which were registered without one, past Identity
 	Identity []string // the scopes that every client may ask for
-	// Take counts a client that somebody in a network registers without a token. The fault
-	// is Limited for one too many.
-	Take func(ctx context.Context, network string) error
+	// Take counts a client that is registered without a token, by the network that it comes
+	// from, or a change of one, by its id. The fault is Limited for one too many.
+	Take func(ctx context.Context, who string) error
 }
 
 // Enrolling lets people without an account register clients.
@@ -322,6 +322,9 @@ func (s *Service) Reregister(ctx context.Context, by principal.Principal, id str
 	change, err := s.Changing(by, before, c)
 	if err != nil {
 		return Registered{}, told(err)
+	}
+	if err := s.opening.Take(ctx, before.Target()); err != nil { // what it names is fetched
+		return Registered{}, err
 	}
 	if err := s.ready(ctx, by, *change.After); err != nil {
 		return Registered{}, told(err)

@@ -240,7 +240,7 @@ var settings = []Setting{
 	},
 	{
 		Name: "rate_limit.registration", Default: "10/1h",
-		Help: "How many clients may be registered without a token from one address, or from one /64 of IPv6.",
+		Help: "How many clients may be registered without a token from one address, or from one /64 of IPv6, and how often one that registered itself may change.",
 		form: rate(func(c *Config) *Rate { return &c.RateLimit.Registration }),
 	},
 

@@ -12,8 +12,8 @@ func (k *Core) opening() client.Opening {
 	c := k.Config
 	return client.Opening{
 		Open: c.Registration.Open, Scopes: c.Registration.Scopes, Identity: rbac.IdentityScopes(),
-		Take: func(ctx context.Context, network string) error {
-			return k.Limits.Take(ctx, "registration:"+network, rateOf(c.RateLimit.Registration))
+		Take: func(ctx context.Context, who string) error {
+			return k.Limits.Take(ctx, "registration:"+who, rateOf(c.RateLimit.Registration))
 		},
 	}
 }

@@ -188,6 +188,37 @@ func TestRegistrationEndpoint(t *testing.T) {
 	}
 }
 
+// A client that keeps no secret may come to keep one, and changes itself no more often than
+// it could have come.
+func TestReregister(t *testing.T) {
+	t.Parallel()
+	s := servertest.Start(t, servertest.Options{Set: also(opened, "rate_limit.registration", "3/1h")})
+	s.User(t, "ana", "editor")
+	e := enrol(t, s, "", said("token_endpoint_auth_method", "none", "client_name", "Shop"))
+	m := said("client_id", e.ID, "client_name", "Shop")
+	var next enrolled
+	a := s.Call(t, e.Token, http.MethodPut, e.place(), m)
+	if a.JSON(t, &next); a.Status != http.StatusOK || !strings.HasPrefix(next.Secret, "dws_") || next.Expires == nil || next.Method != "client_secret_basic" {
+		t.Fatalf("with a secret: %d %s", a.Status, a.Body)
+	}
+	b := s.Browser(t)
+	b.Login(t, "ana")
+	if a = redeem(t, s, e.ID, next.Secret, code(t, b, authorizing(e.ID, "scope", "openid"))); a.Status != http.StatusOK {
+		t.Errorf("by its secret: %d %s", a.Status, a.Body)
+	}
+	if a = redeem(t, s, e.ID, "", code(t, b, authorizing(e.ID, "scope", "openid"))); a.Status != http.StatusUnauthorized {
+		t.Errorf("without it: %d %s", a.Status, a.Body)
+	}
+	for n, want := range []int{http.StatusOK, http.StatusOK, http.StatusTooManyRequests} {
+		if a = s.Call(t, e.Token, http.MethodPut, e.place(), m); a.Status != want {
+			t.Errorf("change %d: %d %s", n+2, a.Status, a.Body)
+		}
+	}
+	if a = s.Call(t, e.Token, http.MethodGet, e.place(), nil); a.Status != http.StatusOK {
+		t.Errorf("reading it after that: %d %s", a.Status, a.Body)
+	}
+}
+
 // What RFC 7591, Section 2, has for who says nothing; and what cannot be.
 func TestRegisterMetadata(t *testing.T) {
 	t.Parallel()
@@ -301,13 +332,25 @@ func TestRegisteredClientIsAdopted(t *testing.T) {
 			t.Fatalf("%v: %d %s", m, a.Status, a.Body)
 		}
 	}
+	exported := func(want bool, what string) {
+		t.Helper()
+		all, err := s.Core.Policy.Export(t.Context(), false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(fmt.Sprintf("%+v", all), e.ID) != want {
+			t.Errorf("%s: is it in the policy? %t", what, !want)
+		}
+	}
 	own(http.StatusOK, "at first")
+	exported(false, "at first")
 	patch(map[string]any{"status": "disabled"})
 	own(http.StatusUnauthorized, "disabled")
 	patch(map[string]any{"status": "active"})
 	own(http.StatusOK, "enabled again")
 	patch(map[string]any{"skip_consent": true})
 	own(http.StatusUnauthorized, "adopted")
+	exported(true, "adopted")
 	a := s.Call(t, e.Token, http.MethodPut, e.place(), said("client_id", e.ID, "redirect_uris", []string{"https://evil.example/"}))
 	if a.Status != http.StatusUnauthorized {
 		t.Errorf("a change: %d %s", a.Status, a.Body)
