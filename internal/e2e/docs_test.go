@@ -52,7 +52,7 @@ func TestReference(t *testing.T) {
 func (b *visitor) letIn(name, password string) {
 	b.t.Helper()
 	b.do("choosing", press(`input[data-value="users:read"]`), chromedp.Click(".auth-container:has(.scopes) .authorize", chromedp.ByQuery)) // a script may open no window
-	id := b.window("/signin", true)
+	id := b.window("/signin")
 	ctx, cancel := chromedp.NewContext(b.ctx, chromedp.WithTargetID(id))
 	defer cancel()
 	if err := chromedp.Run(ctx); err != nil { // what comes first holds for the whole of it, and has no time limit
@@ -65,31 +65,41 @@ func (b *visitor) letIn(name, password string) {
 		b.t.Errorf("the consent page says:\n%s", text)
 	}
 	window.do("allowing", press("#allow"))
-	b.window("", false) // it closes once its answer is taken
+	// It closes itself once its answer is taken; whoever lets it go before that, closes it.
+	b.until("it stays open", func(all []*target.Info) bool {
+		return !slices.ContainsFunc(all, func(info *target.Info) bool { return info.TargetID == id })
+	})
 	b.do("back", page.BringToFront())
 }
 
-// window waits until there is a window at a path besides the visitor's own, or none.
-func (b *visitor) window(path string, open bool) target.ID {
+// window waits until there is a window at a path besides the visitor's own.
+func (b *visitor) window(path string) (id target.ID) {
 	b.t.Helper()
-	for range 600 {
+	b.until("a window at "+path, func(all []*target.Info) bool {
+		i := slices.IndexFunc(all, func(info *target.Info) bool {
+			return info.Type == "page" && info.TargetID != chromedp.FromContext(b.ctx).Target.TargetID && strings.HasPrefix(info.URL, b.site+path)
+		})
+		if i >= 0 {
+			id = all[i].TargetID
+		}
+		return i >= 0
+	})
+	return id
+}
+
+// until waits until the windows are as they should be.
+func (b *visitor) until(what string, done func([]*target.Info) bool) {
+	b.t.Helper()
+	for end := time.Now().Add(b.patience); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 		all, err := chromedp.Targets(b.ctx)
 		if err != nil {
 			b.t.Fatal(err)
 		}
-		i := slices.IndexFunc(all, func(info *target.Info) bool {
-			return info.Type == "page" && info.TargetID != chromedp.FromContext(b.ctx).Target.TargetID && strings.HasPrefix(info.URL, b.site+path)
-		})
-		switch {
-		case open && i >= 0:
-			return all[i].TargetID
-		case !open && i < 0:
-			return ""
+		if done(all) {
+			return
 		}
-		time.Sleep(50 * time.Millisecond)
 	}
-	b.t.Fatalf("a window at %s, want %t: %s", path, open, b.said)
-	return ""
+	b.t.Fatalf("%s: %s", what, b.said)
 }
 
 // tries makes the call of an operation without parameters of its own.
