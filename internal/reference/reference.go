@@ -120,7 +120,7 @@ func (s *Reference) Asset(w http.ResponseWriter, r *http.Request) error {
 		return &web.Refused{Status: http.StatusNotFound, Message: "there is nothing here"}
 	}
 	h := w.Header()
-	h.Set("Cache-Control", "no-cache") // it is kept, and asked for whether it is still that
+	h.Set("Cache-Control", "public, no-cache") // it is kept, and asked for whether it is still that
 	h.Set("ETag", a.etag)
 	h.Set("Vary", "Accept-Encoding")
 	if web.Matches(r.Header.Get("If-None-Match"), a.etag) {

@@ -176,6 +176,7 @@ func TestAttackDOS006BodyCaps(t *testing.T) {
 		if path == "/auth/logout" || path == "/api-keys/leaks" || path == "/consent/x" {
 			continue
 		}
+		unread := http.StatusUnsupportedMediaType
 		auth, contentType, fits := []string{"Authorization", "Bearer " + token}, jsonType, http.StatusBadRequest
 		body := func(n int) string { return `{"` + strings.Repeat("a", n-6) + `":1}` }
 		if line.Person || line.Pattern == "POST /signin" { // a form, and not a genuine one
@@ -188,6 +189,9 @@ func TestAttackDOS006BodyCaps(t *testing.T) {
 		}
 		if strings.HasPrefix(path, "/oauth2/register") { // JSON, and the token is none for that
 			contentType, fits = jsonType, http.StatusUnauthorized
+			if method == http.MethodPut { // whose it is comes first
+				unread = http.StatusUnauthorized
+			}
 		}
 		if a := s.Send(t, method, path, contentType, body(limit-1), auth...); a.Status != fits && !bodiless {
 			t.Errorf("%s at the cap: %d %s", line.Pattern, a.Status, a.Body)
@@ -199,7 +203,7 @@ func TestAttackDOS006BodyCaps(t *testing.T) {
 			request := method + " " + path + " HTTP/1.1\r\nHost: HOST\r\nConnection: close\r\nContent-Type: " + contentType + "\r\n" + auth[0] + ": " + auth[1] + "\r\n" + headers + "Content-Length: 2\r\n\r\n{}"
 			if got := answers(raw(t, s, request)); bodiless {
 				continue
-			} else if len(got) != 1 || got[0] != http.StatusUnsupportedMediaType {
+			} else if len(got) != 1 || got[0] != unread {
 				t.Errorf("%s, %s: %v", line.Pattern, name, got)
 			}
 		}
@@ -209,7 +213,7 @@ func TestAttackDOS006BodyCaps(t *testing.T) {
 			t.Errorf("%s in chunks: %v", line.Pattern, got)
 		}
 		multipart := strings.Repeat("--x\r\nContent-Type: multipart/mixed; boundary=x\r\n\r\n", 100)
-		if a := s.Send(t, method, path, "multipart/form-data; boundary=x", multipart, auth...); !bodiless && a.Status != http.StatusUnsupportedMediaType {
+		if a := s.Send(t, method, path, "multipart/form-data; boundary=x", multipart, auth...); !bodiless && a.Status != unread {
 			t.Errorf("%s, multipart: %d", line.Pattern, a.Status)
 		}
 	}

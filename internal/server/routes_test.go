@@ -80,7 +80,7 @@ func TestAttackRBAC016DenyByDefault(t *testing.T) {
 			t.Errorf("%s is on the list of what is open, and not on the site map", pattern)
 		}
 	}
-	for _, path := range []string{"/metrics", "/debug/pprof/", "/debug/vars", "/docs", "/admin", "/.env", "/.git/config", "/auth", "/auth/", "/oauth2/nowhere", "/users/x/y", "/roles/x/y", "/healthz/x"} {
+	for _, path := range []string{"/metrics", "/debug/pprof/", "/debug/vars", "/docs/", "/docs/nowhere", "/admin", "/.env", "/.git/config", "/auth", "/auth/", "/oauth2/nowhere", "/users/x/y", "/roles/x/y", "/healthz/x"} {
 		if a := s.Send(t, "GET", path, "", ""); a.Status != http.StatusNotFound {
 			t.Errorf("%s: %d", path, a.Status)
 		}

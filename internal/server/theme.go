@@ -115,7 +115,7 @@ func (s *Server) themeLogo(w http.ResponseWriter, r *http.Request) error {
 
 func (a asset) write(w http.ResponseWriter, r *http.Request) error {
 	h := w.Header()
-	h.Set("Cache-Control", "no-cache") // it is kept, and asked for whether it is still that
+	h.Set("Cache-Control", "public, no-cache") // it is kept, and asked for whether it is still that
 	h.Set("ETag", a.etag)
 	if web.Matches(r.Header.Get("If-None-Match"), a.etag) {
 		w.WriteHeader(http.StatusNotModified)
