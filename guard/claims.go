@@ -59,12 +59,8 @@ func (c *claims) read(s *scanner, name string) {
 		c.ClientID = s.str()
 	case "scope":
 		c.Scopes = scopes(s.str())
-	case "org": // other issuers mean other things by it
-		if s.space(); s.peek() == '"' {
-			c.Organization = s.str()
-		} else {
-			s.skip()
-		}
+	case "org":
+		c.Organization = s.organization()
 	case "roles":
 		c.Roles = s.strs()
 	case "jti":
@@ -79,16 +75,20 @@ func (c *claims) read(s *scanner, name string) {
 		c.ACR = s.str()
 	case "amr":
 		c.AMR = s.strs()
+	default:
+		c.readAround(s, name)
+	}
+}
+
+// readAround reads what says more of a token than whom it speaks for.
+func (c *claims) readAround(s *scanner, name string) {
+	switch name {
 	case "act":
 		c.Actor = s.actor()
 	case "via":
 		c.Via = s.strs()
 	case "status":
-		if s.space(); s.peek() == '{' {
-			c.Status = s.status()
-		} else { // other issuers mean other things by it
-			s.skip()
-		}
+		c.Status = s.status()
 	case "cnf":
 		c.bound = true
 		s.skip()
@@ -115,8 +115,21 @@ func (s *scanner) actor() *Actor {
 	return a
 }
 
+// organization reads the id of an organization; other issuers mean other things by it.
+func (s *scanner) organization() string {
+	if s.space(); s.peek() == '"' {
+		return s.str()
+	}
+	s.skip()
+	return ""
+}
+
 // status reads where a token's status is; nil if it is kept by other means than a list.
 func (s *scanner) status() *Status {
+	if s.space(); s.peek() != '{' { // other issuers mean other things by it
+		s.skip()
+		return nil
+	}
 	var at *Status
 	s.object(func(s *scanner, name string) {
 		if name != "status_list" {

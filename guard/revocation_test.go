@@ -274,8 +274,12 @@ func TestRevocationUnknown(t *testing.T) {
 		checks []Requirement
 		want   int
 	}{
-		{good, nil, 503}, {bad, nil, 503}, {good, []Requirement{AllowStale()}, 200}, {bad, []Requirement{AllowStale()}, 401},
-		{good, []Requirement{Permission("orders:read"), AllowStale()}, 200}, {good, []Requirement{AllowStale(), Permission("no:such")}, 403},
+		{good, nil, 503},
+		{bad, nil, 503},
+		{good, []Requirement{AllowStale()}, 200},
+		{bad, []Requirement{AllowStale()}, 401},
+		{good, []Requirement{Permission("orders:read"), AllowStale()}, 200},
+		{good, []Requirement{AllowStale(), Permission("no:such")}, 403},
 	} {
 		if got := status(c.token, c.checks...); got != c.want {
 			t.Errorf("without one: %d, want %d", got, c.want)

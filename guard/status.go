@@ -102,7 +102,7 @@ func (one *list) fresh(ctx context.Context, l *lists) (bits []byte, width int, e
 	if f == nil {
 		f = &flight{make(chan struct{})}
 		one.flight = f
-		go one.fetch(l, f)
+		go one.fetch(l, f) //nolint:gosec // for everybody who waits: no request's context ends it
 	}
 	one.mu.Unlock()
 	err = f.wait(ctx)

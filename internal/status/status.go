@@ -20,8 +20,9 @@ import (
 )
 
 const (
-	// Size is how many bits a list has, and PageSize how many one row of it keeps.
-	Size     = 1 << 20
+	// Size is how many bits a list has.
+	Size = 1 << 20
+	// PageSize is how many of them one row keeps.
 	PageSize = 1 << 13
 
 	// Type is the media type of a list (Section 9.2), and typ that of its JWS.
