@@ -82,6 +82,10 @@ func (h *teller) stream(w http.ResponseWriter, r *http.Request) {
 		w.(http.Flusher).Flush()
 		select {
 		case <-news:
+		case <-time.After(500 * time.Millisecond):
+			if !h.mute.Load() {
+				io.WriteString(w, ": \n\n")
+			}
 		case <-r.Context().Done():
 			return
 		}
@@ -170,7 +174,7 @@ func within(t *testing.T, d time.Duration, g *Guard, token string, want error) {
 
 func (h *teller) current(g *Guard) {
 	h.t.Helper()
-	for end := time.Now().Add(5 * time.Second); !g.status.stream.live(); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(20 * time.Second); !g.status.stream.live(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			h.t.Fatal("the stream is not followed")
 		}
@@ -183,7 +187,7 @@ func TestRevocationByStream(t *testing.T) {
 	t.Parallel()
 	h := newTeller(t)
 	g := h.guard()
-	within(t, time.Second, g, h.token(0, nil), nil)
+	within(t, 10*time.Second, g, h.token(0, nil), nil)
 	h.current(g)
 	for name, c := range map[string]struct {
 		event   string
@@ -200,19 +204,19 @@ func TestRevocationByStream(t *testing.T) {
 		"via a key":    {narrowedEvent("key:3xK", 3), map[string]any{"via": []string{"key:3xK.2"}}},
 	} {
 		before, same := h.token(1, c.changes), h.token(2, c.changes)
-		within(t, time.Second, g, before, nil)
+		within(t, 10*time.Second, g, before, nil)
 		h.say(c.event)
-		within(t, time.Second, g, before, ErrRevoked)
-		within(t, time.Second, g, same, ErrRevoked) // that was not seen before
+		within(t, 10*time.Second, g, before, ErrRevoked)
+		within(t, 10*time.Second, g, same, ErrRevoked) // that was not seen before
 		if strings.Contains(c.event, "narrowed") && name != "via a key" {
 			changes := maps.Clone(c.changes)
 			changes["pv"] = 8
-			within(t, time.Second, g, h.token(3, changes), nil)
+			within(t, 10*time.Second, g, h.token(3, changes), nil)
 		}
 	}
-	within(t, time.Second, g, h.token(4, map[string]any{"via": []string{"key:3xK.3"}}), nil)
-	within(t, time.Second, g, h.token(0, nil), nil)
-	within(t, time.Second, g, h.token(5, map[string]any{"status": nil, "fam": "f-x"}), nil) // the issuer does not say
+	within(t, 10*time.Second, g, h.token(4, map[string]any{"via": []string{"key:3xK.3"}}), nil)
+	within(t, 10*time.Second, g, h.token(0, nil), nil)
+	within(t, 10*time.Second, g, h.token(5, map[string]any{"status": nil, "fam": "f-x"}), nil) // the issuer does not say
 	if n := h.fetches.Load(); n > 1 {
 		t.Errorf("the list was read %d times beside the stream", n)
 	}
@@ -222,26 +226,26 @@ func TestRevocationByStream(t *testing.T) {
 // followed again it goes on where it was.
 func TestRevocationByList(t *testing.T) {
 	t.Parallel()
-	h := newTeller(t)
+	h, begun := newTeller(t), time.Now()
 	h.mute.Store(true)
 	g := h.guard()
 	good, bad := h.token(3, nil), h.token(9, nil)
 	h.list([]int{9, 1023}, nil)
-	within(t, time.Second, g, good, nil)
+	within(t, 10*time.Second, g, good, nil)
 	refused(t, g, bad, ErrRevoked)
 	refused(t, g, h.token(1023, nil), ErrRevoked)
 	refused(t, g, h.token(1024, nil), ErrRevoked) // it is beyond the list
 	h.list([]int{3}, nil)
-	within(t, 2*time.Second, g, good, ErrRevoked)
-	if n := h.fetches.Load(); n > 4 {
-		t.Errorf("the list was read %d times in a second", n)
+	within(t, 10*time.Second, g, good, ErrRevoked)
+	if n := int(h.fetches.Load()); n > 3+int(time.Since(begun)/time.Second) {
+		t.Errorf("the list was read %d times in %v", n, time.Since(begun))
 	}
 	h.mute.Store(false)
 	h.say(endedEvent(digest("family:f4")))
 	h.current(g)
-	within(t, time.Second, g, h.token(4, nil), ErrRevoked)
+	within(t, 10*time.Second, g, h.token(4, nil), ErrRevoked)
 	h.CloseClientConnections()
-	for end := time.Now().Add(5 * time.Second); *h.resumed.Load() != "1"; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(20 * time.Second); *h.resumed.Load() != "1"; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("it asks for what came after %q", *h.resumed.Load())
 		}
@@ -300,11 +304,11 @@ func TestRevocationSilence(t *testing.T) {
 	h := newTeller(t)
 	g := h.guard(StaleAfter(3 * time.Second))
 	token := h.token(1, nil)
-	within(t, time.Second, g, token, nil)
+	within(t, 10*time.Second, g, token, nil)
 	h.current(g)
 	h.down.Store(true)
 	h.mute.Store(true)
-	within(t, 5*time.Second, g, token, ErrUnavailable)
+	within(t, 20*time.Second, g, token, ErrUnavailable)
 }
 
 func TestAttackSTAT001Lists(t *testing.T) {
