@@ -59,7 +59,7 @@ type Exchange struct {
 
 const (
 	// longestExchanged bounds an exchanged token. The API key behind it may be revoked,
-	// and who verifies offline does not hear of it.
+	// and who neither follows revocations nor reads status lists does not hear of it.
 	longestExchanged = 5 * time.Minute
 	mostSteps        = 5 // of exchanges, one after the other
 )

@@ -65,14 +65,7 @@ func (s *slots) claim(at status.Slot) *listed {
 	return &l
 }
 
-// next returns a bit that no other token has.
-func (s *slots) next(ctx context.Context, expires time.Time) (status.Slot, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.one(ctx, expires)
-}
-
-// one is next, where the lock is held.
+// one returns a bit that no other token has. The lock is held.
 func (s *slots) one(ctx context.Context, expires time.Time) (status.Slot, error) {
 	if len(s.left) == 0 || expires.After(s.block.Until) {
 		b, err := s.store.ReserveSlots(ctx, s.size, expires)
@@ -91,8 +84,10 @@ func (s *slots) one(ctx context.Context, expires time.Time) (status.Slot, error)
 func (s *slots) ofFamily(ctx context.Context, f *grant.Family, roles []string, policy int64, expires, now time.Time) (*listed, error) {
 	at, again := f.Live.Again(policy, now)
 	if !again {
+		s.mu.Lock()
+		defer s.mu.Unlock()
 		var err error
-		if at, err = s.next(ctx, expires); err != nil {
+		if at, err = s.one(ctx, expires); err != nil {
 			return nil, err
 		}
 	}
@@ -102,8 +97,8 @@ func (s *slots) ofFamily(ctx context.Context, f *grant.Family, roles []string, p
 
 // ofRun gives a token of no family its bit. What makes it void besides itself is to be kept
 // with the token, if that is not nil: for one that came through something, of itself
-// alone, and for others of more that will say the same. Once it is kept, keep says so.
-func (s *slots) ofRun(ctx context.Context, a grant.Access, expires, now time.Time) (at *listed, kept *grant.Run, keep func(), err error) {
+// alone, and for others of more that will say the same. done is to be called once it is kept.
+func (s *slots) ofRun(ctx context.Context, a grant.Access, expires, now time.Time) (at *listed, keep *grant.Run, done func(), err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(a.Via) > 0 {
