@@ -176,7 +176,7 @@ func elsewhere(path string) bool {
 
 // unserved are paths that documents speak of because they are not there yet, or not
 // without a setting, or not for an id that is none.
-var unserved = []string{"/metrics", "/api-keys/leaks", "/oauth2/status-lists/{id}"}
+var unserved = []string{"/metrics", "/api-keys/leaks"}
 
 // serves holds that the server answers to a path that a document names: with
 // anything but "there is nothing here" or "not for this method".
