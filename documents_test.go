@@ -175,7 +175,7 @@ func elsewhere(path string) bool {
 }
 
 // unserved are paths that documents speak of because they are not there yet, or not
-// without a setting, or not for an id that is none.
+// without a setting.
 var unserved = []string{"/metrics", "/api-keys/leaks"}
 
 // serves holds that the server answers to a path that a document names: with
