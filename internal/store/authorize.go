@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"strconv"
 	"strings"
 
 	"github.com/doorward/doorward/internal/account"
@@ -138,11 +139,45 @@ func (t *tx) forget(column, id string) error {
 	return nil
 }
 
+// codeColumns are in the order of the row that CreateCode writes.
+var codeColumns = []column{
+	{"hash", "bytea"},
+	{"client_id", "text"},
+	{"redirect_uri", "text"},
+	{"challenge", "text"},
+	{"nonce", "text"},
+	{"user_id", "text"},
+	{"session", "text"},
+	{"scope", "text"},
+	{"audience", "text"},
+	{"claims", "text"},
+	{"amr", "text"},
+	{"auth_time", "bigint"},
+	{"created_at", "bigint"},
+	{"expires_at", "bigint"},
+}
+
+// codes keeps codes that answer no request which was kept.
+var codes = func() string {
+	list := listOf(codeColumns, ``)
+	return `WITH made AS (SELECT a.* FROM ` + rowsOf(recorded(codeColumns)) + `),
+			kept AS (INSERT INTO codes (` + list + `, failures, used_at, family) SELECT ` + list + `, 0, 0, '' FROM made)` + keepMade + ` SELECT n FROM made`
+}()
+
 // CreateCode keeps an authorization code.
 func (s *Store) CreateCode(ctx context.Context, c grant.Code, request secret.Hash, e audit.Event) error {
 	claims, err := claimsText(c.Claims)
 	if err != nil {
 		return err
+	}
+	row := []any{
+		c.Hash[:], c.Client, c.RedirectURI, string(c.Challenge), c.Nonce, c.User, c.Session, strings.Join(c.Scope, " "), c.Audience, claims,
+		strings.Join(c.AMR, " "), clock.Micro(c.AuthTime), clock.Micro(c.Created), clock.Micro(c.Expires),
+	}
+	records := recordsOf(e)
+	if p, ok := s.db.(*postgresDB); ok && !s.portable && alone(records) && request == (secret.Hash{}) {
+		_, err := p.codes.do(ctx, append(row, eventArgs(records)...))
+		return outage(err)
 	}
 	return s.write(ctx, func(t *tx) error {
 		if request != (secret.Hash{}) {
@@ -154,13 +189,11 @@ func (s *Store) CreateCode(ctx context.Context, c grant.Code, request secret.Has
 				return absent(sql.ErrNoRows, "authorization request")
 			}
 		}
-		if _, err := t.exec(`INSERT INTO codes (hash, client_id, redirect_uri, challenge, nonce, user_id, session, scope, audience, claims, amr, auth_time,
-				created_at, expires_at, failures, used_at, family) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, '')`,
-			c.Hash[:], c.Client, c.RedirectURI, string(c.Challenge), c.Nonce, c.User, c.Session, strings.Join(c.Scope, " "), c.Audience, claims,
-			strings.Join(c.AMR, " "), clock.Micro(c.AuthTime), clock.Micro(c.Created), clock.Micro(c.Expires)); err != nil {
+		if _, err := t.exec(`INSERT INTO codes (`+listOf(codeColumns, ``)+`, failures, used_at, family)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, '')`, row...); err != nil {
 			return err
 		}
-		return t.record(e)
+		return t.keep(records)
 	})
 }
 
@@ -198,8 +231,42 @@ func (s *Store) ExpireCode(ctx context.Context, hash secret.Hash) error {
 	})
 }
 
+// redeemedColumns are those of a code that is used and its session, before those of the
+// family that begins.
+var redeemedColumns = append([]column{{"code", "bytea"}, {"in_session", "text"}, {"moment", "bigint"}}, familyColumns...)
+
+// redeemed uses up codes for the families that begin with them, where all is as it is
+// nearly always: the account is active, its session lives, nobody changes one of them
+// just now, the code was not used, and the person has room for a family more.
+var redeemed = func() string {
+	list := listOf(familyColumns, ``)
+	return `WITH a AS MATERIALIZED (SELECT a.* FROM ` + rowsOf(recorded(redeemedColumns)) + `),
+			stands AS (SELECT a.n, s.expires_at AS session_ends FROM a
+				CROSS JOIN LATERAL (SELECT 1 FROM users AS u WHERE u.id = a.user_id AND u.status = '` + string(account.Active) + `' FOR SHARE SKIP LOCKED) AS u
+				CROSS JOIN LATERAL (SELECT expires_at FROM sessions AS s WHERE s.id = a.in_session AND s.user_id = a.user_id
+					AND s.ended_at = 0 AND s.expires_at > a.moment AND s.idle_until > a.moment FOR SHARE SKIP LOCKED) AS s
+				WHERE (SELECT COUNT(*) FROM (SELECT 1 FROM token_families AS f WHERE f.user_id = a.user_id AND f.client_id = a.client_id AND f.ended_at = 0
+					LIMIT ` + strconv.Itoa(mostFamilies) + `) AS f) < ` + strconv.Itoa(mostFamilies) + `),
+			used AS (UPDATE codes AS c SET used_at = a.moment, family = a.id FROM a JOIN stands ON stands.n = a.n
+				WHERE c.hash = a.code AND c.used_at = 0 AND c.expires_at > a.moment AND c.failures < ` + strconv.Itoa(grant.MostFailures) + ` RETURNING a.n, stands.session_ends),
+			made AS (SELECT a.*, used.session_ends FROM a JOIN used ON used.n = a.n),
+			joined AS (INSERT INTO session_clients (session, client_id, expires_at) SELECT in_session, client_id, session_ends FROM made ON CONFLICT (session, client_id) DO NOTHING),
+			families AS (INSERT INTO token_families (` + list + `) SELECT ` + list + ` FROM made)` + keepMade + ` SELECT n FROM made`
+}()
+
 // Redeem uses a code up for a family that begins with it.
 func (s *Store) Redeem(ctx context.Context, c grant.Code, f grant.Family, events ...audit.Event) error {
+	records := recordsOf(events...)
+	if p, ok := s.db.(*postgresDB); ok && !s.portable && alone(records) {
+		family, err := familyRow(f)
+		if err != nil {
+			return err
+		}
+		row := append([]any{c.Hash[:], c.Session, clock.Micro(s.clock.Now())}, family...)
+		if done, err := p.redeemed.do(ctx, append(row, eventArgs(records)...)); done || err != nil {
+			return outage(err)
+		}
+	}
 	return s.write(ctx, func(t *tx) error {
 		if err := t.stands(c.Given); err != nil {
 			return err
@@ -223,13 +290,13 @@ var errUsed = fault.New(fault.Conflict, "another use of the code was first")
 
 // stands returns an Unauthenticated fault if who gave something is not there any more.
 func (t *tx) stands(g grant.Given) error {
-	// The row of the account is changed first, as at a sign-in: whoever disables it
-	// waits for the family, and then ends it. So does who ends the session.
-	n, err := t.exec(`UPDATE users SET signed_in_at = signed_in_at WHERE id = ? AND status = ?`, g.User, string(account.Active))
+	// The account comes first, as at a sign-in: whoever disables it waits for the
+	// family, and then ends it. So does who ends the session.
+	active, err := t.held(`SELECT 1 FROM users WHERE id = ? AND status = ?`, g.User, string(account.Active))
 	if err != nil {
 		return err
 	}
-	if n == 0 {
+	if !active {
 		return fault.New(fault.Unauthenticated, "the account is not active any more")
 	}
 	return t.lives(g.Session)

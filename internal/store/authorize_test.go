@@ -29,6 +29,7 @@ var authorizationDeeds = []deed{
 // whole, with its events (FLT-002).
 func TestAttackFLT002EveryStatementOfCodesFails(t *testing.T) {
 	storetest.EachDSN(t, func(t *testing.T, dsn string) { everyFault(t, dsn, false, authorizationDeeds) })
+	t.Run("postgres-portable", func(t *testing.T) { everyFault(t, storetest.Postgres(t), true, authorizationDeeds) })
 }
 
 // flow is a person who is signed in in a browser, with a request of an application that

@@ -23,7 +23,8 @@ var clientDeeds = []deed{
 	{"rotate a client's secret", 0, rotating},
 	{"delete a client", 0, deletingClient},
 	{"give a client a role", 0, givingClientRole},
-	{"give a client a token", 0, earning},
+	{"give a client its first token", 0, earning},
+	{"give a client a token", 0, earningMore},
 	{"revoke a client's token", 0, revoking},
 }
 
@@ -123,6 +124,16 @@ func givingClientRole(t *testing.T, v *storetest.Services, name string) scene {
 func earning(t *testing.T, v *storetest.Services, name string) scene {
 	c, _ := v.Client(t, name, []string{"read"}, "viewer")
 	do := func() error { _, err := earn(t, v, c); return err }
+	return scene{do, func(t *testing.T, _ bool) { expect(t, "earning again", do(), 0) }}
+}
+
+// earningMore earns a token whose bit was kept with one before, and so does whoever tries again.
+func earningMore(t *testing.T, v *storetest.Services, name string) scene {
+	c, _ := v.Client(t, name, []string{"read"}, "viewer")
+	do := func() error { _, err := earn(t, v, c); return err }
+	for range 1 + 4 + 16 + 1 {
+		expect(t, "a token before", do(), 0)
+	}
 	return scene{do, func(t *testing.T, _ bool) { expect(t, "earning again", do(), 0) }}
 }
 

@@ -22,10 +22,12 @@ func (s *Store) RotateAtOnce(ctx context.Context, turns []grant.Rotation, events
 	for i, r := range turns {
 		group[i] = &job{ctx: ctx, args: turnArgs(r, recordsOf(events[i]))}
 	}
-	s.db.(*postgresDB).turnGroup(group)
+	s.db.(*postgresDB).turns.group(group)
 	told := make([]error, len(group))
 	for i, j := range group {
-		told[i] = j.err
+		if told[i] = j.err; j.err == nil && !j.made {
+			told[i] = errNotCurrent
+		}
 	}
 	return told
 }

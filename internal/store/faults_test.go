@@ -163,7 +163,7 @@ func (p *prover) try(t *testing.T, f storetest.Fault, failed map[string]bool) (s
 		name := fmt.Sprint(s, seen[s])
 		// A statement that is a transaction of its own commits as it ends. What
 		// follows the first commit is the change feed, which can wait.
-		ends := s.Kind == "commit" || strings.HasPrefix(s.Text, "WITH made")
+		ends := s.Kind == "commit" || strings.HasSuffix(s.Text, "SELECT n FROM made")
 		if step.Kind == "" && !failed[name] {
 			failed[name] = true
 			step, commits = s, ends && !committed

@@ -65,17 +65,60 @@ func (s *Store) SignIn(ctx context.Context, in issue.SignIn, events ...audit.Eve
 	})
 }
 
-func (t *tx) insertFamily(f grant.Family) error {
+// familyColumns are in the order of familyRow.
+var familyColumns = []column{
+	{"id", "text"},
+	{"handle", "bytea"},
+	{"user_id", "text"},
+	{"client_id", "text"},
+	{"session", "text"},
+	{"address", "text"},
+	{"user_agent", "text"},
+	{"scope", "text"},
+	{"roles", "text"},
+	{"audience", "text"},
+	{"organization", "text"},
+	{"amr", "text"},
+	{"auth_time", "bigint"},
+	{"claims", "text"},
+	{"secret", "bytea"},
+	{"generation", "bigint"},
+	{"grace_pepper", "bigint"},
+	{"grace_until", "bigint"},
+	{"created_at", "bigint"},
+	{"used_at", "bigint"},
+	{"idle_until", "bigint"},
+	{"expires_at", "bigint"},
+	{"ended_at", "bigint"},
+	{"ended_why", "text"},
+	{"live", "text"},
+}
+
+// familyRow returns a family as it is written when it begins.
+func familyRow(f grant.Family) ([]any, error) {
 	claims, err := claimsText(f.Claims)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	_, err = t.exec(`INSERT INTO token_families (id, handle, user_id, client_id, session, address, user_agent, scope, roles, audience, organization, amr, auth_time, claims,
-			secret, generation, grace_pepper, grace_until, created_at, used_at, idle_until, expires_at, ended_at, ended_why, live)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?, ?, 0, '', ?)`,
+	var roles *string
+	if f.Roles != nil {
+		list := strings.Join(f.Roles, " ")
+		roles = &list
+	}
+	return []any{
 		f.ID, f.Handle[:], f.User, f.Client, f.Session, f.Address, f.UserAgent, strings.Join(f.Scope, " "),
-		sql.NullString{String: strings.Join(f.Roles, " "), Valid: f.Roles != nil}, f.Audience, f.Organization, strings.Join(f.AMR, " "), clock.Micro(f.AuthTime), claims,
-		f.Secret[:], f.Generation, clock.Micro(f.CreatedAt), clock.Micro(f.UsedAt), clock.Micro(f.IdleUntil), clock.Micro(f.ExpiresAt), f.Live.String())
+		roles, f.Audience, f.Organization, strings.Join(f.AMR, " "), clock.Micro(f.AuthTime), claims, f.Secret[:], f.Generation,
+		int64(0), int64(0), clock.Micro(f.CreatedAt), clock.Micro(f.UsedAt), clock.Micro(f.IdleUntil), clock.Micro(f.ExpiresAt), int64(0), "", f.Live.String(),
+	}, nil
+}
+
+var insertFamily = `INSERT INTO token_families (` + listOf(familyColumns, ``) + `) VALUES (?` + strings.Repeat(`, ?`, len(familyColumns)-1) + `)`
+
+func (t *tx) insertFamily(f grant.Family) error {
+	row, err := familyRow(f)
+	if err == nil {
+		_, err = t.exec(insertFamily, row...)
+	}
 	return err
 }
 
@@ -117,7 +160,7 @@ func (t *tx) end(why, condition string, args ...any) ([]string, error) {
 
 // FamilyByHandle returns the family that a refresh token belongs to.
 func (s *Store) FamilyByHandle(ctx context.Context, handle secret.Hash) (grant.Family, error) {
-	f, err := readFamily(s.one(ctx, `SELECT `+familyColumns+` FROM token_families WHERE handle = ?`, handle[:]))
+	f, err := readFamily(s.one(ctx, `SELECT `+readColumns+` FROM token_families WHERE handle = ?`, handle[:]))
 	f.Handle = handle
 	return f, err
 }
@@ -127,10 +170,10 @@ func (s *Store) FamilyByID(ctx context.Context, id string) (grant.Family, error)
 	if !text(id) {
 		return grant.Family{}, absent(sql.ErrNoRows, "token family")
 	}
-	return readFamily(s.one(ctx, `SELECT `+familyColumns+` FROM token_families WHERE id = ?`, id))
+	return readFamily(s.one(ctx, `SELECT `+readColumns+` FROM token_families WHERE id = ?`, id))
 }
 
-const familyColumns = `id, user_id, client_id, session, scope, roles, audience, organization, amr, auth_time, claims, secret, previous, generation,
+const readColumns = `id, user_id, client_id, session, scope, roles, audience, organization, amr, auth_time, claims, secret, previous, generation,
 			grace_salt, grace_pepper, grace_until, created_at, used_at, idle_until, expires_at, ended_at, ended_why, live`
 
 func readFamily(r row) (grant.Family, error) {

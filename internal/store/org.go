@@ -317,15 +317,14 @@ func (t *tx) member(organization, principalID string) error {
 	return err
 }
 
-// enter refuses to sign in for an organization who is no member of it any more. The row
-// is written, so that whoever ends the membership waits for what is signed in with it,
-// and then ends it.
+// enter refuses to sign in for an organization who is no member of it any more. Whoever
+// ends the membership waits for what is signed in with it, and then ends it.
 func (t *tx) enter(organization, principalID string) error {
 	if organization == "" {
 		return nil
 	}
-	n, err := t.exec(`UPDATE organization_members SET added_at = added_at WHERE organization = ? AND principal = ?`, organization, principalID)
-	if err == nil && n == 0 {
+	found, err := t.held(`SELECT 1 FROM organization_members WHERE organization = ? AND principal = ?`, organization, principalID)
+	if err == nil && !found {
 		err = org.Absent()
 	}
 	return err

@@ -28,8 +28,9 @@ type postgresDB struct {
 	db      *sql.DB
 	bound   sync.Map // statement → the same with $1, $2 …
 	records *queue
-	turns   *queue
 	running sync.WaitGroup // the goroutines that write what is in the queues
+
+	turns, issued, codes, redeemed *batch
 }
 
 func openPostgres(ctx context.Context, dsn string, wrap func(driver.Connector) driver.Connector) (*postgresDB, error) {
@@ -51,7 +52,7 @@ func openPostgres(ctx context.Context, dsn string, wrap func(driver.Connector) d
 	if _, set := config.RuntimeParams["idle_in_transaction_session_timeout"]; !set {
 		config.RuntimeParams["idle_in_transaction_session_timeout"] = "15000"
 	}
-	p := &postgresDB{db: sql.OpenDB(wrap(stdlib.GetConnector(*config))), records: newQueue(), turns: newQueue()}
+	p := &postgresDB{db: sql.OpenDB(wrap(stdlib.GetConnector(*config))), records: newQueue()}
 	p.db.SetMaxOpenConns(pool)
 	p.db.SetMaxIdleConns(pool) // a pool that lets connections go reconnects at every burst
 	if err := p.db.PingContext(ctx); err != nil {
@@ -59,7 +60,7 @@ func openPostgres(ctx context.Context, dsn string, wrap func(driver.Connector) d
 		return nil, fmt.Errorf("connecting to PostgreSQL at %s:%d: %w", config.Host, config.Port, err)
 	}
 	p.running.Go(p.recorder)
-	p.running.Go(p.turner)
+	p.turns, p.issued, p.codes, p.redeemed = p.batch(turns), p.batch(issued), p.batch(codes), p.batch(redeemed)
 	return p, nil
 }
 
@@ -226,7 +227,9 @@ func (p *postgresDB) about(ctx context.Context) (Settings, error) {
 
 func (p *postgresDB) close() error {
 	p.records.close()
-	p.turns.close()
+	for _, b := range []*batch{p.turns, p.issued, p.codes, p.redeemed} {
+		b.waiting.close()
+	}
 	p.running.Wait()
 	return p.db.Close()
 }
@@ -243,6 +246,8 @@ func (t postgresTx) exec(ctx context.Context, statement string, args ...any) (sq
 func (t postgresTx) query(ctx context.Context, statement string, args ...any) (*sql.Rows, error) {
 	return t.tx.QueryContext(ctx, t.p.bind(statement), args...)
 }
+
+func (postgresTx) holding(statement string) string { return statement + " FOR SHARE" }
 
 // duplicate returns the constraint that a write broke, if it is one of
 // uniqueness.

@@ -18,7 +18,8 @@ type queue struct {
 type job struct {
 	ctx  context.Context
 	f    func(*tx) error
-	args []any // of a turn, instead of f
+	args []any // of a row of a batch, instead of f
+	made bool  // the row was
 	err  error
 	done chan struct{}
 }

@@ -115,8 +115,8 @@ func (t *tx) touch(id string, now, idle time.Time) error {
 // lives returns an error if a session is over, and makes who ends it wait.
 func (t *tx) lives(id string) error {
 	at := clock.Micro(t.now)
-	n, err := t.exec(`UPDATE sessions SET used_at = used_at WHERE id = ? AND ended_at = 0 AND expires_at > ? AND idle_until > ?`, id, at, at)
-	if err == nil && n == 0 {
+	found, err := t.held(`SELECT 1 FROM sessions WHERE id = ? AND ended_at = 0 AND expires_at > ? AND idle_until > ?`, id, at, at)
+	if err == nil && !found {
 		err = errSessionOver
 	}
 	return err

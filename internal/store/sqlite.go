@@ -310,6 +310,9 @@ func (w *sqliteWriter) query(ctx context.Context, statement string, args ...any)
 	return s.QueryContext(ctx, args...)
 }
 
+// holding has nothing to add: while one writes, nobody else does.
+func (w *sqliteWriter) holding(statement string) string { return statement }
+
 // sqliteDuplicate reports whether err says that a unique value exists.
 func sqliteDuplicate(err error) (string, bool) {
 	e, ok := errors.AsType[*sqlite.Error](err)

@@ -142,6 +142,9 @@ type tx struct {
 type runner interface {
 	exec(ctx context.Context, statement string, args ...any) (sql.Result, error)
 	query(ctx context.Context, statement string, args ...any) (*sql.Rows, error)
+	// holding returns a SELECT by which the rows that it finds stay as they are until
+	// the transaction ends.
+	holding(statement string) string
 }
 
 // write runs f in one transaction, and tells of its changes once it is durable.
@@ -182,6 +185,17 @@ func (t *tx) exec(statement string, args ...any) (int64, error) {
 func (t *tx) one(statement string, args ...any) row {
 	rows, err := t.run.query(t.ctx, statement, args...)
 	return row{rows, err, statement}
+}
+
+// held reports whether a SELECT finds a row, and makes who would change it wait until the
+// transaction ends. Of what it joins it holds all.
+func (t *tx) held(statement string, args ...any) (bool, error) {
+	var one int
+	err := t.one(t.run.holding(statement), args...).scan(&one)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 func (t *tx) all(scan func(scanner) error, statement string, args ...any) error {

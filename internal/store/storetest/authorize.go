@@ -27,6 +27,7 @@ func Authorization(t *testing.T, s *store.Store, w *Witness) {
 	t.Run("withdrawn", func(t *testing.T) { consentWithdrawn(t, s) })
 	t.Run("forgotten", func(t *testing.T) { forgotten(t, s) })
 	t.Run("one of many", func(t *testing.T) { codeOnce(t, s, w) })
+	t.Run("room", func(t *testing.T) { codeMakesRoom(t, s, w) })
 	t.Run("beside an end", func(t *testing.T) { redeemedBeside(t, s) })
 }
 
@@ -322,6 +323,26 @@ func codeOnce(t *testing.T, s *store.Store, w *Witness) {
 	}
 	if n := w.events(t) - before; n != 1 {
 		t.Errorf("%d events were written about one use", n)
+	}
+}
+
+// A code begins a family also where somebody has as many as he may: an older one makes way.
+func codeMakesRoom(t *testing.T, s *store.Store, w *Witness) {
+	const most = 100
+	u := create(t, s, person(t, "crowded"))
+	in, _, _ := start(t, s, u, instant, secret.Hash{})
+	before := w.events(t)
+	for range most + 1 {
+		_, err := redeem(t.Context(), s, coded(t, s, u, in, "shop", nil))
+		Want(t, "redeeming", err, 0)
+	}
+	for why, want := range map[string]int64{"": most, "displaced": 1} {
+		if n := w.Number(t, `SELECT COUNT(*) FROM token_families WHERE user_id = '`+u.ID+`' AND client_id = 'shop' AND ended_why = '`+why+`'`); n != want {
+			t.Errorf("%d families have ended as %q, want %d", n, why, want)
+		}
+	}
+	if n := w.events(t) - before; n != 2*(most+1)+1 {
+		t.Errorf("%d events, want two for each code, and one for what was displaced", n)
 	}
 }
 

@@ -345,6 +345,7 @@ func clientTokens(t *testing.T, s *store.Store, w *Witness) {
 		want fault.Kind
 	}{
 		{"as it was", nil, []string{"a", "b"}, 0},
+		{"more than it was registered for", nil, []string{"a", "c"}, fault.Denied},
 		{"another name", func(c *client.Client) { c.Name = "other" }, []string{"a", "b"}, 0},
 		{"narrowed, what was lost", func(c *client.Client) { c.Scopes = []string{"a"} }, []string{"a", "b"}, fault.Denied},
 		{"narrowed, what is left", nil, []string{"a"}, 0},
