@@ -289,6 +289,11 @@ func TestClaim(t *testing.T) {
 	if text, ok := p.Claim("Org"); ok || text != nil {
 		t.Errorf("Claim(Org) = %s, %v", text, ok)
 	}
+	// A name may be written with escapes.
+	escaped := &Principal{payload: `{"\u006frg":"o1"}`}
+	if text, ok := escaped.Claim("org"); !ok || string(text) != `"o1"` {
+		t.Errorf("Claim(org), which is written with an escape, = %s, %v", text, ok)
+	}
 	if _, ok := (*Principal)(nil).Claim("sub"); ok {
 		t.Error("nobody has a claim")
 	}

@@ -34,15 +34,18 @@ func (m Mark) Owner() (name string, ok bool) {
 	return m.Kind.String() + ":" + m.Key, m.Kind == OfFamily || m.Kind == OfPrincipal || m.Kind == OfKey
 }
 
-// Void returns those bits of tokens that a mark makes void.
-func (i Issued) Void(m Mark) []status.Slot {
+// Voids reports whether a mark makes a token void that names something.
+func (m Mark) Voids(kind Kind, key string, version int64) bool {
+	return kind == m.Kind && key == m.Key && version < m.Version
+}
+
+// Void returns those bits of tokens that name something which voids them.
+func (i Issued) Void(voids func(kind Kind, key string, version int64) bool) []status.Slot {
 	var list []status.Slot
 	for _, h := range i.Held {
 		a := i.Access
 		a.Policy = h.Policy
-		if !a.Names(func(kind Kind, key string, version int64) bool {
-			return kind != m.Kind || key != m.Key || version >= m.Version
-		}) {
+		if !a.Names(func(kind Kind, key string, version int64) bool { return !voids(kind, key, version) }) {
 			list = append(list, h.Slot)
 		}
 	}

@@ -14,9 +14,12 @@ import (
 // Void is a mark in its place in the change feed.
 type Void struct {
 	Mark
+	Name  string // its Digest
 	Seq   int64
 	Until time.Time // what it voids has expired then
 }
+
+func voidOf(m Mark, c feed.Change) Void { return Void{m, Digest(m.Kind, m.Key), c.Seq, c.Until} }
 
 // Digest returns what a mark is called outside: who holds a token can work it out from
 // the token, and nobody learns from it what was revoked.
@@ -77,7 +80,7 @@ func (s *Stream) Apply(c feed.Change) {
 		s.first = s.recent[window/2-1].Seq
 		s.recent = append(make([]Void, 0, window), s.recent[window/2:]...)
 	}
-	s.recent = append(s.recent, Void{m, c.Seq, c.Until})
+	s.recent = append(s.recent, voidOf(m, c))
 	if !s.closed {
 		close(s.news)
 		s.news = make(chan struct{})
@@ -147,7 +150,7 @@ func (s *Stream) older(ctx context.Context, b Batch, seq int64) (Batch, error) {
 	}
 	for _, c := range changes {
 		if m, ok := MarkOf(c); ok && c.Seq <= b.Seq {
-			b.Voids = append(b.Voids, Void{m, c.Seq, c.Until})
+			b.Voids = append(b.Voids, voidOf(m, c))
 		}
 	}
 	return b, nil

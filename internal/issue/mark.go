@@ -23,6 +23,9 @@ type MarkStore interface {
 	// TokensOf returns a page of the access tokens that a mark may void and that may be
 	// alive, after what a page before ended with; next is empty after the last.
 	TokensOf(ctx context.Context, m grant.Mark, after string) (list []grant.Issued, next string, err error)
+	// TokensOfFamilies returns the access tokens that end with some families, and may be
+	// alive.
+	TokensOfFamilies(ctx context.Context, ids []string) ([]grant.Issued, error)
 	// MarkSlots sets bits, and notes up to which change they are set now, if that still
 	// was from.
 	MarkSlots(ctx context.Context, pass, from, to int64, slots []status.Slot) error
@@ -150,6 +153,7 @@ func (m *Marker) follow(ctx context.Context, pass, wanted int64) (seq int64, err
 // voided returns the bits of what changes up to one make void.
 func (m *Marker) voided(ctx context.Context, changes []feed.Change, to int64) ([]status.Slot, error) {
 	var slots []status.Slot
+	var families []string
 	seen := map[grant.Mark]bool{}
 	for _, c := range changes {
 		if c.Seq > to {
@@ -163,16 +167,26 @@ func (m *Marker) voided(ctx context.Context, changes []feed.Change, to int64) ([
 			continue
 		}
 		seen[mark] = true
+		if mark.Kind == grant.OfFamily { // of which there are many
+			families = append(families, mark.Key)
+			continue
+		}
 		for after, more := "", true; more; more = after != "" {
 			list, next, err := m.store.TokensOf(ctx, mark, after)
 			if err != nil {
 				return nil, err
 			}
 			for _, tokens := range list {
-				slots = append(slots, tokens.Void(mark)...)
+				slots = append(slots, tokens.Void(mark.Voids)...)
 			}
 			after = next
 		}
 	}
-	return slots, nil
+	list, err := m.store.TokensOfFamilies(ctx, families)
+	for _, tokens := range list {
+		slots = append(slots, tokens.Void(func(kind grant.Kind, key string, _ int64) bool {
+			return kind == grant.OfFamily && seen[grant.Mark{Kind: kind, Key: key, Version: grant.ForGood}]
+		})...)
+	}
+	return slots, err
 }

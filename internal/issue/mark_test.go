@@ -44,6 +44,10 @@ func (s *lateStore) TokensOf(context.Context, grant.Mark, string) ([]grant.Issue
 	return slices.Clone(s.tokens), "", nil
 }
 
+func (s *lateStore) TokensOfFamilies(context.Context, []string) ([]grant.Issued, error) {
+	return nil, nil
+}
+
 func (s *lateStore) MarkSlots(_ context.Context, pass, _, to int64, slots []status.Slot) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

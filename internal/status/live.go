@@ -74,17 +74,28 @@ func (l Live) With(s Slot, roles []string, policy int64, expires, now time.Time)
 	return next
 }
 
-// String returns l as it is kept: roles, and a line for each bit.
+// String returns l as it is kept: roles, and a line for the bits of one list that were
+// given under one version of the policy, each with its time.
 func (l Live) String() string {
 	if len(l.Held) == 0 {
 		return ""
 	}
-	b := []byte(strings.Join(l.Roles, " "))
+	b := make([]byte, 0, 256)
+	for i, role := range l.Roles {
+		if i > 0 {
+			b = append(b, ' ')
+		}
+		b = append(b, role...)
+	}
+	var last Held
 	for _, h := range l.Held {
-		b = append(append(append(b, '\n'), h.List...), ' ')
-		b = append(strconv.AppendInt(b, h.Index, 10), ' ')
-		b = append(strconv.AppendInt(b, h.Policy, 10), ' ')
-		b = strconv.AppendInt(b, h.Until, 10)
+		if h.List != last.List || h.Policy != last.Policy || last.List == "" {
+			b = append(append(append(b, '\n'), h.List...), ' ')
+			b = strconv.AppendInt(b, h.Policy, 10)
+			last = h
+		}
+		b = strconv.AppendInt(append(b, ' '), h.Index, 10)
+		b = strconv.AppendInt(append(b, ':'), h.Until, 10)
 	}
 	return string(b)
 }
@@ -97,22 +108,27 @@ func ParseLive(text string) (Live, error) {
 		return Live{}, nil
 	}
 	roles, rest, _ := strings.Cut(text, "\n")
-	l := Live{Roles: strings.Fields(roles)}
+	l := Live{Roles: strings.Fields(roles), Held: make([]Held, 0, mostHeld)}
 	for line := range strings.SplitSeq(rest, "\n") {
-		var h Held
-		fields := strings.Split(line, " ")
-		if len(fields) != 4 {
+		list, bits, _ := strings.Cut(line, " ")
+		policy, bits, _ := strings.Cut(bits, " ")
+		h := Held{Slot: Slot{List: list}}
+		if !number(policy, &h.Policy) || list == "" {
 			return Live{}, errLive
 		}
-		h.List = fields[0]
-		for i, into := range []*int64{&h.Index, &h.Policy, &h.Until} {
-			n, err := strconv.ParseInt(fields[i+1], 10, 64)
-			if err != nil {
+		for bit := range strings.SplitSeq(bits, " ") {
+			index, until, _ := strings.Cut(bit, ":")
+			if !number(index, &h.Index) || !number(until, &h.Until) {
 				return Live{}, errLive
 			}
-			*into = n
+			l.Held = append(l.Held, h)
 		}
-		l.Held = append(l.Held, h)
 	}
 	return l, nil
+}
+
+func number(text string, into *int64) bool {
+	n, err := strconv.ParseInt(text, 10, 64)
+	*into = n
+	return err == nil
 }

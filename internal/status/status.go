@@ -76,8 +76,13 @@ const half = 10 // bits; two halves are an index
 // more than that: four rounds of a Feistel network (Luby and Rackoff, 1988).
 func permute(key []byte, n int64) int64 {
 	left, right := n>>half, n&(1<<half-1)
+	var room [64]byte
+	input := append(append(room[:0], key...), 0, 0, 0)
+	last := len(key)
 	for round := range byte(4) {
-		sum := sha256.Sum256(binary.BigEndian.AppendUint16(append(slices.Clone(key), round), uint16(right)))
+		input[last] = round
+		binary.BigEndian.PutUint16(input[last+1:], uint16(right))
+		sum := sha256.Sum256(input)
 		left, right = right, left^int64(binary.BigEndian.Uint16(sum[:])&(1<<half-1))
 	}
 	return left<<half | right

@@ -2,6 +2,7 @@ package status
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -56,6 +57,9 @@ func TestLive(t *testing.T) {
 		t.Fatalf("%v: %q is read as %q", err, l.String(), read.String())
 	}
 	// One more shares the oldest of its version, and no other's.
+	if text := l.String(); strings.Count(text, "list") != 1 {
+		t.Errorf("the list of all bits is named again: %q", text)
+	}
 	if s, again := l.Again(1, now); !again || s != at(0) {
 		t.Errorf("the next has %v, %t", s, again)
 	}
@@ -80,7 +84,7 @@ func TestLive(t *testing.T) {
 	if len(l.Held) != mostKept {
 		t.Errorf("%d are kept", len(l.Held))
 	}
-	for _, text := range []string{"viewer", "\n", "viewer\nlist 1 2", "viewer\nlist 1 2 x", "viewer\nlist 1 2 3 4"} {
+	for _, text := range []string{"viewer", "\n", "viewer\nlist", "viewer\nlist 1", "viewer\nlist 1 2", "viewer\nlist 1 2:x", "viewer\nlist 1 2:3 4", "viewer\n 1 2:3", "viewer\nlist 1 2:3:4"} {
 		if _, err := ParseLive(text); err == nil {
 			t.Errorf("%q is read", text)
 		}
@@ -99,8 +103,8 @@ func TestParseSlot(t *testing.T) {
 }
 
 func FuzzParseLive(f *testing.F) {
-	f.Add("viewer editor\nlist 1 2 3\nlist 4 5 6")
-	f.Add("\nlist 1 2 3")
+	f.Add("viewer editor\nlist 1 2:3 4:5\nlist 6 7:8")
+	f.Add("\nlist 1 2:3")
 	f.Fuzz(func(t *testing.T, text string) {
 		l, err := ParseLive(text)
 		if err != nil {

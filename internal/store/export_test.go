@@ -68,7 +68,7 @@ func (s *Store) ExplainLeaves(ctx context.Context) (string, error) {
 // ExplainLive explains the statements that find the tokens of somebody who lost something.
 func (s *Store) ExplainLive(ctx context.Context) (plans map[string]string, err error) {
 	plans = map[string]string{}
-	for name, statement := range map[string]string{"a family": familyOf, "an account": familiesOf, "a client": familiesBy} {
+	for name, statement := range map[string]string{"an account": familiesOf, "a client": familiesBy} {
 		if plans[name], err = s.explain(ctx, statement, "x", "", tokenPage); err != nil {
 			return nil, err
 		}

@@ -85,11 +85,52 @@ const tokenPage = 500
 // those that a role, an API or an organization concerns: they are looked through.
 const (
 	liveFamilies = `SELECT id, user_id, client_id, organization, audience, live FROM token_families WHERE live <> '' AND `
-	familyOf     = liveFamilies + `id = ? AND id > ? ORDER BY id LIMIT ?`
 	familiesOf   = liveFamilies + `user_id = ? AND ended_at = 0 AND id > ? ORDER BY id LIMIT ?`
 	familiesBy   = liveFamilies + `client_id = ? AND id > ? ORDER BY id LIMIT ?`
 	allFamilies  = liveFamilies + `id > ? ORDER BY id LIMIT ?`
 )
+
+// familiesAtOnce is how many families one statement looks for.
+const familiesAtOnce = 100
+
+var placesOfFamilies = `(?` + strings.Repeat(`, ?`, familiesAtOnce-1) + `)`
+
+// TokensOfFamilies returns the access tokens that end with some families, and may be alive.
+func (s *Store) TokensOfFamilies(ctx context.Context, ids []string) (list []grant.Issued, err error) {
+	now := s.clock.Now()
+	for chunk := range slices.Chunk(ids, familiesAtOnce) {
+		families, owners := make([]any, familiesAtOnce), make([]any, familiesAtOnce)
+		for i := range families { // what is too few is said twice: it is one statement
+			id := chunk[min(i, len(chunk)-1)]
+			owner, _ := grant.Mark{Kind: grant.OfFamily, Key: id}.Owner()
+			families[i], owners[i] = id, owner
+		}
+		if err := s.all(ctx, func(r scanner) error {
+			_, err := readIssued(r, &list, now)
+			return err
+		}, familiesIn, families...); err != nil {
+			return nil, err
+		}
+		runs, err := s.runsOf(ctx, `owner IN `+placesOfFamilies, owners, now)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, runs...)
+	}
+	return list, nil
+}
+
+var familiesIn = liveFamilies + `id IN ` + placesOfFamilies
+
+// readIssued adds what a family has to a list, as far as it may be alive, and returns its id.
+func readIssued(r scanner, list *[]grant.Issued, now time.Time) (family string, err error) {
+	var i grant.Issued
+	var live, audience string
+	if err := r.Scan(&i.Family, &i.Account, &i.Client, &i.Organization, &audience, &live); err != nil {
+		return "", err
+	}
+	return i.Family, alive(list, i, live, []string{audience}, now)
+}
 
 // TokensOf returns a page of the access tokens that a mark may void and that may be
 // alive, after what a page before ended with; next is empty after the last.
@@ -98,7 +139,8 @@ func (s *Store) TokensOf(ctx context.Context, m grant.Mark, after string) (list 
 	statement, args := allFamilies, []any{}
 	switch m.Kind {
 	case grant.OfFamily:
-		statement, args = familyOf, []any{m.Key}
+		list, err := s.TokensOfFamilies(ctx, []string{m.Key})
+		return list, "", err
 	case grant.OfPrincipal: // an account, and then a client
 		statement, args = familiesOf, []any{m.Key}
 		if by, ok := strings.CutPrefix(after, byClient); ok {
@@ -110,13 +152,9 @@ func (s *Store) TokensOf(ctx context.Context, m grant.Mark, after string) (list 
 	if statement != "" {
 		last, n := "", 0
 		if err := s.all(ctx, func(r scanner) error {
-			var i grant.Issued
-			var live, audience string
-			if err := r.Scan(&i.Family, &i.Account, &i.Client, &i.Organization, &audience, &live); err != nil {
-				return err
-			}
-			n, last = n+1, i.Family
-			return alive(&list, i, live, []string{audience}, now)
+			family, err := readIssued(r, &list, now)
+			n, last = n+1, family
+			return err
 		}, statement, append(args, after, tokenPage)...); err != nil {
 			return nil, "", err
 		}
@@ -129,20 +167,19 @@ func (s *Store) TokensOf(ctx context.Context, m grant.Mark, after string) (list 
 			return list, byClient, nil
 		}
 	}
-	owner, found := m.Owner()
-	runs, err := s.runsOf(ctx, owner, found, now)
+	where, args := `first`, []any(nil)
+	if owner, found := m.Owner(); found {
+		where, args = `owner = ?`, []any{owner}
+	}
+	runs, err := s.runsOf(ctx, where, args, now)
 	return append(list, runs...), "", err
 }
 
 // byClient begins where a page ends that is of a client's families.
 const byClient = "client "
 
-// runsOf returns the tokens of no family of an owner, or all of them.
-func (s *Store) runsOf(ctx context.Context, owner string, found bool, now time.Time) (list []grant.Issued, err error) {
-	where, args := `owner = ?`, []any{owner}
-	if !found {
-		where, args = `first`, nil
-	}
+// runsOf returns the tokens of no family that a condition finds.
+func (s *Store) runsOf(ctx context.Context, where string, args []any, now time.Time) (list []grant.Issued, err error) {
 	err = s.all(ctx, func(r scanner) error {
 		var access, live string
 		if err := r.Scan(&access, &live); err != nil {
@@ -181,14 +218,13 @@ func alive(list *[]grant.Issued, i grant.Issued, live string, audience []string,
 // MarkSlots sets bits, and notes up to which change they are set now. If somebody else
 // did that meanwhile, it does nothing: he sets them, too.
 func (s *Store) MarkSlots(ctx context.Context, pass, from, to int64, slots []status.Slot) error {
-	type page struct {
-		list string
-		n    int64
-	}
-	pages := map[page][]int64{}
+	lists := map[string]map[int64][]int64{} // by list and page, the indexes
 	for _, at := range slots {
-		p := page{at.List, status.Page(at.Index)}
-		pages[p] = append(pages[p], at.Index)
+		if lists[at.List] == nil {
+			lists[at.List] = map[int64][]int64{}
+		}
+		n := status.Page(at.Index)
+		lists[at.List][n] = append(lists[at.List][n], at.Index)
 	}
 	return s.write(ctx, func(t *tx) error {
 		n, err := t.exec(`UPDATE status_marks SET seq = ? WHERE id = ? AND seq = ?`, to, pass, from)
@@ -196,27 +232,48 @@ func (s *Store) MarkSlots(ctx context.Context, pass, from, to int64, slots []sta
 			return err
 		}
 		// The two passes may want one page at once: that of the list is locked first.
-		lists := map[string]bool{}
-		for p := range pages {
-			lists[p.list] = true
-		}
-		for _, list := range slices.Sorted(maps.Keys(lists)) {
+		order := slices.Sorted(maps.Keys(lists))
+		for _, list := range order {
 			if _, err := t.exec(`UPDATE status_lists SET version = version + 1 WHERE id = ?`, list); err != nil {
 				return err
 			}
 		}
-		for p, indexes := range pages {
-			var bits []byte
-			if err := t.one(`SELECT bits FROM status_pages WHERE list = ? AND page = ?`, p.list, p.n).scan(&bits); err != nil && !errors.Is(err, sql.ErrNoRows) {
-				return err
-			}
-			if _, err := t.exec(`INSERT INTO status_pages (list, page, bits) VALUES (?, ?, ?) ON CONFLICT (list, page) DO UPDATE SET bits = excluded.bits`,
-				p.list, p.n, status.Set(bits, indexes...)); err != nil {
+		for _, list := range order {
+			if err := t.setBits(list, lists[list]); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
+}
+
+// pagesAtOnce is how many pages one statement writes.
+const pagesAtOnce = 16
+
+// setBits sets bits of a list, by page.
+func (t *tx) setBits(list string, set map[int64][]int64) error {
+	pages := slices.Sorted(maps.Keys(set))
+	bits := map[int64][]byte{}
+	if err := t.all(func(r scanner) error {
+		var n int64
+		var kept []byte
+		err := r.Scan(&n, &kept)
+		bits[n] = kept
+		return err
+	}, `SELECT page, bits FROM status_pages WHERE list = ? AND page BETWEEN ? AND ?`, list, pages[0], pages[len(pages)-1]); err != nil {
+		return err
+	}
+	for chunk := range slices.Chunk(pages, pagesAtOnce) {
+		var args []any
+		for _, n := range chunk {
+			args = append(args, list, n, status.Set(bits[n], set[n]...))
+		}
+		if _, err := t.exec(`INSERT INTO status_pages (list, page, bits) VALUES (?, ?, ?)`+strings.Repeat(`, (?, ?, ?)`, len(chunk)-1)+
+			` ON CONFLICT (list, page) DO UPDATE SET bits = excluded.bits`, args...); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // StatusList returns the version of a list, which rises with its bits, or a NotFound.

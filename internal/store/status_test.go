@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -63,7 +64,7 @@ func TestLiveTokensAreFoundByKey(t *testing.T) {
 					t.Fatal(err)
 				}
 				for _, i := range list {
-					for _, at := range i.Void(c.mark) {
+					for _, at := range i.Void(c.mark.Voids) {
 						got[at] = true
 					}
 				}
@@ -72,6 +73,35 @@ func TestLiveTokensAreFoundByKey(t *testing.T) {
 			if len(got) != c.want {
 				t.Errorf("%+v voids %d, want %d", c.mark, len(got), c.want)
 			}
+		}
+	})
+}
+
+// Bits are set in many pages at once, and what was set before stays.
+func TestBitsOfManyPages(t *testing.T) {
+	storetest.EachDSN(t, func(t *testing.T, dsn string) {
+		t.Parallel()
+		s := storetest.Open(t, dsn, store.Options{})
+		b, err := s.ReserveSlots(t.Context(), 64, time.Now().Add(time.Minute))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var first, all []status.Slot
+		want := map[int64][]byte{}
+		for page := range int64(40) {
+			for _, index := range []int64{page * status.PageSize, page*status.PageSize + 7 + page} {
+				all = append(all, status.Slot{List: b.List, Index: index})
+				want[page] = status.Set(want[page], index)
+			}
+			first = append(first, all[len(all)-1-int(page%2)])
+		}
+		for n, slots := range [][]status.Slot{first, all, nil} {
+			if err := s.MarkSlots(t.Context(), 1, int64(n), int64(n)+1, slots); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got, err := s.StatusPages(t.Context(), b.List); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%v; the pages are %v", err, got)
 		}
 	})
 }

@@ -36,30 +36,33 @@ func Body(w http.ResponseWriter, r *http.Request, types ...string) (mediaType st
 	if err != nil {
 		return "", nil, err
 	}
-	if r.ContentLength > BodyLimit {
-		return "", nil, tooLarge
+	body, err = read(w, r, BodyLimit)
+	return mediaType, body, err
+}
+
+// read reads a body that is not longer than limit.
+func read(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
+	if r.ContentLength > limit {
+		return nil, tooLarge
 	}
-	body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, BodyLimit))
+	// Room for the end, too, which is read as well; of what is only announced, for little.
+	body := bytes.NewBuffer(make([]byte, 0, min(max(r.ContentLength, 0), 4096)+bytes.MinRead))
+	_, err := body.ReadFrom(http.MaxBytesReader(w, r.Body, limit))
 	if _, large := errors.AsType[*http.MaxBytesError](err); large {
-		return "", nil, tooLarge
+		return nil, tooLarge
 	} else if err != nil {
-		return "", nil, cut
+		return nil, cut
 	}
-	return mediaType, body, nil
+	return body.Bytes(), nil
 }
 
 // Buffer reads the body of a request before anything is decided about it, so that
 // a decision is not old when the last byte comes. Errors: Refused with 413 and 400
 // as Body.
 func Buffer(w http.ResponseWriter, r *http.Request, limit int64) error {
-	if r.ContentLength > limit {
-		return tooLarge
-	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
-	if _, large := errors.AsType[*http.MaxBytesError](err); large {
-		return tooLarge
-	} else if err != nil {
-		return cut
+	body, err := read(w, r, limit)
+	if err != nil {
+		return err
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	return nil
