@@ -17,6 +17,7 @@ import (
 	"net/http"
 	"path"
 	"strings"
+	"sync"
 
 	"github.com/doorward/doorward/internal/web"
 )
@@ -41,7 +42,7 @@ var (
 // Reference serves the page.
 type Reference struct {
 	options Options
-	assets  map[string]asset // by name
+	assets  func() map[string]asset // by name
 }
 
 // Options say how people sign in to the page.
@@ -62,46 +63,36 @@ type asset struct {
 	packed          []byte // gzip
 }
 
-// New returns the page.
-func New(o Options) (*Reference, error) {
-	r := &Reference{options: o, assets: map[string]asset{}}
+// New returns the page. What it is made of is looked at when somebody first comes for it.
+func New(o Options) *Reference { return &Reference{o, sync.OnceValue(assets)} }
+
+func assets() map[string]asset {
+	all := map[string]asset{}
 	for _, folder := range []string{"swagger", "page"} {
-		list, err := files.ReadDir(folder)
-		if err != nil {
-			return nil, err
-		}
+		list, _ := files.ReadDir(folder) // it is part of the program
 		for _, entry := range list {
-			text, err := files.ReadFile(folder + "/" + entry.Name())
-			if err != nil {
-				return nil, err
-			}
+			text, _ := files.ReadFile(folder + "/" + entry.Name())
 			name, isPacked := strings.CutSuffix(entry.Name(), ".gz")
 			mediaType, ok := mediaTypes[path.Ext(name)]
 			if !ok {
 				continue // a template
 			}
 			if !isPacked {
-				if text, err = pack(text); err != nil {
-					return nil, err
-				}
+				text = pack(text)
 			}
 			sum := sha256.Sum256(text)
-			r.assets[name] = asset{mediaType, `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`, text}
+			all[name] = asset{mediaType, `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`, text}
 		}
 	}
-	return r, nil
+	return all
 }
 
-func pack(text []byte) ([]byte, error) {
+func pack(text []byte) []byte {
 	var b bytes.Buffer
 	z := gzip.NewWriter(&b)
-	if _, err := z.Write(text); err != nil {
-		return nil, err
-	}
-	if err := z.Close(); err != nil {
-		return nil, err
-	}
-	return b.Bytes(), nil
+	_, _ = z.Write(text) // into memory
+	_ = z.Close()
+	return b.Bytes()
 }
 
 // Page serves the page.
@@ -115,7 +106,7 @@ func (s *Reference) Asset(w http.ResponseWriter, r *http.Request) error {
 	if name == path.Base(Redirect) {
 		return web.Page{Template: redirect}.Write(w)
 	}
-	a, ok := s.assets[name]
+	a, ok := s.assets()[name]
 	if !ok {
 		return &web.Refused{Status: http.StatusNotFound, Message: "there is nothing here"}
 	}

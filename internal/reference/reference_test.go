@@ -40,10 +40,7 @@ func TestSwaggerIsWhatTheRecordSays(t *testing.T) {
 	if !regexp.MustCompile(`^swagger-ui-dist \d+\.\d+\.\d+ sha512-`).MatchString(lines[0]) || len(lines) != 4 {
 		t.Errorf("the record is\n%s", text)
 	}
-	r, err := New(Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := New(Options{})
 	for _, line := range lines[1:] {
 		name, sum, _ := strings.Cut(line, " ")
 		w := serve(t, r, name)
@@ -55,10 +52,7 @@ func TestSwaggerIsWhatTheRecordSays(t *testing.T) {
 
 // Files are sent packed to who can unpack them, and not again to who has them.
 func TestAssets(t *testing.T) {
-	r, err := New(Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := New(Options{})
 	plain := serve(t, r, "docs.js")
 	packed := serve(t, r, "docs.js", "Accept-Encoding", "br, gzip")
 	z, err := gzip.NewReader(packed.Body)
@@ -89,10 +83,7 @@ func TestAssets(t *testing.T) {
 // Scripts of the page make no HTML and run no text, or the browser would refuse it: the
 // policy allows neither.
 func TestPolicy(t *testing.T) {
-	r, err := New(Options{Issuer: "https://auth.example.com", Client: "doorward-docs"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := New(Options{Issuer: "https://auth.example.com", Client: "doorward-docs"})
 	w := httptest.NewRecorder()
 	if err := r.Page(w, nil); err != nil {
 		t.Fatal(err)
