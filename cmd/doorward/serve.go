@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net"
-	"runtime/debug"
 	"strings"
 	"sync"
 
@@ -50,7 +49,7 @@ doorward serve --config /etc/doorward/doorward.yaml`,
 func (p *program) serveWith(ctx context.Context, c config.Config) error {
 	log, flush := server.NewLog(c.Log, p.stderr)
 	defer flush()
-	settle := hurry()
+	server.Hurry()
 	core, err := server.NewCore(ctx, c, log, p.tweaks...)
 	if err != nil {
 		return err
@@ -68,23 +67,9 @@ func (p *program) serveWith(ctx context.Context, c config.Config) error {
 	}
 	err = runServer(ctx, s, listeners, func() {
 		log.Info("serving", "address", addresses(listeners), "issuer", c.Issuer.String(), "database", c.Database.String(), "version", version)
-		settle()
+		server.Settle()
 	})
 	return errors.Join(err, core.Close())
-}
-
-// hurry has little collected of the memory that a start uses: most of it is garbage once
-// the start is over, and settle gives it back then.
-func hurry() (settle func()) {
-	const percent = 400
-	before := debug.SetGCPercent(percent)
-	if before < 0 || before > percent {
-		debug.SetGCPercent(before)
-	}
-	return func() {
-		debug.SetGCPercent(before)
-		debug.FreeOSMemory()
-	}
 }
 
 // runServer runs a server until ctx ends, and calls ready once it takes requests.

@@ -13,11 +13,31 @@ import (
 // for some 10 MiB more under load and none when idle.
 const garbage = 200
 
-// collectLess sets garbage, unless the operator has set another value (GOGC),
+const (
+	usual = 100 // Go's
+	// starting is the same while a server starts: nearly all that it makes then is
+	// garbage once it has started. It is a number that no operator sets.
+	starting = 401
+)
+
+// Hurry has little collected until the server runs, unless the operator has set another
+// value (GOGC).
+func Hurry() {
+	if was := debug.SetGCPercent(starting); was != usual {
+		debug.SetGCPercent(was)
+	}
+}
+
+// Settle gives back what only the start needed.
+func Settle() { debug.FreeOSMemory() }
+
+// collectLess sets garbage, unless the operator has set another value,
 // and returns what undoes it.
 func collectLess() (undo func()) {
-	const usual = 100
 	was := debug.SetGCPercent(garbage)
+	if was == starting {
+		was = usual
+	}
 	if was != usual {
 		debug.SetGCPercent(was)
 	}

@@ -22,6 +22,23 @@ func TestCollectLess(t *testing.T) {
 	}
 }
 
+// A start collects less still, and what the operator has set stays.
+func TestHurry(t *testing.T) {
+	before := debug.SetGCPercent(usual)
+	defer debug.SetGCPercent(before)
+	for was, want := range map[int][3]int{usual: {starting, garbage, usual}, 400: {400, 400, 400}, -1: {-1, -1, -1}} {
+		debug.SetGCPercent(was)
+		Hurry()
+		hurried := debug.SetGCPercent(want[0])
+		undo := collectLess()
+		running := debug.SetGCPercent(want[1])
+		undo()
+		if got := [3]int{hurried, running, debug.SetGCPercent(was)}; got != want {
+			t.Errorf("%d becomes %v, want %v", was, got, want)
+		}
+	}
+}
+
 func TestConnectionsThatFell(t *testing.T) {
 	var c connections
 	change := func(n int, state http.ConnState) {
