@@ -30,21 +30,26 @@ type bench struct {
 	pgName  string // its version
 
 	sites    []*site
+	rivals   []*rival // with -peers
 	children []*program
 	rows     []*row
 	failed   []string // rows with wrong answers
 }
 
-// row is a subject on a site.
+// row is a subject on a site, or with a provider.
 type row struct {
-	subject *subject
-	site    *site
-	floor   *row
-	work    work
-	rounds  []measure
+	subject  *subject
+	site     *site
+	provider *provider // instead of a site, with -peers
+	floor    *row
+	work     work
+	rounds   []measure
 }
 
 func (r *row) String() string {
+	if r.provider != nil {
+		return fmt.Sprintf("%s, %s", r.subject.name, r.provider.name)
+	}
 	if r.subject.each || r.subject.grows {
 		return fmt.Sprintf("%s, %v", r.subject.name, r.site)
 	}
@@ -65,7 +70,11 @@ func (b *bench) run(ctx context.Context) (err error) {
 	if err := b.setUp(ctx); err != nil {
 		return err
 	}
-	if err := b.plan(ctx); err != nil {
+	plan := b.plan
+	if b.peers {
+		plan = b.planPeers
+	}
+	if err := plan(ctx); err != nil {
 		return err
 	}
 	for n := range b.runs {
@@ -119,9 +128,12 @@ func (b *bench) setUp(ctx context.Context) error {
 			b.sites = append(b.sites, s)
 		}
 	}
-	for _, s := range b.sites {
-		b.say("%v: starting the server", s)
-		if err := s.starting(ctx, b.starts); err != nil {
+	if err := b.setUpPeers(ctx); err != nil {
+		return err
+	}
+	for _, p := range b.processes() {
+		b.say("%s: starting the server", p.name)
+		if err := p.starting(ctx, b.starts); err != nil {
 			return err
 		}
 	}
@@ -166,23 +178,6 @@ func (b *bench) compile(ctx context.Context, args ...string) error {
 	return nil
 }
 
-// starting starts a server several times, and lets the last one run.
-func (s *site) starting(ctx context.Context, times int) error {
-	for n := range times {
-		took, err := s.start(ctx)
-		if err != nil {
-			return err
-		}
-		s.starts = append(s.starts, took)
-		if n < times-1 {
-			if err := s.stop(); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
 // idling looks at the servers when they have done nothing for a while.
 func (b *bench) idling(ctx context.Context) error {
 	select {
@@ -190,13 +185,24 @@ func (b *bench) idling(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	for _, s := range b.sites {
+	for _, p := range b.processes() {
 		var err error
-		if s.idle, err = proc.Resident(s.cmd.Process.Pid); err != nil {
+		if p.idle, err = proc.Resident(p.cmd.Process.Pid); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// processes are all servers: every Doorward, and after them the peers.
+func (b *bench) processes() (list []*process) {
+	for _, s := range b.sites {
+		list = append(list, &s.process)
+	}
+	for _, p := range b.rivals {
+		list = append(list, &p.process)
+	}
+	return list
 }
 
 // plan makes the rows of this run, and prepares them.
@@ -300,8 +306,8 @@ func (b *bench) stop() error {
 	for _, p := range b.children {
 		errs = append(errs, p.stop())
 	}
-	for _, s := range b.sites {
-		errs = append(errs, s.stop())
+	for _, p := range b.processes() {
+		errs = append(errs, p.stop())
 	}
 	if b.pg != nil {
 		errs = append(errs, b.pg.Stop())

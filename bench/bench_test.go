@@ -40,6 +40,8 @@ func TestMain(m *testing.M) {
 		err = child(ctx, os.Args[2:], os.Stdin, os.Stdout)
 	case "init", "serve":
 		err = doorward(ctx, command)
+	case "peer":
+		err = servePeer(ctx)
 	default:
 		m.Run()
 		return
@@ -309,15 +311,15 @@ func TestMedian(t *testing.T) {
 
 func TestBetween(t *testing.T) {
 	whole := "a\n" + tablesBegin + "\nold\n" + tablesEnd + "\nz\n"
-	once, err := between(whole, "new\n")
+	once, err := between(whole, tablesBegin, "new\n")
 	if err != nil || !strings.Contains(once, "\nnew\n") || strings.Contains(once, "old") || !strings.HasPrefix(once, "a\n") || !strings.HasSuffix(once, "\nz\n") {
 		t.Errorf("%q %v", once, err)
 	}
-	if twice, err := between(once, "new\n"); err != nil || twice != once {
+	if twice, err := between(once, tablesBegin, "new\n"); err != nil || twice != once {
 		t.Errorf("the second time: %q %v", twice, err)
 	}
 	for _, broken := range []string{"", "a\n", tablesBegin + "\n", tablesEnd + "\n" + tablesBegin + "\n"} {
-		if got, err := between(broken, "new\n"); err == nil {
+		if got, err := between(broken, tablesBegin, "new\n"); err == nil {
 			t.Errorf("%q became %q", broken, got)
 		}
 	}

@@ -3,8 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/base64"
 	"errors"
 	"net/http"
 	"net/url"
@@ -93,11 +91,9 @@ func (s *site) flows(app registered, people []*visitor) []load.Client {
 }
 
 func (s *site) flow(app registered, p *visitor) load.Client {
-	const verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk" // RFC 7636, Appendix B
-	challenge := sha256.Sum256([]byte(verifier))
 	authorize := load.Get(s.addr, "/oauth2/authorize?"+url.Values{
 		"client_id": {app.id}, "redirect_uri": {callback}, "response_type": {"code"}, "scope": {"openid read"}, "state": {"xyz"}, "nonce": {"n-0S6_WzA2Mj"},
-		"code_challenge": {base64.RawURLEncoding.EncodeToString(challenge[:])}, "code_challenge_method": {"S256"},
+		"code_challenge": {challenge}, "code_challenge_method": {"S256"},
 	}.Encode(), "Cookie", p.cookie)
 	form := "grant_type=authorization_code&redirect_uri=" + url.QueryEscape(callback) + "&code_verifier=" + verifier + "&code="
 	redeems, buffer := false, []byte(nil)

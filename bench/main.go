@@ -67,6 +67,8 @@ type options struct {
 	users       int
 	growth      int
 	audit       bool // measure refresh without the audit log too
+	peers       bool
+	rivalry     []peer
 	active      int
 	profile     string
 	folder      string // where profiles go
@@ -81,7 +83,7 @@ type options struct {
 }
 
 func parse(args []string) (options, error) {
-	o := options{idle: 5 * time.Second, starts: 10, firsts: 20_000, warm: 500 * time.Millisecond}
+	o := options{rivalry: peers, idle: 5 * time.Second, starts: 10, firsts: 20_000, warm: 500 * time.Millisecond}
 	var database, paths string
 	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
 	fs.StringVar(&database, "db", "both", "the databases: sqlite, postgres or both")
@@ -92,6 +94,7 @@ func parse(args []string) (options, error) {
 	fs.IntVar(&o.users, "users", 1000, "how many accounts there are")
 	fs.IntVar(&o.growth, "growth", 0, "measure with this many accounts too, and compare")
 	fs.BoolVar(&o.audit, "audit", false, "measure what the audit log costs a refresh: a build without it takes turns")
+	fs.BoolVar(&o.peers, "peers", false, "measure servers that others wrote beside Doorward, instead of floors; npm and the Go proxy bring them")
 	fs.IntVar(&o.active, "active", 1000, "how many of the accounts are signed in")
 	fs.StringVar(&o.profile, "profile", "", "profile each path: cpu, alloc or block; the figures are then worth less")
 	fs.StringVar(&o.folder, "profiles", "bin/profiles", "the folder that profiles are written to")
@@ -114,21 +117,31 @@ func parse(args []string) (options, error) {
 	default:
 		return o, fmt.Errorf("-db is sqlite, postgres or both, not %q", database)
 	}
+	o.active = min(o.active, o.users)
+	if fs.NArg() > 0 {
+		return o, fmt.Errorf("%q is no flag", fs.Arg(0))
+	}
+	return o, o.check()
+}
+
+// check refuses what does not go together.
+func (o options) check() error {
 	switch o.profile {
 	case "", "cpu", "alloc", "block":
 	default:
-		return o, fmt.Errorf("-profile is cpu, alloc or block, not %q", o.profile)
+		return fmt.Errorf("-profile is cpu, alloc or block, not %q", o.profile)
 	}
-	o.active = min(o.active, o.users)
 	switch {
-	case fs.NArg() > 0:
-		return o, fmt.Errorf("%q is no flag", fs.Arg(0))
 	case o.runs < 1 || o.connections < 1 || o.counted <= 0:
-		return o, errors.New("-runs, -connections and -for are more than nothing")
+		return errors.New("-runs, -connections and -for are more than nothing")
 	case o.active < o.connections:
-		return o, errors.New("-active and -users are at least -connections")
+		return errors.New("-active and -users are at least -connections")
+	case o.peers && (o.growth != 0 || o.audit || o.profile != ""):
+		return errors.New("-peers goes without -growth, -audit and -profile")
 	case o.growth != 0 && o.growth <= o.users:
-		return o, errors.New("-growth is more than -users")
+		return errors.New("-growth is more than -users")
+	case o.peers:
+		return contested(o.paths)
 	}
-	return o, nil
+	return nil
 }

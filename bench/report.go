@@ -17,7 +17,11 @@ func (b *bench) report(ctx context.Context) error {
 	text := b.tables(ctx)
 	fmt.Fprint(b.out, text)
 	if b.markdown != "" {
-		if err := writeBetween(b.markdown, text); err != nil {
+		begin := tablesBegin
+		if b.peers {
+			begin = peersBegin
+		}
+		if err := writeBetween(b.markdown, begin, text); err != nil {
 			return err
 		}
 	}
@@ -40,6 +44,10 @@ func (b *bench) tables(ctx context.Context) string {
 	t.WriteString(b.others() + "\n\n")
 	if b.profile != "" {
 		t.WriteString("The server was profiled meanwhile: these figures are no measure of it.\n\n")
+	}
+	if b.peers {
+		t.WriteString(b.peerTables())
+		return t.String()
 	}
 	t.WriteString("### Floors\n\n" + b.floorTable())
 	t.WriteString("\n### Paths\n\n" + b.pathTable())
@@ -157,6 +165,9 @@ func change(before, after time.Duration) float64 {
 }
 
 func (r *row) database() string {
+	if r.provider != nil {
+		return r.provider.name
+	}
 	if r.subject.each || r.subject.grows {
 		return r.site.db
 	}

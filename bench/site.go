@@ -3,16 +3,12 @@ package main
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
-	"time"
 
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
 
@@ -38,12 +34,10 @@ type site struct {
 	addr   string
 	env    []string
 	pgPID  int // of the PostgreSQL server; 0: there is none
-	cmd    *exec.Cmd
+	process
 
 	root   string // the administrator's access token, once there is one
 	wallet *wallet
-	starts []time.Duration
-	idle   proc.Memory
 }
 
 func (s *site) url() string { return "http://" + s.addr }
@@ -89,6 +83,7 @@ func (b *bench) newSite(ctx context.Context, db string, users int, bare bool) (*
 		return nil, err
 	}
 	s.wallet = newWallet(s.addr, active)
+	s.process = process{name: s.String(), make: func() *exec.Cmd { return s.command("serve") }, log: filepath.Join(s.dir, "server.log"), ready: s.url() + "/readyz"}
 	return s, nil
 }
 
@@ -123,51 +118,6 @@ func (s *site) command(args ...string) *exec.Cmd {
 	cmd := exec.Command(s.binary, args...)
 	cmd.Dir, cmd.Env = s.dir, s.env
 	return cmd
-}
-
-// start starts the server and returns how long it took until it was ready.
-func (s *site) start(ctx context.Context) (time.Duration, error) {
-	log, err := os.OpenFile(s.log(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		return 0, err
-	}
-	defer log.Close()
-	s.cmd = s.command("serve")
-	s.cmd.Stdout, s.cmd.Stderr = log, log
-	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	began := time.Now()
-	if err := s.cmd.Start(); err != nil {
-		return 0, err
-	}
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: time.Second}
-	for ctx.Err() == nil && time.Since(began) < 20*time.Second {
-		answer, err := client.Get(s.url() + "/readyz")
-		if err == nil {
-			answer.Body.Close()
-			if answer.StatusCode == http.StatusOK {
-				return time.Since(began), nil
-			}
-		}
-		time.Sleep(200 * time.Microsecond)
-	}
-	text, _ := os.ReadFile(s.log())
-	return 0, errors.Join(fmt.Errorf("%v: the server does not become ready\n%s", s, text), s.stop())
-}
-
-func (s *site) log() string { return filepath.Join(s.dir, "server.log") }
-
-func (s *site) stop() error {
-	if s.cmd == nil {
-		return nil
-	}
-	stuck := time.AfterFunc(40*time.Second, func() { _ = s.cmd.Process.Kill() })
-	defer stuck.Stop()
-	err := errors.Join(s.cmd.Process.Signal(syscall.SIGTERM), s.cmd.Wait())
-	s.cmd = nil
-	if err != nil {
-		return fmt.Errorf("stopping the server: %w", err)
-	}
-	return nil
 }
 
 // postmaster returns the process of the PostgreSQL server behind a database:

@@ -69,18 +69,23 @@ func chain(addr, path string, families []*family) load.Client {
 		Answer: func(status int, body []byte) error {
 			f := families[next]
 			next = (next + 1) % len(families)
-			if status != http.StatusOK {
+			if !f.turn(status, body) {
 				return load.Unexpected(status, body)
 			}
-			access, ok := field(body, `"access_token":"`)
-			refresh, also := field(body, `"refresh_token":"`)
-			if !ok || !also || refresh == f.refresh {
-				return load.Unexpected(status, body)
-			}
-			f.access, f.refresh = access, refresh
 			return nil
 		},
 	}
+}
+
+// turn takes the tokens of an answer, and says whether they are new.
+func (f *family) turn(status int, body []byte) bool {
+	access, ok := field(body, `"access_token":"`)
+	refresh, also := field(body, `"refresh_token":"`)
+	if status != http.StatusOK || !ok || !also || refresh == f.refresh {
+		return false
+	}
+	f.access, f.refresh = access, refresh
+	return true
 }
 
 // field returns the string that follows a name in JSON; tokens hold nothing
