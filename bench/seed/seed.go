@@ -9,21 +9,21 @@ package seed
 import (
 	"context"
 	"crypto/rand"
-	"database/sql"
 	"encoding/binary"
 	"fmt"
 	"strconv"
 	"strings"
 	"time"
 
-	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
 	"golang.org/x/crypto/bcrypt"
-	_ "modernc.org/sqlite" // the driver "sqlite"
 
 	"github.com/doorward/doorward/internal/client"
 	"github.com/doorward/doorward/internal/clock"
 	"github.com/doorward/doorward/internal/grant"
 	"github.com/doorward/doorward/internal/id"
+	"github.com/doorward/doorward/internal/principal"
+	"github.com/doorward/doorward/internal/session"
+	"github.com/doorward/doorward/internal/status"
 )
 
 // Password is everybody's.
@@ -35,6 +35,8 @@ type Options struct {
 	Users    int
 	Active   int    // how many of them have a token family, at random; at most Users
 	Audience string // of the families' tokens
+	Asleep   int    // how many families there are besides, spread over all, that nobody has the token of
+	Sessions int    // how many signed-in browsers there are, spread over all
 }
 
 // Active is an account that is signed in.
@@ -48,62 +50,53 @@ func Name(n int) string { return fmt.Sprintf("load-%08d", n) }
 
 // Seed writes the accounts and returns the active ones.
 func Seed(ctx context.Context, o Options) ([]Active, error) {
-	db, settle, place, err := open(o.DSN)
-	if err != nil {
-		return nil, err
-	}
-	defer db.Close()
 	hash, err := bcrypt.GenerateFromPassword([]byte(Password), 12)
 	if err != nil {
 		return nil, err
 	}
-	t, err := db.BeginTx(ctx, nil)
-	if err != nil {
-		return nil, err
-	}
-	defer t.Rollback() //nolint:errcheck // after a commit it does nothing
-	w := writer{
-		users:    table{into: "users (id, username, username_key, email, email_key, email_verified, status, name, profile, attributes, password, created_at, updated_at, signed_in_at, version)", columns: 15},
-		grants:   table{into: "grants (id, principal, role, organization, until, granted_by, reason, granted_at)", columns: 8},
-		families: table{into: "token_families (id, handle, user_id, client_id, scope, audience, amr, auth_time, secret, generation, grace_pepper, grace_until, created_at, used_at, idle_until, expires_at, ended_at, ended_why)", columns: 18},
-		place:    place, hash: string(hash), now: time.Now().UTC().Truncate(time.Microsecond), audience: o.Audience,
-	}
+	w := newWriter(string(hash), o.Audience)
 	w.began = w.now.Add(-time.Duration(o.Users) * time.Millisecond)
 	var active []Active
 	chosen := choose(o.Users, o.Active)
-	for n := range o.Users {
-		user := w.user(n)
-		if chosen[n] {
-			active = append(active, w.family(n, user))
+	err = w.into(ctx, o.DSN, true, func() error {
+		for n := range o.Users {
+			user := w.user(n)
+			if chosen[n] {
+				active = append(active, w.family(n, user))
+			}
+			for range share(n, o.Users, o.Asleep) {
+				w.family(n, user)
+			}
+			for range share(n, o.Users, o.Sessions) {
+				w.session(user)
+			}
+			if err := w.flush(false); err != nil {
+				return fmt.Errorf("writing account %d: %w", n, err)
+			}
 		}
-		if err := w.flush(ctx, t, n == o.Users-1); err != nil {
-			return nil, fmt.Errorf("writing account %d: %w", n, err)
-		}
-	}
-	if err := t.Commit(); err != nil {
-		return nil, err
-	}
-	for _, statement := range settle {
-		if _, err := db.ExecContext(ctx, statement); err != nil {
-			return nil, fmt.Errorf("%s: %w", statement, err)
-		}
-	}
-	return active, nil
+		return w.flush(true)
+	})
+	return active, err
 }
 
-// open returns the database, what it would do itself in time after so much was
-// written, and how it writes the place of a value. SQLite looks for those that
-// have a name, one after the other, for each of them.
-func open(dsn string) (db *sql.DB, settle []string, place func(n int) string, err error) {
-	if path, ok := strings.CutPrefix(dsn, "sqlite:"); ok {
-		db, err := sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(10000)&_pragma=cache_size(-200000)&_pragma=temp_store(MEMORY)")
-		if err == nil {
-			db.SetMaxOpenConns(1)
+// share is how many of some things that are spread over so many the nth has.
+func share(n, of, some int) int { return (n+1)*some/of - n*some/of }
+
+// Expire writes so many families, and as many sessions, that expired two days ago: they
+// are of nobody, and the server's next purge takes them away.
+func Expire(ctx context.Context, dsn string, n int) error {
+	w := newWriter("", "urn:nobody")
+	w.now = w.now.Add(-72 * time.Hour)
+	return w.into(ctx, dsn, false, func() error {
+		for i := range n {
+			w.family(i, "nobody")
+			w.session("nobody")
+			if err := w.flush(false); err != nil {
+				return err
+			}
 		}
-		return db, []string{"PRAGMA wal_checkpoint(TRUNCATE)"}, func(int) string { return "?" }, err
-	}
-	db, err = sql.Open("pgx", dsn)
-	return db, []string{"VACUUM ANALYZE", "CHECKPOINT"}, func(n int) string { return "$" + strconv.Itoa(n) }, err
+		return w.flush(true)
+	})
 }
 
 // choose picks some of n at random, spread over all of them.
@@ -118,14 +111,25 @@ func choose(n, some int) map[int]bool {
 	return chosen
 }
 
-// writer gathers rows.
+// writer makes rows.
 type writer struct {
-	users, grants, families table
-	place                   func(n int) string
-	hash                    string
-	began, now              time.Time
-	audience                string
+	users, grants, families, sessions table
+	hash                              string
+	began, now                        time.Time
+	audience                          string
 }
+
+func newWriter(hash, audience string) *writer {
+	return &writer{
+		users:    of("users", "id, username, username_key, email, email_key, email_verified, status, name, profile, attributes, password, created_at, updated_at, signed_in_at, version"),
+		grants:   of("grants", "id, principal, role, organization, until, granted_by, reason, granted_at"),
+		families: of("token_families", "id, handle, user_id, client_id, address, user_agent, scope, audience, amr, auth_time, secret, generation, grace_pepper, grace_until, created_at, used_at, idle_until, expires_at, ended_at, ended_why, live"),
+		sessions: of("sessions", "id, secret, user_id, amr, address, user_agent, auth_time, created_at, used_at, idle_until, expires_at, ended_at, ended_why"),
+		hash:     hash, now: time.Now().UTC().Truncate(time.Microsecond), audience: audience,
+	}
+}
+
+func (w *writer) tables() []*table { return []*table{&w.users, &w.grants, &w.families, &w.sessions} }
 
 // user writes account n. An id begins with its time: accounts that were made one
 // after the other stand so in every index.
@@ -133,72 +137,65 @@ func (w *writer) user(n int) string {
 	made := w.began.Add(time.Duration(n) * time.Millisecond)
 	name, user, at := Name(n), id.New(made), clock.Micro(made)
 	email := name + "@example.com"
-	w.users.add(user, name, []byte(name), email, []byte(email), true, "active", "Somebody "+strconv.Itoa(n), "{}", "{}", w.hash, at, at, 0, 1)
-	w.grants.add(id.New(made), user, "editor", "", 0, "cli:bench", "", at)
+	w.users.add(user, name, []byte(name), email, []byte(email), true, "active", "Somebody "+strconv.Itoa(n), "{}", "{}", w.hash, at, at, int64(0), int64(1))
+	w.grants.add(id.New(made), user, "editor", "", int64(0), "cli:bench", "", at)
 	return user
 }
 
+// Where everybody comes from: as long as what browsers send.
+const (
+	address   = "203.0.113.7"
+	userAgent = "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0"
+)
+
+const day = 24 * time.Hour
+
 func (w *writer) family(n int, user string) Active {
-	f, token := grant.New(w.now, user, client.Builtin.ID, grant.Lifetimes{Absolute: 24 * time.Hour, Idle: 24 * time.Hour})
-	w.families.add(f.ID, f.Handle[:], f.User, f.Client, "read write", w.audience, "pwd", clock.Micro(f.AuthTime), f.Secret[:], f.Generation,
-		0, 0, clock.Micro(f.CreatedAt), clock.Micro(f.UsedAt), clock.Micro(f.IdleUntil), clock.Micro(f.ExpiresAt), 0, "")
+	f, token := grant.New(w.now, user, client.Builtin.ID, grant.Lifetimes{Absolute: day, Idle: day})
+	live := status.Live{}.With(status.Slot{List: f.ID, Index: int64(n % 1_000_000)}, []string{"editor"}, 1, w.now.Add(-time.Hour), w.now.Add(-2*time.Hour))
+	w.families.add(f.ID, f.Handle[:], f.User, f.Client, address, userAgent, "read write", w.audience, "pwd", clock.Micro(f.AuthTime), f.Secret[:], f.Generation,
+		int64(0), int64(0), clock.Micro(f.CreatedAt), clock.Micro(f.UsedAt), clock.Micro(f.IdleUntil), clock.Micro(f.ExpiresAt), int64(0), "", live.String())
 	return Active{Username: Name(n), Refresh: token.Text().Reveal()}
 }
 
-func (w *writer) flush(ctx context.Context, t *sql.Tx, all bool) error {
-	for _, table := range []*table{&w.users, &w.grants, &w.families} {
-		if err := table.flush(ctx, t, w.place, all); err != nil {
-			return err
+func (w *writer) session(user string) {
+	in, _ := session.New(w.now, user, []string{"pwd"}, principal.Origin{Address: address, UserAgent: userAgent}, session.Lifetimes{Absolute: day, Idle: day})
+	w.sessions.add(in.ID, in.Secret[:], in.User, "pwd", in.Address, in.UserAgent, clock.Micro(in.AuthTime), clock.Micro(in.CreatedAt), clock.Micro(in.UsedAt),
+		clock.Micro(in.IdleUntil), clock.Micro(in.ExpiresAt), int64(0), "")
+}
+
+// into has the rows that make writes go into a database. Of a fresh one it is asked to do
+// at once what it would do itself in time after so much was written.
+func (w *writer) into(ctx context.Context, dsn string, fresh bool, make func() error) error {
+	if path, lite := strings.CutPrefix(dsn, "sqlite:"); lite {
+		return w.intoSQLite(ctx, path, make)
+	}
+	return w.intoPostgres(ctx, dsn, fresh, make)
+}
+
+func (w *writer) flush(all bool) error {
+	for _, t := range w.tables() {
+		if rows := len(t.values) / len(t.columns); rows >= together || all && rows > 0 {
+			if err := t.write(t.values); err != nil {
+				return err
+			}
+			t.values = nil
 		}
 	}
 	return nil
 }
 
-// table gathers rows of one table, to be written by one statement.
+// table gathers rows of one table, to be written together.
 type table struct {
-	into    string
-	columns int
+	name    string
+	columns []string
 	values  []any
-	full    *sql.Stmt // for as many rows as are written at once
+	write   func(values []any) error
 }
 
-// together is how many rows one statement writes.
+// together is how many rows are written at once.
 const together = 200
 
+func of(name, columns string) table { return table{name: name, columns: strings.Split(columns, ", ")} }
+
 func (t *table) add(values ...any) { t.values = append(t.values, values...) }
-
-func (t *table) flush(ctx context.Context, tx *sql.Tx, place func(int) string, all bool) (err error) {
-	rows := len(t.values) / t.columns
-	switch {
-	case rows == together:
-		if t.full == nil {
-			if t.full, err = tx.PrepareContext(ctx, t.statement(rows, place)); err != nil {
-				return err
-			}
-		}
-		_, err = t.full.ExecContext(ctx, t.values...)
-	case all && rows > 0:
-		_, err = tx.ExecContext(ctx, t.statement(rows, place), t.values...)
-	default:
-		return nil
-	}
-	t.values = t.values[:0]
-	return err
-}
-
-func (t *table) statement(rows int, place func(int) string) string {
-	var b strings.Builder
-	b.WriteString("INSERT INTO " + t.into + " VALUES ")
-	for n := 1; n <= rows*t.columns; n++ {
-		switch {
-		case n == 1:
-			b.WriteByte('(')
-		case n%t.columns == 1:
-			b.WriteString("), (")
-		default:
-			b.WriteString(", ")
-		}
-		b.WriteString(place(n))
-	}
-	return b.String() + ")"
-}
