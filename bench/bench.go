@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"io"
@@ -26,11 +27,13 @@ type bench struct {
 	bare    string // the binary without the audit log
 	load    string // the machine's, before
 	pg      *testpg.Server
+	pgDB    *sql.DB
 	pgPID   int
 	pgName  string // its version
 
 	sites    []*site
 	rivals   []*rival // with -peers
+	scaled   []*scaled
 	children []*program
 	rows     []*row
 	failed   []string // rows with wrong answers
@@ -82,6 +85,9 @@ func (b *bench) run(ctx context.Context) (err error) {
 			return err
 		}
 	}
+	if err := b.scaleUp(ctx); err != nil {
+		return err
+	}
 	if err := b.report(ctx); err != nil {
 		return err
 	}
@@ -102,7 +108,10 @@ func (b *bench) setUp(ctx context.Context) error {
 		if b.pg, err = testpg.Start(ctx, testpg.Options{Durable: true}); err != nil {
 			return err
 		}
-		if b.pgPID, b.pgName, err = postmaster(ctx, b.pg.DSN("postgres")); err != nil {
+		if b.pgDB, err = sql.Open("pgx", b.pg.DSN("postgres")); err != nil {
+			return err
+		}
+		if b.pgPID, b.pgName, err = postmaster(ctx, b.pgDB); err != nil {
 			return err
 		}
 	}
@@ -220,7 +229,7 @@ func (b *bench) plan(ctx context.Context) error {
 			if site.bare && s.name != audited {
 				continue
 			}
-			if s.grows || site.users == b.users && (s.each || n == 0) {
+			if s.grows || b.scale && !s.isFloor || site.users == b.users && (s.each || n == 0) {
 				b.rows = append(b.rows, &row{subject: s, site: site, floor: b.floorOf(s, site)})
 			}
 		}
@@ -308,6 +317,9 @@ func (b *bench) stop() error {
 	}
 	for _, p := range b.processes() {
 		errs = append(errs, p.stop())
+	}
+	if b.pgDB != nil {
+		errs = append(errs, b.pgDB.Close())
 	}
 	if b.pg != nil {
 		errs = append(errs, b.pg.Stop())

@@ -11,6 +11,7 @@ import (
 // The tables of a document stand between one of the first of these lines and the last.
 const (
 	peersBegin  = "<!-- what follows is written by go run ./bench -peers -markdown -->"
+	scaleBegin  = "<!-- what follows is written by go run ./bench -scale -markdown -->"
 	tablesBegin = "<!-- what follows is written by go run ./bench -markdown -->"
 	tablesEnd   = "<!-- and ends here -->"
 )

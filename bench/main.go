@@ -69,6 +69,11 @@ type options struct {
 	audit       bool // measure refresh without the audit log too
 	peers       bool
 	rivalry     []peer
+	scale       bool
+	asleep      int // families beside those of who is active, with -growth
+	signedIn    int // browsers, with -growth
+	slice       time.Duration
+	expiring    int
 	active      int
 	profile     string
 	folder      string // where profiles go
@@ -83,7 +88,7 @@ type options struct {
 }
 
 func parse(args []string) (options, error) {
-	o := options{rivalry: peers, idle: 5 * time.Second, starts: 10, firsts: 20_000, warm: 500 * time.Millisecond}
+	o := options{rivalry: peers, slice: slice, expiring: expiring, idle: 5 * time.Second, starts: 10, firsts: 20_000, warm: 500 * time.Millisecond}
 	var database, paths string
 	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
 	fs.StringVar(&database, "db", "both", "the databases: sqlite, postgres or both")
@@ -95,6 +100,9 @@ func parse(args []string) (options, error) {
 	fs.IntVar(&o.growth, "growth", 0, "measure with this many accounts too, and compare")
 	fs.BoolVar(&o.audit, "audit", false, "measure what the audit log costs a refresh: a build without it takes turns")
 	fs.BoolVar(&o.peers, "peers", false, "measure servers that others wrote beside Doorward, instead of floors; npm and the Go proxy bring them")
+	fs.BoolVar(&o.scale, "scale", false, "with -growth: measure what many accounts cost, what rows take, the purge, and several servers")
+	fs.IntVar(&o.asleep, "families", 0, "with -growth: how many token families there are besides")
+	fs.IntVar(&o.signedIn, "sessions", 0, "with -growth: how many browsers are signed in")
 	fs.IntVar(&o.active, "active", 1000, "how many of the accounts are signed in")
 	fs.StringVar(&o.profile, "profile", "", "profile each path: cpu, alloc or block; the figures are then worth less")
 	fs.StringVar(&o.folder, "profiles", "bin/profiles", "the folder that profiles are written to")
@@ -106,6 +114,9 @@ func parse(args []string) (options, error) {
 		return o, err
 	}
 	o.command = strings.Join(append([]string{"go run ./bench"}, args...), " ")
+	if o.scale {
+		o.paths = scaledPaths
+	}
 	if paths != "" {
 		o.paths = strings.Split(paths, ",")
 	}
@@ -138,6 +149,8 @@ func (o options) check() error {
 		return errors.New("-active and -users are at least -connections")
 	case o.peers && (o.growth != 0 || o.audit || o.profile != ""):
 		return errors.New("-peers goes without -growth, -audit and -profile")
+	case o.scale && (o.growth == 0 || o.profile != ""):
+		return errors.New("-scale goes with -growth, and without -profile")
 	case o.growth != 0 && o.growth <= o.users:
 		return errors.New("-growth is more than -users")
 	case o.peers:

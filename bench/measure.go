@@ -23,6 +23,7 @@ type measure struct {
 	CPU    time.Duration // of the process for a request
 	PG     time.Duration // of PostgreSQL for a request
 	All    time.Duration // of both and of the load for a request
+	WAL    int64         // what PostgreSQL wrote to its log for a request, bytes
 	Peak   int64         // the most memory of the process during the run, bytes
 	Others float64       // the part of the machine's processor time that other programs took
 	Note   string
@@ -32,6 +33,7 @@ type measure struct {
 type usage struct {
 	at               time.Time
 	own, pg, machine time.Duration
+	wal              int64         // bytes
 	all              time.Duration // of all that belongs to the benchmark
 }
 
@@ -42,6 +44,11 @@ func (w work) usage() (u usage, err error) {
 	}
 	if w.pgPID != 0 {
 		if u.pg, err = proc.FamilyCPU(w.pgPID); err != nil {
+			return u, err
+		}
+	}
+	if w.wal != nil {
+		if u.wal, err = w.wal(); err != nil {
 			return u, err
 		}
 	}
@@ -63,6 +70,7 @@ func (m *measure) used(from, to usage, n float64) {
 	if n > 0 {
 		each := func(d time.Duration) time.Duration { return time.Duration(float64(d) / n) }
 		m.CPU, m.PG, m.All = each(to.own-from.own), each(to.pg-from.pg), each(to.all-from.all)
+		m.WAL = int64(float64(to.wal-from.wal) / n)
 	}
 	whole := to.at.Sub(from.at) * time.Duration(runtime.NumCPU())
 	m.Others = max(0, float64(to.machine-from.machine-(to.all-from.all))/float64(whole))
@@ -145,6 +153,7 @@ func median(list []measure) measure {
 		CPU:  middle(list, func(m measure) time.Duration { return m.CPU }),
 		PG:   middle(list, func(m measure) time.Duration { return m.PG }),
 		All:  middle(list, func(m measure) time.Duration { return m.All }),
+		WAL:  middle(list, func(m measure) int64 { return m.WAL }),
 		Peak: middle(list, func(m measure) int64 { return m.Peak }),
 		Note: list[len(list)-1].Note,
 	}

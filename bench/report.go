@@ -21,6 +21,9 @@ func (b *bench) report(ctx context.Context) error {
 		if b.peers {
 			begin = peersBegin
 		}
+		if b.scale {
+			begin = scaleBegin
+		}
 		if err := writeBetween(b.markdown, begin, text); err != nil {
 			return err
 		}
@@ -47,6 +50,10 @@ func (b *bench) tables(ctx context.Context) string {
 	}
 	if b.peers {
 		t.WriteString(b.peerTables())
+		return t.String()
+	}
+	if b.scale {
+		t.WriteString(strings.TrimPrefix(b.scaleTables(), "\n") + "\n### The process\n\n" + b.processTable())
 		return t.String()
 	}
 	t.WriteString("### Floors\n\n" + b.floorTable())

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
 
@@ -78,7 +79,13 @@ func (b *bench) newSite(ctx context.Context, db string, users int, bare bool) (*
 		return nil, fmt.Errorf("doorward init: %w\n%s", err, out)
 	}
 	b.say("%v: writing the accounts", s)
-	active, err := seed.Seed(ctx, seed.Options{DSN: s.dsn, Users: users, Active: b.active, Audience: s.url()})
+	o := seed.Options{DSN: s.dsn, Users: users, Active: b.active, Audience: s.url()}
+	if users == b.growth {
+		o.Asleep, o.Sessions = b.asleep, b.signedIn
+	}
+	began := time.Now()
+	active, err := seed.Seed(ctx, o)
+	b.say("%v: written in %v", s, time.Since(began).Round(time.Second))
 	if err != nil {
 		return nil, err
 	}
@@ -122,12 +129,7 @@ func (s *site) command(args ...string) *exec.Cmd {
 
 // postmaster returns the process of the PostgreSQL server behind a database:
 // the parent of the one that serves a connection.
-func postmaster(ctx context.Context, dsn string) (pid int, version string, err error) {
-	db, err := sql.Open("pgx", dsn)
-	if err != nil {
-		return 0, "", err
-	}
-	defer db.Close()
+func postmaster(ctx context.Context, db *sql.DB) (pid int, version string, err error) {
 	var backend int
 	if err := db.QueryRowContext(ctx, `SELECT pg_backend_pid(), current_setting('server_version')`).Scan(&backend, &version); err != nil {
 		return 0, "", err

@@ -109,6 +109,7 @@ type work struct {
 	every   time.Duration        // between two requests of a connection
 	beside  func() []load.Client // saturate the server meanwhile
 	note    func() string
+	wal     func() (int64, error)                  // how much PostgreSQL has written to its log; may be nil
 	loop    func(context.Context) (float64, error) // instead of all that
 }
 
@@ -118,7 +119,14 @@ type clients func(*bench, *site) []load.Client
 // onServer is a load on Doorward.
 func onServer(c clients) func(context.Context, *bench, *site) (work, error) {
 	return func(_ context.Context, b *bench, s *site) (work, error) {
-		return work{addr: s.addr, pid: s.cmd.Process.Pid, pgPID: s.pgPID, clients: func() []load.Client { return c(b, s) }, warm: b.warm}, nil
+		w := work{addr: s.addr, pid: s.cmd.Process.Pid, pgPID: s.pgPID, clients: func() []load.Client { return c(b, s) }, warm: b.warm}
+		if b.scale && s.db == postgres {
+			w.wal = func() (n int64, err error) {
+				err = b.pgDB.QueryRow(`SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint`).Scan(&n)
+				return n, err
+			}
+		}
+		return w, nil
 	}
 }
 
