@@ -31,7 +31,7 @@ func (w *writer) intoSQLite(ctx context.Context, path string, make func() error)
 				return err
 			}
 			if full == nil {
-				if full, err = tx.PrepareContext(ctx, t.statement(together)); err != nil {
+				if full, err = tx.PrepareContext(ctx, t.statement(together)); err != nil { //nolint:sqlclosecheck // it ends with the transaction
 					return err
 				}
 			}

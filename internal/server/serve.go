@@ -109,7 +109,7 @@ func (s *Server) Run(ctx context.Context, listeners []net.Listener) error {
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var jobs sync.WaitGroup
 	tree := newSequencer(s.Core)
-	for _, run := range []func(context.Context){s.Feed.Run, s.keepHouse, tree.run, ships.Run, s.Outbox.Run, s.Logouts.Run, s.Marker.Run} {
+	for _, run := range []func(context.Context){s.Feed.Run, s.keepHouse, s.purge, tree.run, ships.Run, s.Outbox.Run, s.Logouts.Run, s.Marker.Run} {
 		jobs.Go(func() { run(background) })
 	}
 
@@ -139,13 +139,11 @@ func (s *Server) Run(ctx context.Context, listeners []net.Listener) error {
 	return err
 }
 
-// keepHouse writes what was counted and deletes what has had its time, in small
-// batches, until ctx ends.
+// keepHouse writes what was counted and decided, until ctx ends.
 func (s *Server) keepHouse(ctx context.Context) {
-	decided, count, purge := time.NewTicker(time.Second), time.NewTicker(10*time.Second), time.NewTicker(time.Minute)
+	decided, count := time.NewTicker(time.Second), time.NewTicker(10*time.Second)
 	defer decided.Stop()
 	defer count.Stop()
-	defer purge.Stop()
 	for {
 		var err error
 		select {
@@ -156,18 +154,34 @@ func (s *Server) keepHouse(ctx context.Context) {
 		case <-count.C:
 			s.connections.giveBack()
 			err = errors.Join(s.counter.Flush(ctx, s.Store.AddCounts), s.APIKeys.Flush(ctx))
-		case <-purge.C:
-			if n := s.Access.Log.Dropped(); n > 0 {
-				s.Log.Warn("decisions were made that cannot be looked up: there were too many", "decisions", n)
-			}
-			err = s.Keys.Retry(ctx)
-			for more := true; more && err == nil; {
-				more, err = s.Store.Purge(ctx)
-			}
-			err = errors.Join(err, s.purgeUnused(ctx), s.tendLog(ctx))
 		}
 		if err != nil && ctx.Err() == nil {
 			s.Log.Error("keeping house", "error", err)
+		}
+	}
+}
+
+// purge deletes what has had its time, in small batches, until ctx ends. It may take
+// minutes, and what keepHouse does would wait for it.
+func (s *Server) purge(ctx context.Context) {
+	each := time.NewTicker(time.Minute)
+	defer each.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-each.C:
+		}
+		if n := s.Access.Log.Dropped(); n > 0 {
+			s.Log.Warn("decisions were made that cannot be looked up: there were too many", "decisions", n)
+		}
+		err := s.Keys.Retry(ctx)
+		for more := true; more && err == nil; {
+			more, err = s.Store.Purge(ctx)
+		}
+		err = errors.Join(err, s.purgeUnused(ctx), s.tendLog(ctx))
+		if err != nil && ctx.Err() == nil {
+			s.Log.Error("purging", "error", err)
 		}
 	}
 }

@@ -103,11 +103,19 @@ func (s *Store) KeptAfter(ctx context.Context) (int64, error) {
 // that nobody waits long behind it.
 const purgeBatch = 500
 
+// A batch of what has expired is smaller still, and Purge then rests for so many times
+// as long as it took: on SQLite there is one writer, and whoever signs in or refreshes
+// waits for it.
+const (
+	expiredBatch = 200
+	restFor      = 3
+)
+
 // margin is how long what has had its time is kept all the same.
 const margin = 24 * time.Hour
 
 // Purge deletes what nobody needs any more, a batch of each kind, and reports
-// whether there may be more.
+// whether there may be more. It rests in between.
 func (s *Store) Purge(ctx context.Context) (more bool, err error) {
 	now := s.clock.Now()
 	// A clock that runs ahead must not throw away what others still need.
@@ -136,13 +144,24 @@ func (s *Store) Purge(ctx context.Context) (more bool, err error) {
 		{`DELETE FROM decisions WHERE id IN (SELECT id FROM decisions WHERE id < ? ORDER BY id LIMIT ?)`, id.Floor(now.Add(-access.Kept))},
 		{`UPDATE token_families SET grace_salt = NULL WHERE id IN (SELECT id FROM token_families WHERE grace_salt IS NOT NULL AND grace_until < ? ORDER BY grace_until LIMIT ?)`, clock.Micro(now)},
 	} {
-		err := s.write(ctx, func(t *tx) error {
-			n, err := t.exec(p.statement, p.arg, purgeBatch)
-			more = more || n == purgeBatch
+		var n int64
+		var took time.Duration
+		err := s.write(ctx, func(t *tx) (err error) {
+			began := time.Now() //nolint:forbidigo // a duration of this process
+			n, err = t.exec(p.statement, p.arg, expiredBatch)
+			took = time.Since(began) //nolint:forbidigo // as above
 			return err
 		})
 		if err != nil {
 			return false, err
+		}
+		if n == expiredBatch {
+			more = true
+			select {
+			case <-ctx.Done():
+				return false, ctx.Err()
+			case <-time.After(restFor * took):
+			}
 		}
 	}
 	return more, nil
