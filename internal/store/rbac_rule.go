@@ -229,7 +229,8 @@ func holdsAdmin(roles *rbac.Snapshot, one func(statement string, args ...any) ro
 	var found int64
 	held := `users.status = ? AND grants.until = 0 AND grants.organization = '' AND grants.role IN (?` + strings.Repeat(", ?", len(names)-1) + `)`
 	err := one(`SELECT COUNT(*) FROM (SELECT 1 AS one FROM grants JOIN users ON users.id = grants.principal WHERE `+held+`
-		UNION ALL SELECT 1 AS one FROM grants JOIN members ON grants.principal = 'group:' || members.group_name JOIN users ON users.id = members.principal
+		UNION ALL SELECT 1 AS one FROM grants JOIN members ON grants.principal = 'group:' || members.group_name AND members.group_name = SUBSTR(grants.principal, 7)
+			JOIN users ON users.id = members.principal
 			WHERE members.until = 0 AND `+held+`
 		LIMIT 1) AS holders`, append(args, args...)...).scan(&found)
 	return found > 0, err

@@ -67,7 +67,8 @@ func (t *tx) closeSessions(why, condition string, args ...any) ([]string, error)
 		return nil, err
 	}
 	for _, id := range ended {
-		if _, err := t.end(why, `session = ?`, id); err != nil {
+		// The index is of those that have a session, which SQLite does not see in a value.
+		if _, err := t.end(why, `session = ? AND session <> ''`, id); err != nil {
 			return nil, err
 		}
 	}

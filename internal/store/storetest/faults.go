@@ -29,8 +29,26 @@ type Fault struct {
 // Faults stands between database/sql and a driver. It sees every step, can make
 // any of them fail, and can hold one up. Its Wrap is for store.Options.
 type Faults struct {
-	mu  sync.Mutex
-	ask func(Step) Fault
+	mu    sync.Mutex
+	ask   func(Step) Fault
+	watch func(statement string, args []driver.NamedValue)
+}
+
+// Watch has every statement that is run from now on told, with its arguments; nil tells
+// none. watch is called by several goroutines.
+func (f *Faults) Watch(watch func(statement string, args []driver.NamedValue)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.watch = watch
+}
+
+func (f *Faults) tell(statement string, args []driver.NamedValue) {
+	f.mu.Lock()
+	watch := f.watch
+	f.mu.Unlock()
+	if watch != nil {
+		watch(statement, args)
+	}
 }
 
 // Use has every step from now on asked about; nil lets all pass. ask may block,
@@ -142,18 +160,19 @@ func (c *faultyConn) PrepareContext(ctx context.Context, text string) (driver.St
 }
 
 func (c *faultyConn) ExecContext(ctx context.Context, text string, args []driver.NamedValue) (driver.Result, error) {
-	return c.exec(text, func() (driver.Result, error) {
+	return c.exec(text, args, func() (driver.Result, error) {
 		return c.Conn.(driver.ExecerContext).ExecContext(ctx, text, args)
 	})
 }
 
 func (c *faultyConn) QueryContext(ctx context.Context, text string, args []driver.NamedValue) (driver.Rows, error) {
-	return c.query(text, func() (driver.Rows, error) {
+	return c.query(text, args, func() (driver.Rows, error) {
 		return c.Conn.(driver.QueryerContext).QueryContext(ctx, text, args)
 	})
 }
 
-func (c *faultyConn) exec(text string, run func() (driver.Result, error)) (driver.Result, error) {
+func (c *faultyConn) exec(text string, args []driver.NamedValue, run func() (driver.Result, error)) (driver.Result, error) {
+	c.faults.tell(text, args)
 	kind := "exec"
 	switch word, _, _ := strings.Cut(text, " "); word { // SQLite's transactions are statements
 	case "BEGIN", "COMMIT", "ROLLBACK":
@@ -162,7 +181,8 @@ func (c *faultyConn) exec(text string, run func() (driver.Result, error)) (drive
 	return step(c, Step{Kind: kind, Text: text}, run, func(driver.Result) {})
 }
 
-func (c *faultyConn) query(text string, run func() (driver.Rows, error)) (driver.Rows, error) {
+func (c *faultyConn) query(text string, args []driver.NamedValue, run func() (driver.Rows, error)) (driver.Rows, error) {
+	c.faults.tell(text, args)
 	return step(c, Step{Kind: "query", Text: text}, run, func(r driver.Rows) { _ = r.Close() }) // which runs it to its end
 }
 
@@ -229,13 +249,13 @@ func (s faultyStmt) Close() error {
 }
 
 func (s faultyStmt) ExecContext(ctx context.Context, args []driver.NamedValue) (driver.Result, error) {
-	return s.conn.exec(s.text, func() (driver.Result, error) {
+	return s.conn.exec(s.text, args, func() (driver.Result, error) {
 		return s.Stmt.(driver.StmtExecContext).ExecContext(ctx, args)
 	})
 }
 
 func (s faultyStmt) QueryContext(ctx context.Context, args []driver.NamedValue) (driver.Rows, error) {
-	return s.conn.query(s.text, func() (driver.Rows, error) {
+	return s.conn.query(s.text, args, func() (driver.Rows, error) {
 		return s.Stmt.(driver.StmtQueryContext).QueryContext(ctx, args)
 	})
 }
