@@ -246,7 +246,7 @@ func flowPaths(t *testing.T, s *servertest.Site, c *caller, add func(string, fun
 	b := s.Browser(t)
 	b.Login(t, "ana")
 	v := &visitor{cookie: "doorward_session=" + b.Cookie(t, "session")}
-	flow := (&site{addr: c.host}).flow(registered{"app", registeredIn(t, s, d)}, v)
+	flow := (&site{addr: c.host}).flow(registered{"app", registeredIn(t, s, d)}, []*visitor{v})
 	step := func() {
 		method, target, form, fields := taken(flow.Request())
 		status := http.StatusSeeOther

@@ -147,7 +147,7 @@ func TestBench(t *testing.T) {
 // answers: a wrong one is an error of the run.
 func TestServicePaths(t *testing.T) {
 	figures := filepath.Join(t.TempDir(), "figures.json")
-	paths := []string{"userinfo", "introspect-first", "introspect", "introspect-key", "credentials", "exchange", "code"}
+	paths := []string{"userinfo", "introspect-first", "introspect", "introspect-key", "credentials", "exchange", "code", "code-spread"}
 	o, err := parse([]string{
 		"-db", "sqlite", "-path", strings.Join(paths, ","), "-for", "200ms", "-runs", "1", "-connections", "2", "-users", "4", "-active", "4",
 		"-json", figures, "-binary", os.Args[0], "-limit", "1m",
@@ -189,7 +189,7 @@ func TestFlow(t *testing.T) {
 	}
 	v := &visitor{cookie: "doorward_session=s"}
 	s := &site{addr: "127.0.0.1:1"}
-	c := s.flow(registered{"app", "Basic YTpi"}, v)
+	c := s.flow(registered{"app", "Basic YTpi"}, []*visitor{v})
 	if got := c.Request(); !bytes.HasPrefix(got, []byte("GET /oauth2/authorize?")) || !bytes.Contains(got, []byte("\r\nCookie: doorward_session=s\r\n")) {
 		t.Errorf("%s", got)
 	}

@@ -27,6 +27,23 @@ func flows(ctx context.Context, b *bench, s *site) (work, error) {
 	return onServer(func(*bench, *site) []load.Client { return s.flows(app, people) })(ctx, b, s)
 }
 
+// spreadFlows has everybody who is signed in go to an application, in turn.
+func spreadFlows(ctx context.Context, b *bench, s *site) (work, error) {
+	app, err := s.application(ctx)
+	if err != nil {
+		return work{}, err
+	}
+	return onServer(func(b *bench, s *site) []load.Client {
+		return s.wallet.each(b.connections, 0, func(families []*family) load.Client {
+			people := make([]*visitor, len(families))
+			for i, f := range families {
+				people[i] = &visitor{cookie: f.cookie}
+			}
+			return s.flow(app, people)
+		})
+	})(ctx, b, s)
+}
+
 // userinfo has an application ask who people are, with tokens that have the scope openid,
 // as an application alone gets them.
 func userinfo(ctx context.Context, b *bench, s *site) (work, error) {
@@ -48,12 +65,17 @@ func userinfo(ctx context.Context, b *bench, s *site) (work, error) {
 	return w, err
 }
 
+// application registers an application that nobody is asked about.
+func (s *site) application(ctx context.Context) (registered, error) {
+	return s.register(ctx, map[string]any{
+		"client_name": "bench", "scope": "read", "redirect_uris": []string{callback}, "skip_consent": true, "id_token_signed_response_alg": "ES256",
+	})
+}
+
 // visitors signs somebody in in each of so many browsers, and registers an application
 // that nobody is asked about.
 func (s *site) visitors(ctx context.Context, connections int) ([]*visitor, registered, error) {
-	app, err := s.register(ctx, map[string]any{
-		"client_name": "bench", "scope": "read", "redirect_uris": []string{callback}, "skip_consent": true, "id_token_signed_response_alg": "ES256",
-	})
+	app, err := s.application(ctx)
 	if err != nil {
 		return nil, app, err
 	}
@@ -85,24 +107,28 @@ func (s *site) visitors(ctx context.Context, connections int) ([]*visitor, regis
 func (s *site) flows(app registered, people []*visitor) []load.Client {
 	list := make([]load.Client, len(people))
 	for i, p := range people {
-		list[i] = s.flow(app, p)
+		list[i] = s.flow(app, []*visitor{p})
 	}
 	return list
 }
 
-func (s *site) flow(app registered, p *visitor) load.Client {
-	authorize := load.Get(s.addr, "/oauth2/authorize?"+url.Values{
+// flow has people go to an application in turn.
+func (s *site) flow(app registered, people []*visitor) load.Client {
+	place := "/oauth2/authorize?" + url.Values{
 		"client_id": {app.id}, "redirect_uri": {callback}, "response_type": {"code"}, "scope": {"openid read"}, "state": {"xyz"}, "nonce": {"n-0S6_WzA2Mj"},
 		"code_challenge": {challenge}, "code_challenge_method": {"S256"},
-	}.Encode(), "Cookie", p.cookie)
+	}.Encode()
 	form := "grant_type=authorization_code&redirect_uri=" + url.QueryEscape(callback) + "&code_verifier=" + verifier + "&code="
-	redeems, buffer := false, []byte(nil)
+	redeems, buffer, next := false, []byte(nil), 0
+	var p *visitor
 	return load.Client{
 		Steps: 2,
 		Request: func() []byte {
 			if !redeems {
+				p = people[next%len(people)]
+				next++
 				p.code = ""
-				return authorize
+				return load.Get(s.addr, place, "Cookie", p.cookie)
 			}
 			buffer = load.Post(buffer[:0], s.addr, tokenPath, form+p.code, "Authorization", app.basic)
 			return buffer

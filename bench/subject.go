@@ -75,8 +75,12 @@ var subjects = []subject{
 	},
 	{name: "exchange", title: "POST /oauth2/token, token-exchange by an actor", floor: "sign", each: true, prepare: exchanging},
 	{
-		name: "code", title: "authorize and token request: ID, access and refresh token", target: target{cpu: 800 * time.Microsecond}, each: true,
+		name: "code", title: "authorize and token request: ID, access and refresh token; a person for each connection", target: target{cpu: 800 * time.Microsecond}, each: true,
 		prepare: flows,
+	},
+	{
+		name: "code-spread", title: "the same by all that are active in turn", target: target{cpu: 800 * time.Microsecond}, grows: true,
+		prepare: spreadFlows,
 	},
 
 	{name: "insert", isFloor: true, title: "one insert in a durable transaction of its own, without HTTP", each: true, prepare: loop(floor.Insert)},

@@ -20,12 +20,12 @@ type wallet struct {
 	families []*family
 }
 
-type family struct{ username, refresh, access string }
+type family struct{ username, refresh, access, cookie string }
 
 func newWallet(addr string, active []seed.Active) *wallet {
 	w := &wallet{addr: addr}
 	for _, a := range active {
-		w.families = append(w.families, &family{username: a.Username, refresh: a.Refresh})
+		w.families = append(w.families, &family{username: a.Username, refresh: a.Refresh, cookie: "doorward_session=" + a.Cookie})
 	}
 	return w
 }

@@ -33,16 +33,17 @@ const Password = "correct horse battery"
 type Options struct {
 	DSN      string // of a database with the schema in it, and no account of Name
 	Users    int
-	Active   int    // how many of them have a token family, at random; at most Users
+	Active   int    // how many of them have a token family and a browser, at random; at most Users
 	Audience string // of the families' tokens
 	Asleep   int    // how many families there are besides, spread over all, that nobody has the token of
-	Sessions int    // how many signed-in browsers there are, spread over all
+	Sessions int    // how many signed-in browsers there are besides, spread over all
 }
 
 // Active is an account that is signed in.
 type Active struct {
 	Username string
 	Refresh  string // the refresh token of its family
+	Cookie   string // of a browser in which it is signed in, too
 }
 
 // Name returns the username of account n.
@@ -62,7 +63,9 @@ func Seed(ctx context.Context, o Options) ([]Active, error) {
 		for n := range o.Users {
 			user := w.user(n)
 			if chosen[n] {
-				active = append(active, w.family(n, user))
+				a := w.family(n, user)
+				a.Cookie = w.session(user)
+				active = append(active, a)
 			}
 			for range share(n, o.Users, o.Asleep) {
 				w.family(n, user)
@@ -158,10 +161,12 @@ func (w *writer) family(n int, user string) Active {
 	return Active{Username: Name(n), Refresh: token.Text().Reveal()}
 }
 
-func (w *writer) session(user string) {
-	in, _ := session.New(w.now, user, []string{"pwd"}, principal.Origin{Address: address, UserAgent: userAgent}, session.Lifetimes{Absolute: day, Idle: day})
+// session writes a browser, and returns what its cookie holds.
+func (w *writer) session(user string) string {
+	in, text := session.New(w.now, user, []string{"pwd"}, principal.Origin{Address: address, UserAgent: userAgent}, session.Lifetimes{Absolute: day, Idle: day})
 	w.sessions.add(in.ID, in.Secret[:], in.User, "pwd", in.Address, in.UserAgent, clock.Micro(in.AuthTime), clock.Micro(in.CreatedAt), clock.Micro(in.UsedAt),
 		clock.Micro(in.IdleUntil), clock.Micro(in.ExpiresAt), int64(0), "")
+	return text.Reveal()
 }
 
 // into has the rows that make writes go into a database. Of a fresh one it is asked to do
