@@ -203,7 +203,7 @@ func TestFlow(t *testing.T) {
 	if err := c.Answer(200, []byte(`{"access_token":"a","refresh_token":"r"}`)); err == nil {
 		t.Error("an answer without an ID token was taken")
 	}
-	c = s.flow(registered{}, v)
+	c = s.flow(registered{}, []*visitor{v})
 	c.Request()
 	if err := c.Answer(303, nil); err == nil {
 		t.Error("an answer without a code was taken")
