@@ -208,7 +208,7 @@ func TestFlow(t *testing.T) {
 	if err := c.Answer(303, nil); err == nil {
 		t.Error("an answer without a code was taken")
 	}
-	c = s.flow(registered{}, v)
+	c = s.flow(registered{}, []*visitor{v})
 	c.Request()
 	c.Header([]byte("Location"), []byte("/signin?return_to=x"))
 	if err := c.Answer(303, nil); err == nil {
