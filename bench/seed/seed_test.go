@@ -50,7 +50,7 @@ func TestSeed(t *testing.T) {
 			if tokens.Scope != "read write" {
 				t.Errorf("the scope is %q", tokens.Scope)
 			}
-			if page := s.Send(t, "GET", "/account", "", "", "Cookie", "doorward_session="+a.Cookie); page.Status != 200 || !strings.Contains(string(page.Body), a.Username) {
+			if page := s.Send(t, "GET", "/account", "", "", "Cookie", "doorward_session="+a.Cookie); page.Status != 200 || !strings.Contains(page.Body, a.Username) {
 				t.Errorf("the browser of %s shows %d %s", a.Username, page.Status, page.Body)
 			}
 			var me struct{ Username, Email string }
