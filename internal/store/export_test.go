@@ -32,6 +32,9 @@ func (s *Store) RotateAtOnce(ctx context.Context, turns []grant.Rotation, events
 	return told
 }
 
+// Itself reports whether a version is PostgreSQL's own.
+func Itself(version string) bool { return itself(version) }
+
 // LookThrough makes searches stop after fewer rows, and after fewer moments.
 func (s *Store) LookThrough(rows, moments int) { s.window, s.moments = rows, moments }
 

@@ -29,6 +29,7 @@ type postgresDB struct {
 	bound   sync.Map // statement → the same with $1, $2 …
 	records *queue
 	running sync.WaitGroup // the goroutines that write what is in the queues
+	itself  bool           // and not CockroachDB or YugabyteDB, which speak its language
 
 	turns, issued, codes, redeemed *batch
 }
@@ -55,13 +56,21 @@ func openPostgres(ctx context.Context, dsn string, wrap func(driver.Connector) d
 	p := &postgresDB{db: sql.OpenDB(wrap(stdlib.GetConnector(*config))), records: newQueue()}
 	p.db.SetMaxOpenConns(pool)
 	p.db.SetMaxIdleConns(pool) // a pool that lets connections go reconnects at every burst
-	if err := p.db.PingContext(ctx); err != nil {
+	var version string
+	if err := p.db.QueryRowContext(ctx, `SELECT version()`).Scan(&version); err != nil {
 		p.db.Close()
 		return nil, fmt.Errorf("connecting to PostgreSQL at %s:%d: %w", config.Host, config.Port, err)
 	}
+	p.itself = itself(version)
 	p.running.Go(p.recorder)
 	p.turns, p.issued, p.codes, p.redeemed = p.batch(turns), p.batch(issued), p.batch(codes), p.batch(redeemed)
 	return p, nil
+}
+
+// itself reports whether a database that says its version is PostgreSQL, and not another
+// that speaks its language: that one is asked in standard SQL alone.
+func itself(version string) bool {
+	return strings.HasPrefix(version, "PostgreSQL ") && !strings.Contains(version, "-YB-")
 }
 
 // poolSize takes the parameter pool_max_conns from the URL, as pgx's own pool

@@ -85,7 +85,10 @@ func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
 	case strings.HasPrefix(dsn, "sqlite:"):
 		s.db, err = openSQLite(ctx, strings.TrimPrefix(dsn, "sqlite:"), o.Wrap)
 	case strings.HasPrefix(dsn, "postgres://"), strings.HasPrefix(dsn, "postgresql://"):
-		s.db, err = openPostgres(ctx, dsn, o.Wrap)
+		var p *postgresDB
+		if p, err = openPostgres(ctx, dsn, o.Wrap); err == nil {
+			s.db, s.portable = p, o.Portable || !p.itself
+		}
 	default:
 		err = errors.New("a database is named sqlite:PATH or postgres://…")
 	}
