@@ -178,20 +178,12 @@ func crowd(t *testing.T, db *sql.DB, lite bool) {
 	t.Helper()
 	const many = 2000
 	for _, table := range numerous {
-		rows, err := db.QueryContext(t.Context(), "SELECT * FROM "+table+" WHERE 1 = 0") //nolint:sqlclosecheck // it is closed as soon as its columns are known
-		if err != nil {
-			t.Fatal(err)
-		}
-		columns, err := rows.ColumnTypes()
-		if err := errors.Join(err, rows.Err(), rows.Close()); err != nil {
-			t.Fatal(err)
-		}
 		var names, values []string
-		for _, c := range columns {
+		for _, c := range columnsOf(t, db, table) {
 			names = append(names, c.Name())
 			values = append(values, worth(c.Name(), c.DatabaseTypeName(), lite))
 		}
-		_, err = db.ExecContext(t.Context(), fmt.Sprintf(`WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d) INSERT INTO %s (%s) SELECT %s FROM n`,
+		_, err := db.ExecContext(t.Context(), fmt.Sprintf(`WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d) INSERT INTO %s (%s) SELECT %s FROM n`,
 			many, table, strings.Join(names, ", "), strings.Join(values, ", ")))
 		if err != nil {
 			t.Fatalf("filling %s: %v", table, err)
@@ -207,6 +199,20 @@ func crowd(t *testing.T, db *sql.DB, lite bool) {
 			t.Fatal(err)
 		}
 	}
+}
+
+func columnsOf(t *testing.T, db *sql.DB, table string) []*sql.ColumnType {
+	t.Helper()
+	rows, err := db.QueryContext(t.Context(), "SELECT * FROM "+table+" WHERE 1 = 0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	columns, err := rows.ColumnTypes()
+	if err := errors.Join(err, rows.Err()); err != nil {
+		t.Fatal(err)
+	}
+	return columns
 }
 
 // worth is what a column holds in row i.
