@@ -87,8 +87,12 @@ func (b *bench) together(ctx context.Context, s *site, servers []*process, addrs
 			cpu, failed := proc.CPU(p.cmd.Process.Pid)
 			own, err = own+cpu, errors.Join(err, failed)
 		}
-		pg, failed := proc.FamilyCPU(s.pgPID)
-		return own, pg, errors.Join(err, failed)
+		if s.pgPID != 0 {
+			var failed error
+			pg, failed = proc.FamilyCPU(s.pgPID)
+			err = errors.Join(err, failed)
+		}
+		return own, pg, err
 	}
 	results, failed := make([]load.Result, len(servers)), make([]error, len(servers))
 	run := func(long time.Duration) error {

@@ -45,8 +45,10 @@ func (b *bench) scaleUp(ctx context.Context) error {
 		if found.sizes, err = s.sizes(ctx); err != nil {
 			return fmt.Errorf("%v: %w", s, err)
 		}
-		if found.purge, err = b.purging(ctx, s); err != nil {
-			return fmt.Errorf("%v: the purge: %w", s, err)
+		if b.expiring > 0 {
+			if found.purge, err = b.purging(ctx, s); err != nil {
+				return fmt.Errorf("%v: the purge: %w", s, err)
+			}
 		}
 		if s.db != postgres {
 			continue
@@ -103,12 +105,11 @@ func (s *site) sizes(ctx context.Context) (list []size, err error) {
 
 // purge is what a purge did, and what those who asked meanwhile saw.
 type purge struct {
-	rows                 int
-	took                 time.Duration // to a slice
-	calm50, calm99       time.Duration
-	during50, during99   time.Duration // the medians of its slices
-	worst99              time.Duration // of its slices
-	calmSlices, inSlices int
+	rows               int
+	took               time.Duration // to a slice
+	calm50, calm99     time.Duration
+	during50, during99 time.Duration // the medians of its slices
+	worst99            time.Duration // of its slices
 }
 
 const (
@@ -159,7 +160,7 @@ func (b *bench) purging(ctx context.Context, s *site) (*purge, error) {
 	}
 	self := func(d time.Duration) time.Duration { return d }
 	p.calm50, p.calm99, p.during50, p.during99 = middle(calm50, self), middle(calm99, self), middle(during50, self), middle(during99, self)
-	p.worst99, p.calmSlices, p.inSlices = slices.Max(during99), len(calm99), len(during99)
+	p.worst99 = slices.Max(during99)
 	return p, nil
 }
 

@@ -69,6 +69,7 @@ func TestFourServers(t *testing.T) {
 			t.Fatalf("%d %s", a.Status, a.Body)
 		}
 		everywhere(t, "the token is refused", func(s *servertest.Site) bool { return me(t, s, tokens.Access) == http.StatusUnauthorized })
+		everywhere(t, "its bit is set", func(s *servertest.Site) bool { return revokedAt(t, s, tokens.Access) })
 	})
 	t.Run("a role is taken", func(t *testing.T) {
 		makeRole(t, sites[0], "lister", "users:read")

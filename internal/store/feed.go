@@ -104,8 +104,8 @@ func (s *Store) KeptAfter(ctx context.Context) (int64, error) {
 const purgeBatch = 500
 
 // A batch of what has expired is smaller still, and Purge then rests for so many times
-// as long as it took: on SQLite there is one writer, and whoever signs in or refreshes
-// waits for it.
+// as long as it took, with the wait for others: on SQLite there is one writer, and whoever
+// signs in or refreshes waits for it. So it is the slower the more others write.
 const (
 	expiredBatch = 200
 	restFor      = 3
@@ -145,13 +145,12 @@ func (s *Store) Purge(ctx context.Context) (more bool, err error) {
 		{`UPDATE token_families SET grace_salt = NULL WHERE id IN (SELECT id FROM token_families WHERE grace_salt IS NOT NULL AND grace_until < ? ORDER BY grace_until LIMIT ?)`, clock.Micro(now)},
 	} {
 		var n int64
-		var took time.Duration
+		began := time.Now() //nolint:forbidigo // a duration of this process
 		err := s.write(ctx, func(t *tx) (err error) {
-			began := time.Now() //nolint:forbidigo // a duration of this process
 			n, err = t.exec(p.statement, p.arg, expiredBatch)
-			took = time.Since(began) //nolint:forbidigo // as above
 			return err
 		})
+		took := time.Since(began) //nolint:forbidigo // as above
 		if err != nil {
 			return false, err
 		}
