@@ -26,7 +26,7 @@ const plan = `
 	ground    internal/clock internal/fault internal/id internal/memo internal/principal internal/secret
 	ground    internal/strictjson internal/load
 	documents internal/jose internal/strictyaml
-	words     internal/audit internal/authzen internal/config internal/feed internal/fetch internal/oauth internal/status internal/web
+	words     internal/audit internal/authzen internal/config internal/feed internal/fetch internal/oauth internal/ssf internal/status internal/web
 	domain    internal/account internal/apikey internal/client internal/condition internal/factor internal/grant internal/keyring
 	domain    internal/limit internal/org internal/outbox internal/rbac internal/resource internal/session
 	issue     internal/access internal/issue internal/policy

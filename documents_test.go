@@ -104,7 +104,7 @@ func namesExist(t *testing.T, s *stage) {
 		code     = regexp.MustCompile("(?m)`[^`\n]+`|^    .+$")
 		setting  = regexp.MustCompile("^`([a-z_]+)\\.([a-z_]+)`$")
 		command  = regexp.MustCompile(`(?:^|[\s` + "`" + `])doorward ([a-z][a-z-]*)((?: [a-z][a-z-]*)?)`)
-		path     = regexp.MustCompile("(?:^`|\\$URL|^`(GET|POST|PUT|PATCH|DELETE) )(/[A-Za-z0-9/._{}$-]*)")
+		path     = regexp.MustCompile("(?:^`|\\$URL|^`(GET|POST|PUT|PATCH|DELETE) )(/[A-Za-z0-9/._{}$:-]*)")
 	)
 	known, sections := map[string]bool{}, map[string]bool{}
 	for _, x := range config.Settings() {

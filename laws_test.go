@@ -27,7 +27,8 @@ var reveals = map[string]int{
 	"internal/config":   1,  // the database's address, asked whether it leaves the machine
 	"internal/counter":  1,  // the address of Redis, which may hold its password
 	"internal/factor":   1,  // a password, normalized to be hashed
-	"internal/issue":    3,  // parsing a refresh token, to renew and to sign out; the digest of an access token in an ID token
+	"internal/fetch":    1,  // what a receiver of events wants to see in Authorization
+	"internal/issue":    4,  // parsing a refresh token, to renew and to sign out; the digest of an access token in an ID token; the sealing of what a receiver wants to see
 	"internal/mail":     1,  // the mail server's password, to sign in there
 	"internal/provider": 3,  // the answers of the token, the authorization and the device authorization endpoint
 	"internal/secret":   3,  // Equal, which compares in constant time, and the reading of the master key

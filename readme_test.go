@@ -77,7 +77,7 @@ func runDev(t *testing.T, s *stage) {
 	// The usual port may be taken on the machine that runs the tests.
 	listen := fmt.Sprintf("localhost:%d", port)
 	cmd := exec.Command(s.doorward, "dev")
-	cmd.Dir, cmd.Env = t.TempDir(), program.Environment("DOORWARD_LISTEN="+listen)
+	cmd.Dir, cmd.Env = t.TempDir(), program.Environment("DOORWARD_LISTEN="+listen, "DOORWARD_SHARED_SIGNALS_ENABLED=true") // whose paths documents name, too
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -130,7 +130,7 @@ Every command reads the configuration: the file that --config or DOORWARD_CONFIG
 names, or else doorward.yaml in the working directory, or else what doorward dev
 keeps in .doorward there. Results go to stdout and words to stderr. The exit code
 is 0, or 1 if the command failed, or 2 if it was called wrongly.`,
-		p.dev(), p.initialize(), p.serve(), p.user(), p.role(), p.condition(), p.groups(), p.separation(), p.client(), p.resource(), p.organization(), p.policy(), p.apiKey(), p.signingKey(), p.token(), p.audit(), p.masterKey(),
+		p.dev(), p.initialize(), p.serve(), p.user(), p.role(), p.condition(), p.groups(), p.separation(), p.client(), p.stream(), p.resource(), p.organization(), p.policy(), p.apiKey(), p.signingKey(), p.token(), p.audit(), p.masterKey(),
 		p.migrate(), p.doctor(), p.bench(), p.completion(), p.version())
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.CompletionOptions.DisableDefaultCmd = true

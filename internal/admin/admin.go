@@ -37,23 +37,24 @@ import (
 
 // Parts are what the management API is made of.
 type Parts struct {
-	Accounts  *account.Service
-	Clients   *client.Service
-	APIKeys   *apikey.Service
-	Access    *access.Service
-	Roles     *rbac.Service
-	Resources *resource.Service
-	Orgs      *org.Service
-	Issuer    *issue.Service
-	Sessions  *session.Service
-	Limits    *limit.Service
-	Keys      *keyring.Service
-	Audit     *audit.Reader
-	Tree      LogTree
-	Clock     clock.Clock
-	Cookies   web.Cookies
-	URL       string // of this server, for the document
-	Version   string
+	Accounts    *account.Service
+	Clients     *client.Service
+	APIKeys     *apikey.Service
+	Access      *access.Service
+	Roles       *rbac.Service
+	Resources   *resource.Service
+	Orgs        *org.Service
+	Issuer      *issue.Service
+	Transmitter *issue.Transmitter
+	Sessions    *session.Service
+	Limits      *limit.Service
+	Keys        *keyring.Service
+	Audit       *audit.Reader
+	Tree        LogTree
+	Clock       clock.Clock
+	Cookies     web.Cookies
+	URL         string // of this server, for the document
+	Version     string
 	// Bearer returns who stands behind an API key that somebody showed. The fault is
 	// Unauthenticated whatever is wrong with it, and Limited for one that is used too
 	// often.
@@ -100,6 +101,7 @@ func New(p Parts) *API {
 	a.clients()
 	a.exchanges()
 	a.initialTokens()
+	a.streams()
 	a.clientGrants()
 	a.resources()
 	a.apiKeys()

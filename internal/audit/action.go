@@ -51,8 +51,14 @@ const (
 	ClientEnabled             Action = "client.enabled"
 	ClientDeleted             Action = "client.deleted"
 	ClientSecretRotated       Action = "client.secret-rotated"
-	ClientRefused             Action = "client.refused"             // it did not prove who it is
-	ClientNotTold             Action = "client.not-told"            // it could not be told that somebody is signed out
+	ClientRefused             Action = "client.refused"  // it did not prove who it is
+	ClientNotTold             Action = "client.not-told" // it could not be told that somebody is signed out
+	StreamCreated             Action = "stream.created"  // a client hears from now on what happens to people
+	StreamUpdated             Action = "stream.updated"
+	StreamDeleted             Action = "stream.deleted"
+	StreamSubjectChanged      Action = "stream.subject-changed"     // whom it hears of
+	StreamVerified            Action = "stream.verified"            // it asked to be sent an event about nothing
+	StreamNotTold             Action = "stream.not-told"            // it could not be told, or did not take what it was
 	RegistrationTokenCreated  Action = "registration-token.created" // whoever has it may register clients
 	RegistrationTokenRevoked  Action = "registration-token.revoked"
 	RegistrationRefused       Action = "registration.refused" // what came to register a client, or to change one, was no such token
@@ -139,6 +145,12 @@ var vocabulary = map[Action]string{
 	ClientDeleted:             "authz_admin",
 	ClientSecretRotated:       "authz_admin",
 	ClientRefused:             "authn_login_fail",
+	StreamCreated:             "authz_admin",
+	StreamUpdated:             "authz_admin",
+	StreamDeleted:             "authz_admin",
+	StreamSubjectChanged:      "authz_admin",
+	StreamVerified:            "authz_admin",
+	StreamNotTold:             "session_expired",
 	RegistrationTokenCreated:  "authz_admin",
 	RegistrationTokenRevoked:  "authz_admin",
 	RegistrationRefused:       "authn_login_fail",

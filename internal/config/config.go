@@ -42,6 +42,7 @@ type Config struct {
 	RateLimit      RateLimit
 	Registration   Registration
 	Sessions       Sessions
+	SharedSignals  SharedSignals
 	Mail           Mail
 	Theme          Theme
 
@@ -130,6 +131,12 @@ type Registration struct {
 	Open   bool     // without a token, too
 	Scopes []string // that those may ask for
 	Unused time.Duration
+}
+
+// SharedSignals says whether clients hear of what happens to people who signed in to them.
+type SharedSignals struct {
+	Enabled  bool
+	Subjects string // "none" or "all": of whom a new stream tells
 }
 
 // Sessions says how long a browser stays signed in.

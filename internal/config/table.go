@@ -272,6 +272,17 @@ var settings = []Setting{
 	},
 
 	{
+		Name: "shared_signals.enabled", Default: "false",
+		Help: "Whether clients that hold ssf.manage may have streams by which they hear of what happens to people who signed in to them: sessions that were ended, other passwords, other roles (OpenID Shared Signals Framework 1.0).",
+		form: boolean(func(c *Config) *bool { return &c.SharedSignals.Enabled }),
+	},
+	{
+		Name: "shared_signals.subjects", Default: "none",
+		Help: "Of whom a new stream tells: of nobody but those whom its receiver puts on it (none), or of everybody who signed in to its client but those whom it takes off (all). It is never of anybody who did not sign in to the client.",
+		form: enum(func(c *Config) *string { return &c.SharedSignals.Subjects }, "none", "all"),
+	},
+
+	{
 		Name: "mail.host", Unset: "none: no mail is sent; `dev` shows it at /inbox instead, always", Example: "smtp.example.com",
 		Help: "The SMTP server that letters are handed to.",
 		form: host(func(c *Config) *string { return &c.Mail.Host }),

@@ -22,6 +22,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/doorward/doorward/internal/secret"
 )
 
 const (
@@ -102,17 +104,42 @@ func authorities(more []byte) (*x509.CertPool, error) {
 // Get returns what stands at a URL, up to most bytes. Any other answer than 200 is an
 // error, which wraps ErrUnavailable.
 func (c *Client) Get(ctx context.Context, place, accept string, most int) ([]byte, error) {
-	return c.do(ctx, http.MethodGet, place, nil, http.Header{"Accept": {accept}}, most)
+	return c.do(ctx, ask{method: http.MethodGet, place: place, header: http.Header{"Accept": {accept}}, most: most})
 }
 
 // Post hands something to a URL. Any answer that is not in the range of 200 is an error,
 // which wraps ErrUnavailable, and ErrRefused for 400; what it holds is not read.
 func (c *Client) Post(ctx context.Context, place, mediaType string, body []byte) error {
-	_, err := c.do(ctx, http.MethodPost, place, body, http.Header{"Content-Type": {mediaType}}, 0)
+	_, err := c.do(ctx, ask{method: http.MethodPost, place: place, body: body, header: http.Header{"Content-Type": {mediaType}}})
 	return err
 }
 
-func (c *Client) do(ctx context.Context, method, place string, body []byte, header http.Header, most int) ([]byte, error) {
+// mostSaid is how much is read of why something is refused.
+const mostSaid = 4 << 10
+
+// Push hands a security event to a URL, with what its receiver wants to see in the header
+// Authorization; zero for nothing (RFC 8935, Section 2). Any other answer than 202 is an
+// error, which wraps ErrUnavailable, and ErrRefused for 400: then there is what it said, up
+// to 4 KiB.
+func (c *Client) Push(ctx context.Context, place, mediaType string, body []byte, authorization secret.Text) ([]byte, error) {
+	header := http.Header{"Content-Type": {mediaType}, "Accept": {"application/json"}}
+	if !authorization.IsZero() {
+		header["Authorization"] = []string{authorization.Reveal()}
+	}
+	return c.do(ctx, ask{method: http.MethodPost, place: place, body: body, header: header, most: mostSaid, push: true})
+}
+
+// ask is a request.
+type ask struct {
+	method, place string
+	body          []byte
+	header        http.Header
+	most          int // bytes of the answer
+	push          bool
+}
+
+func (c *Client) do(ctx context.Context, a ask) ([]byte, error) {
+	place, method := a.place, a.method
 	if err := c.Check(place); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
@@ -120,24 +147,25 @@ func (c *Client) do(ctx context.Context, method, place string, body []byte, head
 	defer grains.Stop()
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	answer, err := c.send(ctx, method, place, body, header, most)
+	answer, err := c.send(ctx, a)
 	if err == nil {
 		return answer, nil
 	}
 	c.log.WarnContext(ctx, "what another names cannot be fetched", "method", method, "host", hostOf(place), "error", err)
 	settle(ctx, grains)
 	if errors.Is(err, ErrRefused) {
-		return nil, fmt.Errorf("%w: %w", ErrUnavailable, ErrRefused)
+		return answer, fmt.Errorf("%w: %w", ErrUnavailable, ErrRefused)
 	}
 	return nil, ErrUnavailable
 }
 
-func (c *Client) send(ctx context.Context, method, place string, body []byte, header http.Header, most int) ([]byte, error) {
-	r, err := http.NewRequestWithContext(ctx, method, place, bytes.NewReader(body))
+func (c *Client) send(ctx context.Context, a ask) ([]byte, error) {
+	method, most := a.method, a.most
+	r, err := http.NewRequestWithContext(ctx, method, a.place, bytes.NewReader(a.body))
 	if err != nil {
 		return nil, err
 	}
-	r.Header = header
+	r.Header = a.header
 	r.Header.Set("User-Agent", "doorward")
 	res, err := c.http.Do(r)
 	if err != nil {
@@ -145,6 +173,13 @@ func (c *Client) send(ctx context.Context, method, place string, body []byte, he
 	}
 	defer res.Body.Close()
 	switch {
+	case a.push && res.StatusCode == http.StatusAccepted:
+		return nil, nil
+	case a.push && res.StatusCode == http.StatusBadRequest:
+		said, _ := io.ReadAll(io.LimitReader(res.Body, int64(most))) // what is missing of it is no reason to try again
+		return said, ErrRefused
+	case a.push:
+		return nil, fmt.Errorf("status %d", res.StatusCode)
 	case method == http.MethodPost && res.StatusCode/100 == 2:
 		return nil, nil
 	case method == http.MethodPost && res.StatusCode == http.StatusBadRequest:

@@ -15,6 +15,7 @@ import (
 
 	"github.com/doorward/doorward/internal/audit"
 	"github.com/doorward/doorward/internal/id"
+	"github.com/doorward/doorward/internal/ssf"
 )
 
 // Kind is what a letter tells. Each that is for people has a file in the catalogue.
@@ -96,6 +97,8 @@ type Recipient struct {
 type Claim struct {
 	Letter
 	Try int64 // 1 for the first
+
+	stream *ssf.Claim // that stands in the place of a letter; nil for none
 }
 
 // Store is what this package needs to have kept for it.

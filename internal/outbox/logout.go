@@ -46,7 +46,10 @@ type Logouts struct {
 // Run tells clients until ctx ends.
 func (s Logouts) Run(ctx context.Context) {
 	r := rounds{
-		store: s.Store, clock: s.Clock, log: s.Log, pace: logouts,
+		clock: s.Clock, log: s.Log, pace: logouts, later: s.Store.PostponeLetter,
+		done: func(ctx context.Context, c Claim, events ...audit.Event) error {
+			return s.Store.DeleteLetter(ctx, c.ID, events...)
+		},
 		claim: func(ctx context.Context, n int) ([]Claim, error) {
 			return s.Store.ClaimLetters(ctx, ToClients, n, lease)
 		},

@@ -46,7 +46,10 @@ func (s *Service) Run(ctx context.Context) {
 	dropped := tally{log: s.log}
 	defer dropped.tell()
 	r := rounds{
-		store: s.store, clock: s.clock, log: s.log, pace: mails, carry: s.carry,
+		clock: s.clock, log: s.log, pace: mails, carry: s.carry, later: s.store.PostponeLetter,
+		done: func(ctx context.Context, c Claim, events ...audit.Event) error {
+			return s.store.DeleteLetter(ctx, c.ID, events...)
+		},
 		claim: func(ctx context.Context, n int) ([]Claim, error) {
 			if s.carrier == nil {
 				n, err := s.store.DropLetters(ctx)

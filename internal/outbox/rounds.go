@@ -41,12 +41,15 @@ func (p pace) pause(n int64) time.Duration {
 
 // rounds deliver what is due on a channel.
 type rounds struct {
-	store Store
 	clock clock.Clock
 	log   *slog.Logger
 	pace
 	claim func(ctx context.Context, n int) ([]Claim, error)
 	carry func(ctx context.Context, c Claim) error
+	// done is told of a letter that was delivered, or with events of one that was given up;
+	// later of one that is to be tried again.
+	done  func(ctx context.Context, c Claim, events ...audit.Event) error
+	later func(ctx context.Context, c Claim, due time.Time, events ...audit.Event) error
 	// failed returns what is recorded of a try that failed, if anything: why it did, in
 	// a word.
 	failed func(c Claim, why string) []audit.Event
@@ -124,14 +127,14 @@ func (s *rounds) deliver(ctx context.Context, c Claim) bool {
 	refused := errors.Is(err, ErrRefused)
 	switch {
 	case err == nil:
-		err = s.store.DeleteLetter(ctx, c.ID)
+		err = s.done(ctx, c)
 	case refused, !due.Before(c.At.Add(s.giveUp)):
 		note.Warn("a letter is given up", "error", err)
 		why := "given-up"
 		if refused {
 			why = "refused"
 		}
-		err = s.store.DeleteLetter(ctx, c.ID, s.failed(c, why)...)
+		err = s.done(ctx, c, s.failed(c, why)...)
 	default:
 		done = false
 		note.Warn("a letter could not be delivered; it is tried again", "error", err, "after", due.Sub(now).String())
@@ -139,7 +142,7 @@ func (s *rounds) deliver(ctx context.Context, c Claim) bool {
 		if c.Try == 1 { // the others say nothing new
 			events = s.failed(c, "not-delivered")
 		}
-		err = s.store.PostponeLetter(ctx, c, due, events...)
+		err = s.later(ctx, c, due, events...)
 	}
 	if err != nil {
 		note.Error("what became of a letter could not be kept; it may come twice", "error", err)

@@ -80,14 +80,15 @@ type Devices interface {
 
 // Parts are what the endpoints are made of.
 type Parts struct {
-	Keys      Keys
-	Clients   Clients
-	Registrar Registrar
-	Issuer    Issuer
-	Accounts  *account.Service
-	Clock     clock.Clock
-	Cookies   web.Cookies
-	Lists     Lists
+	Keys        Keys
+	Clients     Clients
+	Registrar   Registrar
+	Issuer      Issuer
+	Accounts    *account.Service
+	Clock       clock.Clock
+	Cookies     web.Cookies
+	Lists       Lists
+	Transmitter Transmitter
 	// Voids is what makes access tokens void, as it happens, and Fresh says if it may be
 	// out of date.
 	Voids interface {

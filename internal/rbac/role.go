@@ -18,6 +18,7 @@ import (
 
 	"github.com/doorward/doorward/internal/fault"
 	"github.com/doorward/doorward/internal/principal"
+	"github.com/doorward/doorward/internal/ssf"
 )
 
 // AdminRole is the name of the built-in role that holds every management
@@ -125,9 +126,9 @@ func Builtin() []Role {
 }
 
 // managing are the permissions of this server's own API, and those that its first
-// roles are named for.
+// roles are named for. Those of streams no built-in role holds: they are for clients.
 var managing = func() map[string]bool {
-	all := map[string]bool{}
+	all := map[string]bool{ssf.Read: true, ssf.Manage: true}
 	for _, r := range Builtin() {
 		for _, p := range r.Permissions {
 			all[p] = true
@@ -136,7 +137,7 @@ var managing = func() map[string]bool {
 	return all
 }()
 
-// Managing reports whether a built-in role holds a permission. Roles alone give and
+// Managing reports whether a permission is one of this server's own. Roles alone give and
 // take such: this server asks nothing else before it does what they are for.
 func Managing(permission string) bool { return managing[permission] }
 

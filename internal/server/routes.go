@@ -11,6 +11,7 @@ import (
 	"github.com/doorward/doorward/internal/provider"
 	"github.com/doorward/doorward/internal/reference"
 	"github.com/doorward/doorward/internal/signin"
+	"github.com/doorward/doorward/internal/ssf"
 	"github.com/doorward/doorward/internal/web"
 )
 
@@ -91,6 +92,9 @@ func (s *Server) routes(p surfaces) []route {
 		{"GET /.well-known/openid-configuration", anybody, problem, f(p.provider.Metadata, problem)},
 		{"GET /.well-known/oauth-protected-resource", anybody, problem, s.guard.Metadata()},
 	}
+	if s.Config.SharedSignals.Enabled {
+		table = append(table, signaling(p.provider, s.Config.SharedSignals.Subjects == "all")...)
+	}
 	table = append(append(append(table, managed(p.admin.Handler())...), decisions(p.admin)...), pages(p.signin)...)
 	if s.Config.Docs {
 		table = append(table,
@@ -106,6 +110,25 @@ func (s *Server) routes(p surfaces) []route {
 		)
 	}
 	return table
+}
+
+// signaling are the routes of the transmitter of the OpenID Shared Signals Framework.
+func signaling(p *provider.Provider, all bool) []route {
+	problem, f := web.FailProblem, web.Serve
+	return []route{
+		{"GET /.well-known/ssf-configuration", anybody, problem, f(p.SignalMetadata(all), problem)},
+		{"GET /ssf/streams", ssf.Read, problem, f(p.Streams, problem)},
+		{"POST /ssf/streams", ssf.Manage, problem, f(p.CreateStream, problem)},
+		{"PATCH /ssf/streams", ssf.Manage, problem, f(p.PatchStream, problem)},
+		{"PUT /ssf/streams", ssf.Manage, problem, f(p.ReplaceStream, problem)},
+		{"DELETE /ssf/streams", ssf.Manage, problem, f(p.DeleteStream, problem)},
+		{"GET /ssf/status", ssf.Read, problem, f(p.StreamStatus, problem)},
+		{"POST /ssf/status", ssf.Manage, problem, f(p.SetStreamStatus, problem)},
+		{"POST /ssf/subjects:add", ssf.Manage, problem, f(p.AddSubject, problem)},
+		{"POST /ssf/subjects:remove", ssf.Manage, problem, f(p.RemoveSubject, problem)},
+		{"POST /ssf/verification", ssf.Manage, problem, f(p.VerifyStream, problem)},
+		{"POST /ssf/streams/{id}/poll", ssf.Read, problem, f(p.PollStream, problem)},
+	}
 }
 
 // managed are the routes of the management API.
@@ -202,6 +225,11 @@ func ofPrograms(api http.Handler) []route {
 		{"POST /registration-tokens", "clients:write", problem, api},
 		{"GET /registration-tokens/{id}", "clients:read", problem, api},
 		{"DELETE /registration-tokens/{id}", "clients:write", problem, api},
+
+		{"GET /streams", "clients:read", problem, api},
+		{"GET /streams/{id}", "clients:read", problem, api},
+		{"PATCH /streams/{id}", "clients:write", problem, api},
+		{"DELETE /streams/{id}", "clients:write", problem, api},
 
 		{"GET /clients/{id}/exchanges", "clients:read", problem, api},
 		{"POST /clients/{id}/exchanges", "clients:write", problem, api},
@@ -303,7 +331,7 @@ func pages(p *signin.Surface) []route {
 // what gives tokens, the API and what this server says of itself. Pages are not
 // among them.
 var shared = []string{
-	"/auth/", "/oauth2/", "/.well-known/", "/users", "/roles", "/conditions", "/groups", "/separations", "/access/", "/api-keys", "/clients", "/registration-tokens", "/resources", "/organizations", "/sessions", "/audit/", "/openapi.json",
+	"/auth/", "/oauth2/", "/.well-known/", "/users", "/roles", "/conditions", "/groups", "/separations", "/access/", "/api-keys", "/clients", "/registration-tokens", "/streams", "/resources", "/organizations", "/sessions", "/audit/", "/openapi.json",
 }
 
 // forPeople are the paths under those that a person opens in a browser.

@@ -109,7 +109,7 @@ func (s *Server) Run(ctx context.Context, listeners []net.Listener) error {
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var jobs sync.WaitGroup
 	tree := newSequencer(s.Core)
-	for _, run := range []func(context.Context){s.Feed.Run, s.keepHouse, s.purge, tree.run, ships.Run, s.Outbox.Run, s.Logouts.Run, s.Marker.Run} {
+	for _, run := range append(s.background(), tree.run, ships.Run) {
 		jobs.Go(func() { run(background) })
 	}
 
@@ -124,6 +124,7 @@ func (s *Server) Run(ctx context.Context, listeners []net.Listener) error {
 	case <-ctx.Done():
 		s.draining.Store(true)
 		s.Voids.Close() // who follows would be waited for
+		s.Transmitter.Close()
 		within, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
 		err = h.Shutdown(within)
 		cancel()
@@ -137,6 +138,15 @@ func (s *Server) Run(ctx context.Context, listeners []net.Listener) error {
 		s.Store.Record(last, audit.Now(by, s.Clock.Now(), audit.ServerStopped, "server")), tree.finish(last))
 	ships.Finish(last)
 	return err
+}
+
+// background is what runs beside requests.
+func (s *Server) background() []func(context.Context) {
+	runs := []func(context.Context){s.Feed.Run, s.keepHouse, s.purge, s.Outbox.Run, s.Logouts.Run, s.Marker.Run}
+	if s.Config.SharedSignals.Enabled {
+		runs = append(runs, s.Signals.Run)
+	}
+	return runs
 }
 
 // keepHouse writes what was counted and decided, until ctx ends.

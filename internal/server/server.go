@@ -48,33 +48,35 @@ import (
 
 // Core is everything but the surfaces: what the commands work with too.
 type Core struct {
-	Config     config.Config
-	Clock      clock.Clock
-	Log        *slog.Logger
-	Store      *store.Store
-	Keys       *keyring.Service
-	Accounts   *account.Service
-	Clients    *client.Service
-	Conditions *condition.Service
-	APIKeys    *apikey.Service
-	Access     *access.Service
-	Roles      *rbac.Service
-	Resources  *resource.Service
-	Policy     *policy.Service
-	Orgs       *org.Service
-	Issuer     *issue.Service
-	Sessions   *session.Service
-	Limits     *limit.Service
-	counters   *counter.Counter // nil if the database counts
-	Hasher     *factor.Hasher
-	Fetch      *fetch.Client
-	Feed       *feed.Feed
-	Revoked    *grant.Revoked
-	Voids      *grant.Stream
-	Marker     *issue.Marker
-	Audit      *audit.Reader
-	Outbox     *outbox.Service
-	Logouts    outbox.Logouts
+	Config      config.Config
+	Clock       clock.Clock
+	Log         *slog.Logger
+	Store       *store.Store
+	Keys        *keyring.Service
+	Accounts    *account.Service
+	Clients     *client.Service
+	Conditions  *condition.Service
+	APIKeys     *apikey.Service
+	Access      *access.Service
+	Roles       *rbac.Service
+	Resources   *resource.Service
+	Policy      *policy.Service
+	Orgs        *org.Service
+	Issuer      *issue.Service
+	Sessions    *session.Service
+	Limits      *limit.Service
+	counters    *counter.Counter // nil if the database counts
+	Hasher      *factor.Hasher
+	Fetch       *fetch.Client
+	Feed        *feed.Feed
+	Revoked     *grant.Revoked
+	Voids       *grant.Stream
+	Marker      *issue.Marker
+	Audit       *audit.Reader
+	Outbox      *outbox.Service
+	Logouts     outbox.Logouts
+	Signals     outbox.Signals
+	Transmitter *issue.Transmitter
 
 	inbox bool // letters are read here
 }
@@ -203,6 +205,10 @@ func open(ctx context.Context, c config.Config, log *slog.Logger, tweaks []func(
 		UserCodes: rateOf(c.RateLimit.Device),
 	})
 	k.Logouts = outbox.Logouts{Store: s, Clock: now, Log: log, Tell: k.Issuer.TellSignedOut}
+	k.Transmitter = issue.NewTransmitter(issue.TransmitterParts{
+		Issuer: k.Issuer, Streams: s, Signals: s, Pusher: k.Fetch, Sealer: func() (*secret.Sealer, error) { return sealer(c) }, All: c.SharedSignals.Subjects == "all",
+	})
+	k.Signals = outbox.Signals{Store: s, Clock: now, Log: log, Serve: k.Transmitter.Serve}
 	return k, nil
 }
 
@@ -380,7 +386,7 @@ func (s *Server) surfaces(https bool, version string) (surfaces, error) {
 	count := func(credential, action string, o audit.Outcome) { s.counter.Add(k.Clock.Now(), credential, action, o) }
 	p, err := provider.New(issuer(k.Config), provider.Parts{
 		Keys: k.Keys, Clients: k.Clients, Registrar: k.Clients, Issuer: k.Issuer, Accounts: k.Accounts, Judge: s.judge, Bearer: s.bearerOf,
-		Lists: k.Store, Voids: k.Voids, Fresh: k.Fresh,
+		Lists: k.Store, Transmitter: k.Transmitter, Voids: k.Voids, Fresh: k.Fresh,
 		Count: count, Clock: k.Clock, Cookies: s.cookies, SignedIn: people.SignedIn, Languages: signin.Languages(),
 	})
 	if err != nil {
@@ -388,7 +394,7 @@ func (s *Server) surfaces(https bool, version string) (surfaces, error) {
 	}
 	api := admin.New(admin.Parts{
 		Accounts: k.Accounts, Clients: k.Clients, APIKeys: k.APIKeys, Access: k.Access, Resources: k.Resources, Orgs: k.Orgs, Bearer: s.bearerOf, Reporters: k.Config.Keys.LeakReporters,
-		Count: count, Roles: k.Roles, Issuer: k.Issuer, Sessions: k.Sessions, Limits: k.Limits, Keys: k.Keys, Audit: k.Audit, Tree: k.Store, Clock: k.Clock, Cookies: s.cookies, URL: issuer(k.Config), Version: version,
+		Count: count, Roles: k.Roles, Issuer: k.Issuer, Transmitter: k.Transmitter, Sessions: k.Sessions, Limits: k.Limits, Keys: k.Keys, Audit: k.Audit, Tree: k.Store, Clock: k.Clock, Cookies: s.cookies, URL: issuer(k.Config), Version: version,
 	})
 	all := surfaces{admin: api, provider: p, signin: people}
 	if k.Config.Docs {

@@ -90,6 +90,8 @@ func (o Options) config(t testing.TB, address string) config.Config {
 	}
 	flags := map[string]string{
 		"--listen": address,
+		// What is held of all routes is held of those, too, that are there if somebody says so.
+		"--set shared_signals.enabled": "true",
 		// Whoever tests something else may guess as much as he likes.
 		"--set lockout.failures": "100", "--set rate_limit.login": "100000/1s", "--set rate_limit.global": "100000/1s",
 	}

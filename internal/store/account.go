@@ -137,7 +137,7 @@ func (s *Store) UpdateUser(ctx context.Context, by principal.Principal, u accoun
 				return account.Changed()
 			}
 			if disabled {
-				if err := t.endAll("disabled", u.ID); err != nil {
+				if err := t.endAll(by, "disabled", u.ID); err != nil {
 					return err
 				}
 				// What his API keys were exchanged for belongs to no family.
@@ -194,7 +194,7 @@ func (s *Store) DeleteUser(ctx context.Context, by principal.Principal, d accoun
 			if err := t.unpost(d.ID); err != nil {
 				return err
 			}
-			if err := t.endAll("deleted", d.ID); err != nil {
+			if err := t.endAll(by, "deleted", d.ID); err != nil {
 				return err
 			}
 			if err := t.forgetPlaces(d.ID); err != nil {

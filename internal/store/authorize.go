@@ -121,7 +121,7 @@ func (s *Store) Withdraw(ctx context.Context, user, client string, e audit.Event
 		if _, err := t.exec(`UPDATE devices SET decision = ? WHERE user_id = ? AND client_id = ? AND used_at = 0`, string(grant.Denied), user, client); err != nil {
 			return err
 		}
-		if _, err := t.end("consent-withdrawn", `user_id = ? AND client_id = ?`, user, client); err != nil {
+		if _, err := t.end(e.Actor, "consent-withdrawn", `user_id = ? AND client_id = ?`, user, client); err != nil {
 			return err
 		}
 		return t.record(e)

@@ -283,6 +283,9 @@ func (t *tx) removeClient(c client.Client, e audit.Event) error {
 	if err := t.unjoin(id); err != nil {
 		return err
 	}
+	if err := t.deleteStreams(`client_id = ?`, id); err != nil {
+		return err
+	}
 	if err := t.changedClient(id, c.Version+1, true); err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/doorward/doorward/internal/feed"
 	"github.com/doorward/doorward/internal/id"
 	"github.com/doorward/doorward/internal/limit"
+	"github.com/doorward/doorward/internal/ssf"
 )
 
 var _ feed.Source = (*Store)(nil)
@@ -141,6 +142,7 @@ func (s *Store) Purge(ctx context.Context) (more bool, err error) {
 		{`DELETE FROM status_runs WHERE (owner, id) IN (SELECT owner, id FROM status_runs WHERE until < ? ORDER BY until LIMIT ?)`, past},
 		{`DELETE FROM status_pages WHERE (list, page) IN (SELECT p.list, p.page FROM status_lists AS l JOIN status_pages AS p ON p.list = l.id WHERE l.until < ? LIMIT ?)`, past},
 		{`DELETE FROM status_lists WHERE id IN (SELECT id FROM status_lists WHERE until < ? AND NOT EXISTS (SELECT 1 FROM status_pages WHERE list = status_lists.id) ORDER BY until LIMIT ?)`, past},
+		{`DELETE FROM ssf_events WHERE id IN (SELECT id FROM ssf_events WHERE at < ? ORDER BY at LIMIT ?)`, clock.Micro(now.Add(-ssf.Kept))},
 		{`DELETE FROM decisions WHERE id IN (SELECT id FROM decisions WHERE id < ? ORDER BY id LIMIT ?)`, id.Floor(now.Add(-access.Kept))},
 		{`UPDATE token_families SET grace_salt = NULL WHERE id IN (SELECT id FROM token_families WHERE grace_salt IS NOT NULL AND grace_until < ? ORDER BY grace_until LIMIT ?)`, clock.Micro(now)},
 	} {

@@ -124,7 +124,7 @@ func (t *tx) insertFamily(f grant.Family) error {
 
 // makeRoom ends the oldest families of the same user and client past the cap.
 func (t *tx) makeRoom(f grant.Family, cause audit.Event) error {
-	ended, err := t.end("displaced", `id IN (SELECT id FROM token_families WHERE user_id = ? AND client_id = ? AND ended_at = 0
+	ended, err := t.end(cause.Actor, "displaced", `id IN (SELECT id FROM token_families WHERE user_id = ? AND client_id = ? AND ended_at = 0
 		ORDER BY created_at DESC, id DESC LIMIT 1000 OFFSET ?)`, f.User, f.Client, mostFamilies)
 	if err != nil {
 		return err
@@ -137,21 +137,30 @@ func (t *tx) makeRoom(f grant.Family, cause audit.Event) error {
 	return nil
 }
 
-// end ends the living families that a condition chooses, and tells of each.
-func (t *tx) end(why, condition string, args ...any) ([]string, error) {
+// end ends the living families that a condition chooses, and tells of each. One that is of no
+// session is one itself.
+func (t *tx) end(by principal.Principal, why, condition string, args ...any) ([]string, error) {
 	var ended []string
+	var alone []grant.Family
 	err := t.all(func(r scanner) error {
-		var family string
-		err := r.Scan(&family)
-		ended = append(ended, family)
+		var f grant.Family
+		err := r.Scan(&f.ID, &f.User, &f.Client, &f.Session)
+		if ended = append(ended, f.ID); f.Session == "" {
+			alone = append(alone, f)
+		}
 		return err
-	}, `UPDATE token_families SET ended_at = ?, ended_why = ?, grace_salt = NULL WHERE ended_at = 0 AND `+condition+` RETURNING id`,
+	}, `UPDATE token_families SET ended_at = ?, ended_why = ?, grace_salt = NULL WHERE ended_at = 0 AND `+condition+` RETURNING id, user_id, client_id, session`,
 		append([]any{clock.Micro(t.now), why}, args...)...)
 	if err != nil {
 		return nil, err
 	}
 	for _, family := range ended {
 		if err := t.changed(feed.FamilyEnded, family, 0); err != nil {
+			return nil, err
+		}
+	}
+	for _, f := range alone {
+		if err := t.revoked(by, f.User, f.ID, f.Client, why); err != nil {
 			return nil, err
 		}
 	}
@@ -239,7 +248,7 @@ var errNotCurrent = fault.New(fault.Conflict, "another use of the token was firs
 // EndFamily ends a family that lives, and a session of a browser with it.
 func (s *Store) EndFamily(ctx context.Context, f issue.Ending, e audit.Event) error {
 	return s.write(ctx, func(t *tx) error {
-		ended, err := t.end(f.Why, `id = ?`, f.Family)
+		ended, err := t.end(e.Actor, f.Why, `id = ?`, f.Family)
 		if err != nil {
 			return err
 		}
@@ -270,7 +279,10 @@ func (s *Store) ChangePassword(ctx context.Context, by principal.Principal, user
 		if err := t.changed(feed.Account, user, version); err != nil {
 			return err
 		}
-		if err := t.endAll("password-changed", user); err != nil {
+		if err := t.passwordSet(by, user, was); err != nil {
+			return err
+		}
+		if err := t.endAll(by, "password-changed", user); err != nil {
 			return err
 		}
 		if err := t.post(letters...); err != nil {

@@ -270,6 +270,9 @@ func (t *tx) addMember(by principal.Principal, m rbac.Member, e audit.Event) err
 	if err := t.changed(feed.Grants, m.Principal, t.policy); err != nil {
 		return err
 	}
+	if err := t.rolesSet(by, m.Principal, m.Kind, ""); err != nil {
+		return err
+	}
 	return t.record(e)
 }
 
@@ -328,6 +331,9 @@ func (t *tx) removeMember(by principal.Principal, m rbac.Member, e audit.Event) 
 			return absent(sql.ErrNoRows, "member")
 		}
 		if err := t.changed(feed.GrantLost, m.Principal, t.policy); err != nil {
+			return err
+		}
+		if err := t.rolesSet(by, m.Principal, m.Kind, ""); err != nil {
 			return err
 		}
 		return t.record(e)

@@ -11,6 +11,7 @@ import (
 	"github.com/doorward/doorward/internal/feed"
 	"github.com/doorward/doorward/internal/jose"
 	"github.com/doorward/doorward/internal/keyring"
+	"github.com/doorward/doorward/internal/ssf"
 )
 
 var _ keyring.Store = (*Store)(nil)
@@ -134,14 +135,19 @@ func (s *Store) Reseal(ctx context.Context, change func(place string, blob []byt
 		}, `SELECT purpose, version, sealed FROM peppers`); err != nil {
 			return err
 		}
-		if err := t.all(func(r scanner) error {
-			var name string
-			var blob []byte
-			err := r.Scan(&name, &blob)
-			rows = append(rows, row{CertificatePlace(name), `certificates SET sealed = ? WHERE name = ?`, blob, []any{name}})
-			return err
-		}, `SELECT name, sealed FROM certificates`); err != nil {
-			return err
+		for _, kept := range []struct {
+			table, key string
+			place      func(string) string
+		}{{"certificates", "name", CertificatePlace}, {"ssf_streams", "id", ssf.Place}} {
+			if err := t.all(func(r scanner) error {
+				var name string
+				var blob []byte
+				err := r.Scan(&name, &blob)
+				rows = append(rows, row{kept.place(name), kept.table + ` SET sealed = ? WHERE ` + kept.key + ` = ?`, blob, []any{name}})
+				return err
+			}, `SELECT `+kept.key+`, sealed FROM `+kept.table+` WHERE sealed IS NOT NULL`); err != nil {
+				return err
+			}
 		}
 		for _, r := range rows {
 			blob, err := change(r.place, r.blob)

@@ -5,6 +5,7 @@ import (
 
 	"github.com/doorward/doorward/internal/fault"
 	"github.com/doorward/doorward/internal/outbox"
+	"github.com/doorward/doorward/internal/principal"
 )
 
 // join writes that a client was signed in to under a session.
@@ -15,8 +16,8 @@ func (t *tx) join(session, client string) error {
 }
 
 // part posts to each client that was signed in to under a session, and wants to be told,
-// that it is over. One that came to its time is no sign-out.
-func (t *tx) part(session, user, why string) error {
+// that it is over, and so to its streams. One that came to its time is no sign-out.
+func (t *tx) part(by principal.Principal, session, user, why string) error {
 	var told []string
 	err := t.all(func(r scanner) error {
 		var id string
@@ -28,6 +29,9 @@ func (t *tx) part(session, user, why string) error {
 		return err
 	}
 	for _, id := range told {
+		if err := t.revoked(by, user, session, id, why); err != nil {
+			return err
+		}
 		c, err := t.client(id)
 		if fault.KindOf(err) == fault.NotFound || err == nil && c.BackchannelLogoutURI == "" {
 			continue

@@ -282,7 +282,7 @@ func (s *Store) RemoveOrganizationMember(ctx context.Context, by principal.Princ
 		if err := t.changed(feed.GrantLost, m.Principal, t.policy); err != nil {
 			return err
 		}
-		if _, err := t.end("membership-ended", `user_id = ? AND organization = ?`, m.Principal, m.Organization); err != nil {
+		if _, err := t.end(by, "membership-ended", `user_id = ? AND organization = ?`, m.Principal, m.Organization); err != nil {
 			return err
 		}
 		return t.record(e)

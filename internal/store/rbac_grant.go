@@ -101,6 +101,11 @@ func (t *tx) give(by principal.Principal, g rbac.Grant, e audit.Event) error {
 	if err := t.given(g); err != nil {
 		return err
 	}
+	if g.Group == "" {
+		if err := t.rolesSet(by, g.Principal, g.Kind, g.Organization); err != nil {
+			return err
+		}
+	}
 	return t.record(e)
 }
 
@@ -128,6 +133,11 @@ func (t *tx) take(by principal.Principal, g rbac.Grant, e audit.Event) error {
 	}
 	if err := t.lostGrant(g); err != nil {
 		return err
+	}
+	if g.Group == "" {
+		if err := t.rolesSet(by, g.Principal, g.Kind, g.Organization); err != nil {
+			return err
+		}
 	}
 	return t.record(e)
 }

@@ -40,7 +40,7 @@ func (t *tx) begin(by principal.Principal, in session.Session, replaces secret.H
 // endSessions ends the living sessions that a condition chooses, each with its
 // token families, and records each.
 func (t *tx) endSessions(by principal.Principal, why, condition string, args ...any) error {
-	ended, err := t.closeSessions(why, condition, args...)
+	ended, err := t.closeSessions(by, why, condition, args...)
 	if err != nil {
 		return err
 	}
@@ -54,7 +54,7 @@ func (t *tx) endSessions(by principal.Principal, why, condition string, args ...
 
 // closeSessions ends the living sessions that a condition chooses, each with its
 // token families, and tells the clients that were signed in to. It returns their ids.
-func (t *tx) closeSessions(why, condition string, args ...any) ([]string, error) {
+func (t *tx) closeSessions(by principal.Principal, why, condition string, args ...any) ([]string, error) {
 	var ended, users []string
 	err := t.all(func(r scanner) error {
 		var id, user string
@@ -68,12 +68,12 @@ func (t *tx) closeSessions(why, condition string, args ...any) ([]string, error)
 	}
 	for _, id := range ended {
 		// The index is of those that have a session, which SQLite does not see in a value.
-		if _, err := t.end(why, `session = ? AND session <> ''`, id); err != nil {
+		if _, err := t.end(by, why, `session = ? AND session <> ''`, id); err != nil {
 			return nil, err
 		}
 	}
 	for i, id := range ended { // once all families have ended: who deletes a client takes them in this order, too
-		if err := t.part(id, users[i], why); err != nil {
+		if err := t.part(by, id, users[i], why); err != nil {
 			return nil, err
 		}
 	}
@@ -81,11 +81,11 @@ func (t *tx) closeSessions(why, condition string, args ...any) ([]string, error)
 }
 
 // endAll ends everything that an account is signed in with.
-func (t *tx) endAll(why, user string) error {
-	if _, err := t.closeSessions(why, `user_id = ?`, user); err != nil {
+func (t *tx) endAll(by principal.Principal, why, user string) error {
+	if _, err := t.closeSessions(by, why, `user_id = ?`, user); err != nil {
 		return err
 	}
-	_, err := t.end(why, `user_id = ?`, user)
+	_, err := t.end(by, why, `user_id = ?`, user)
 	return err
 }
 
@@ -196,9 +196,9 @@ func (s *Store) SignedInUser(ctx context.Context, id string) (string, error) {
 func (s *Store) EndSignedIn(ctx context.Context, by principal.Principal, user, id string, e audit.Event) error {
 	return s.write(ctx, func(t *tx) error {
 		return t.upon(by, user, false, func() error {
-			ended, err := t.closeSessions("ended", `id = ? AND user_id = ?`, id, user)
+			ended, err := t.closeSessions(by, "ended", `id = ? AND user_id = ?`, id, user)
 			if err == nil && len(ended) == 0 {
-				ended, err = t.end("ended", `id = ? AND user_id = ? AND session = ''`, id, user)
+				ended, err = t.end(by, "ended", `id = ? AND user_id = ? AND session = ''`, id, user)
 			}
 			if err != nil {
 				return err
@@ -217,7 +217,7 @@ func (s *Store) EndOthers(ctx context.Context, by principal.Principal, keep stri
 		if err := t.endSessions(by, "ended", `user_id = ? AND id <> ?`, by.ID, keep); err != nil {
 			return err
 		}
-		families, err := t.end("ended", `user_id = ? AND session = ''`, by.ID)
+		families, err := t.end(by, "ended", `user_id = ? AND session = ''`, by.ID)
 		if err != nil {
 			return err
 		}

@@ -139,6 +139,7 @@ type tx struct {
 	kept    *rbac.Snapshot // as the transaction before saw them
 	keeping bool           // an administrator, past the change that runs
 	checks  []func() error // what to look at once the change is whole
+	cause   string         // of what streams are told; empty until they are
 }
 
 // runner runs statements in a transaction.
