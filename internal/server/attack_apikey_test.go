@@ -183,7 +183,7 @@ func TestAttackKEY004MintsNothing(t *testing.T) {
 	// What reads, and needs a permission, a key may call that carries it.
 	allowed := []string{
 		"POST /users", "PATCH /users/{id}", "DELETE /users/{id}", "POST /users/{id}/unlock", "POST /roles", "PUT /roles/{name}", "DELETE /roles/{name}",
-		"POST /users/{id}/roles", "DELETE /users/{id}/roles/{role}", "PATCH /clients/{id}", "DELETE /clients/{id}", "DELETE /clients/{id}/exchanges/{rule}", "DELETE /registration-tokens/{id}", "POST /clients/{id}/roles", "DELETE /clients/{id}/roles/{role}",
+		"POST /users/{id}/roles", "DELETE /users/{id}/roles/{role}", "PATCH /clients/{id}", "DELETE /clients/{id}", "DELETE /clients/{id}/exchanges/{rule}", "DELETE /registration-tokens/{id}", "PATCH /streams/{id}", "DELETE /streams/{id}", "POST /clients/{id}/roles", "DELETE /clients/{id}/roles/{role}",
 		"POST /groups", "PATCH /groups/{name}", "DELETE /groups/{name}", "POST /groups/{name}/members", "DELETE /groups/{name}/members/{id}",
 		"POST /groups/{name}/roles", "DELETE /groups/{name}/roles/{role}",
 		"POST /resources", "PATCH /resources/{id}", "DELETE /resources/{id}",
@@ -195,6 +195,9 @@ func TestAttackKEY004MintsNothing(t *testing.T) {
 	}
 	for _, line := range s.Server.SiteMap() {
 		method, path := address(line.Pattern)
+		if strings.HasPrefix(path, "/ssf/") { // which are for clients and their keys: SSF-001
+			continue
+		}
 		mints, does := slices.Contains(refused, line.Pattern), slices.Contains(allowed, line.Pattern) || method == http.MethodGet && line.Permission != ""
 		if mints == does && !line.Open && !line.Person || (mints || does) && (line.Open || line.Person) {
 			t.Errorf("%s: decide whether API keys may call it", line.Pattern)

@@ -20,6 +20,7 @@ import (
 	"github.com/doorward/doorward/internal/issue"
 	"github.com/doorward/doorward/internal/server"
 	"github.com/doorward/doorward/internal/servertest"
+	"github.com/doorward/doorward/internal/ssf"
 	"github.com/doorward/doorward/internal/store/storetest"
 )
 
@@ -152,6 +153,9 @@ func causesOfOperators(t *testing.T, s *servertest.Site) []cause {
 	path := "/users/" + gus.ID
 	var key held
 	keyed := s.User(t, "kim").ID
+	var stream string
+	var opened streamConfig
+	hears := hearing(t, s, "hears", nil)
 	return []cause{
 		{audit.UserCreated, call(http.MethodPost, "/users", m{"username": "new"})},
 		{audit.UserUpdated, call(http.MethodPatch, path, m{"name": "Gus"})},
@@ -192,6 +196,23 @@ func causesOfOperators(t *testing.T, s *servertest.Site) []cause {
 			list, err := s.Core.Clients.InitialTokens(t.Context(), "", 1)
 			must(err)
 			must(s.Core.Clients.RevokeInitialToken(t.Context(), by, list[0].ID))
+		}},
+		{audit.StreamCreated, func() { stream = streamOf(t, s, "job").ID }},
+		{audit.StreamUpdated, func() { call(http.MethodPatch, "/streams/"+stream, m{"status": "paused"})() }},
+		{audit.StreamDeleted, func() { call(http.MethodDelete, "/streams/"+stream, nil)() }},
+		{audit.StreamSubjectChanged, func() {
+			hears.token = hears.gets(t, s, "ssf.read ssf.manage")
+			opened = hears.opens(t, s, m{})
+			hears.adds(t, s, opened.ID, hears.issSub(s, "x"))
+		}},
+		{audit.StreamVerified, func() { s.Call(t, hears.token, http.MethodPost, "/ssf/verification", m{"stream_id": opened.ID}) }},
+		{audit.StreamNotTold, func() {
+			hears.token = hears.gets(t, s, "ssf.read ssf.manage") // time has passed
+			deaf := hears.opens(t, s, m{"delivery": m{"method": ssf.Push, "endpoint_url": "https://localhost:8443/"}}) // where there is nobody, and inside
+			s.Call(t, hears.token, http.MethodPost, "/ssf/verification", m{"stream_id": deaf.ID})
+			for began := time.Now(); len(events(t, s, string(audit.StreamNotTold))) == 0 && time.Since(began) < 10*time.Second; {
+				time.Sleep(20 * time.Millisecond)
+			}
 		}},
 		{audit.ExchangeAllowed, call(http.MethodPost, "/clients/job/exchanges", m{"from": "api-keys", "resource": s.URL})},
 		{audit.TokenExchanged, func() {

@@ -21,6 +21,9 @@ import (
 var unwritten = []string{
 	"GET /{$}", "GET /favicon.ico", "GET /healthz", "GET /readyz", "GET /openapi.json", "GET /oauth2/status-lists/{id}", "GET /oauth2/status-lists/events", "GET /docs", "GET /docs/{file}", "GET /theme/style.css", "GET /theme/logo",
 	"GET /.well-known/authzen-configuration",
+	// Found by metadata of their own, where they are at all.
+	"GET /.well-known/ssf-configuration", "GET /ssf/streams", "POST /ssf/streams", "PATCH /ssf/streams", "PUT /ssf/streams", "DELETE /ssf/streams", "GET /ssf/status", "POST /ssf/status",
+	"POST /ssf/subjects:add", "POST /ssf/subjects:remove", "POST /ssf/verification", "POST /ssf/streams/{id}/poll",
 	"POST /access/v1/search/resource", // it says why there is none
 	"POST /api-keys/leaks",            // described by those who send it
 	"POST /oauth2/register", "GET /oauth2/register/{id}", "PUT /oauth2/register/{id}", "DELETE /oauth2/register/{id}",

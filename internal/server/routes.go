@@ -331,7 +331,7 @@ func pages(p *signin.Surface) []route {
 // what gives tokens, the API and what this server says of itself. Pages are not
 // among them.
 var shared = []string{
-	"/auth/", "/oauth2/", "/.well-known/", "/users", "/roles", "/conditions", "/groups", "/separations", "/access/", "/api-keys", "/clients", "/registration-tokens", "/streams", "/resources", "/organizations", "/sessions", "/audit/", "/openapi.json",
+	"/auth/", "/oauth2/", "/.well-known/", "/users", "/roles", "/conditions", "/groups", "/separations", "/access/", "/api-keys", "/clients", "/registration-tokens", "/streams", "/ssf/", "/resources", "/organizations", "/sessions", "/audit/", "/openapi.json",
 }
 
 // forPeople are the paths under those that a person opens in a browser.

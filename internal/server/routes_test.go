@@ -26,7 +26,7 @@ var open = []string{
 	"POST /api-keys/leaks",                                             // who reports signs
 	"GET /oauth2/status-lists/{id}", "GET /oauth2/status-lists/events", // STAT-001: who holds no token learns nothing from them
 	"GET /oauth2/jwks", "GET /.well-known/oauth-authorization-server", "GET /.well-known/oauth-protected-resource",
-	"GET /.well-known/openid-configuration", "GET /.well-known/authzen-configuration",
+	"GET /.well-known/openid-configuration", "GET /.well-known/authzen-configuration", "GET /.well-known/ssf-configuration",
 }
 
 // address returns a path of a pattern.
@@ -164,6 +164,14 @@ func (c *call) client() string {
 		return "/clients/" + register(c.t, c.s, c.root, body).id
 	}
 	return "/clients/" + register(c.t, c.s, c.root, body, role).id
+}
+
+// stream is one of such a client.
+func (c *call) stream() string {
+	if c.target == "absent" {
+		return "/streams/nosuch"
+	}
+	return "/streams/" + streamOf(c.t, c.s, strings.TrimPrefix(c.client(), "/clients/")).ID
 }
 
 // exchange is a rule of such a client.
@@ -512,6 +520,25 @@ var matrix = map[string]row{
 	},
 	"GET /registration-tokens/{id}":    {wants: admins(200, 200, 404), path: (*call).ticket},
 	"DELETE /registration-tokens/{id}": {wants: keepers(204), path: (*call).ticket},
+
+	"GET /streams":         {wants: admins(200, 200, 200)},
+	"GET /streams/{id}":    {wants: admins(200, 200, 404), path: (*call).stream},
+	"PATCH /streams/{id}":  {wants: keepers(200), path: (*call).stream, body: func(*call) any { return map[string]any{"status": "paused"} }},
+	"DELETE /streams/{id}": {wants: keepers(204), path: (*call).stream},
+
+	// People have no streams, whatever they may do; what clients may is in TestAttackSSF001.
+	"GET /.well-known/ssf-configuration": {wants: everybody(200)},
+	"GET /ssf/streams":                   {},
+	"POST /ssf/streams":                  {body: func(*call) any { return map[string]any{} }},
+	"PATCH /ssf/streams":                 {body: func(*call) any { return map[string]any{} }},
+	"PUT /ssf/streams":                   {body: func(*call) any { return map[string]any{} }},
+	"DELETE /ssf/streams":                {},
+	"GET /ssf/status":                    {},
+	"POST /ssf/status":                   {body: func(*call) any { return map[string]any{} }},
+	"POST /ssf/subjects:add":             {body: func(*call) any { return map[string]any{} }},
+	"POST /ssf/subjects:remove":          {body: func(*call) any { return map[string]any{} }},
+	"POST /ssf/verification":             {body: func(*call) any { return map[string]any{} }},
+	"POST /ssf/streams/{id}/poll":        {path: func(*call) string { return "/ssf/streams/x/poll" }, body: func(*call) any { return map[string]any{} }},
 
 	"GET /clients/{id}/exchanges": {wants: admins(200, 200, 404), path: func(c *call) string { return c.client() + "/exchanges" }},
 	"POST /clients/{id}/exchanges": {

@@ -21,6 +21,7 @@ import (
 	"github.com/doorward/doorward/internal/client"
 	"github.com/doorward/doorward/internal/fault"
 	"github.com/doorward/doorward/internal/oauth"
+	"github.com/doorward/doorward/internal/principal"
 	"github.com/doorward/doorward/internal/rbac"
 	"github.com/doorward/doorward/internal/servertest"
 	"github.com/doorward/doorward/internal/ssf"
@@ -74,6 +75,18 @@ func (e ear) signs(t *testing.T, b *servertest.Browser) granted {
 		t.Fatal("there is no ID token")
 	}
 	return g
+}
+
+// streamOf makes a stream of a client, which is let have one.
+func streamOf(t testing.TB, s *servertest.Site, client string) ssf.Stream {
+	t.Helper()
+	st, err := s.Core.Transmitter.CreateStream(t.Context(), principal.Principal{Kind: principal.Service, ID: client}, ssf.Configuration{
+		Requested: ssf.Supported(), Delivery: &ssf.Delivery{Method: ssf.Push, Endpoint: "https://billing.example.com/events"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return st
 }
 
 type streamConfig struct {

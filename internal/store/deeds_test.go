@@ -6,14 +6,17 @@ import (
 	"time"
 
 	"github.com/doorward/doorward/internal/account"
+	"github.com/doorward/doorward/internal/audit"
 	"github.com/doorward/doorward/internal/client"
 	"github.com/doorward/doorward/internal/fault"
 	"github.com/doorward/doorward/internal/grant"
+	"github.com/doorward/doorward/internal/id"
 	"github.com/doorward/doorward/internal/issue"
 	"github.com/doorward/doorward/internal/oauth"
 	"github.com/doorward/doorward/internal/principal"
 	"github.com/doorward/doorward/internal/rbac"
 	"github.com/doorward/doorward/internal/secret"
+	"github.com/doorward/doorward/internal/ssf"
 	"github.com/doorward/doorward/internal/store/storetest"
 )
 
@@ -161,6 +164,23 @@ func changingPassword(t *testing.T, v *storetest.Services, name string) scene {
 		expect(t, "the old password", signIn(t, v, name, storetest.Password), fault.Unauthenticated)
 		ended(t, v, token, "password-changed")
 	}}
+}
+
+// changingPasswordHeard is changingPassword of somebody of whom an application hears.
+func changingPasswordHeard(t *testing.T, v *storetest.Services, name string) scene {
+	s := changingPassword(t, v, name)
+	u, err := v.Accounts.ByLogin(t.Context(), name)
+	expect(t, "the account", err, 0)
+	now := u.CreatedAt
+	d := client.Draft{ID: "hears-" + name, Scopes: []string{"read"}}
+	d.RedirectURIs = []string{"https://app.example/cb"}
+	_, _, err = v.Clients.Create(t.Context(), storetest.Operator, d)
+	expect(t, "the application", err, 0)
+	st := ssf.Stream{ID: id.New(now), Client: d.ID, Status: ssf.Enabled, Method: ssf.Poll, Requested: ssf.Supported(), Version: 1}
+	expect(t, "its stream", v.Store.CreateStream(t.Context(), storetest.Operator, st, audit.Now(storetest.Operator, now, audit.StreamCreated, st.Target())), 0)
+	f, _ := grant.New(now, u.ID, d.ID, grant.Lifetimes{Absolute: time.Hour, Idle: time.Hour})
+	expect(t, "signing in to it", v.Store.SignIn(t.Context(), issue.SignIn{Family: f, Was: storetest.Stored}, audit.Now(storetest.Operator, now, audit.LoginSucceeded, u.Target())), 0)
+	return s
 }
 
 func creatingUser(t *testing.T, v *storetest.Services, name string) scene {

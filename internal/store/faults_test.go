@@ -43,6 +43,7 @@ var deeds = []deed{
 	{"sign out", 0, signingOut},
 	{"sign out a browser", 0, signingOutABrowser},
 	{"change the password", 0, changingPassword},
+	{"change the password before an audience", 0, changingPasswordHeard},
 	{"create a user", 0, creatingUser},
 	{"disable a user", 0, disabling},
 	{"unlock a user", 0, unlocking},
@@ -147,7 +148,7 @@ func (p *prover) prove(t *testing.T) {
 func (p *prover) prepare(t *testing.T) {
 	p.Exec(t, "BEGIN; DELETE FROM "+strings.Join([]string{
 		"audit_waiting", "changes", "once", "grants", "token_families", "sessions", "users", "clients", "groups", "members", "resources", "organizations", "organization_members", "outbox",
-		"codes", "consents", "authorization_requests", "session_clients",
+		"codes", "consents", "authorization_requests", "session_clients", "ssf_streams", "ssf_subjects", "ssf_events",
 	}, "; DELETE FROM ")+"; COMMIT")
 	p.scene = p.next()
 	p.before = p.Dump(t)

@@ -129,7 +129,7 @@ var keys = map[string][]string{
 	"audit_tiles":  {"level", "n"}, "audit_checkpoints": {"size"},
 	"organization_members": {"organization", "principal"}, "groups": {"name"}, "conditions": {"name"}, "separations": {"name"}, "members": {"principal", "group_name"}, "api_key_uses": {"id", "day"},
 	"attempts": {"subject", "device"}, "marks": {"name"}, "once": {"key"}, "peppers": {"purpose", "version"}, "roles": {"name"},
-	"codes": {"hash"}, "consents": {"user_id", "client_id", "audience"},
+	"ssf_subjects": {"stream", "key"}, "codes": {"hash"}, "consents": {"user_id", "client_id", "audience"},
 }
 
 // telling are the columns whose values say what happened: they are the same
@@ -138,7 +138,7 @@ var telling = map[string][]string{
 	"audit_events": {"action", "outcome"}, "changes": {"topic"}, "clients": {"status", "version"}, "conditions": {"version"}, "resources": {"access_ttl", "version"}, "groups": {"version"},
 	"api_keys":       {"ended", "version"},
 	"token_families": {"generation", "ended_why", "grace_salt"}, "users": {"status", "version"},
-	"sessions": {"ended_why"}, "outbox": {"kind"},
+	"ssf_streams": {"status", "version"}, "ssf_events": {"kind"}, "sessions": {"ended_why"}, "outbox": {"kind"},
 	"authorization_requests": {"decision"}, "codes": {"failures"}, "consents": {"scope"},
 }
 
