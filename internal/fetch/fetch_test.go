@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"golang.org/x/net/dns/dnsmessage"
+
+	"github.com/doorward/doorward/internal/secret"
 )
 
 // site is a server over TLS on an address of loopback, which counts the connections that
@@ -433,4 +435,41 @@ func s(t *testing.T) *Client {
 		t.Fatal(err)
 	}
 	return c
+}
+
+// An event is taken by 202 alone, and what a refusal says comes back, up to a bound; what
+// goes along in Authorization is sent nowhere else.
+func TestPush(t *testing.T) {
+	s := serve(t, "127.0.0.1", func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		if string(body) != "set" || r.Header.Get("Content-Type") != "application/secevent+jwt" || r.Header.Get("Accept") != "application/json" || r.Header.Get("Authorization") != "Bearer x" {
+			t.Errorf("%q with %v", body, r.Header)
+		}
+		switch r.URL.Path {
+		case "/no":
+			w.WriteHeader(http.StatusBadRequest)
+			fmt.Fprint(w, `{"err":"invalid_key"}`+strings.Repeat(" ", 1<<20))
+		case "/ok":
+			w.WriteHeader(http.StatusOK)
+		case "/away":
+			http.Redirect(w, r, "/", http.StatusTemporaryRedirect)
+		default:
+			w.WriteHeader(http.StatusAccepted)
+		}
+	})
+	c := s.client(t, loopback)
+	push := func(path string) ([]byte, error) {
+		return c.Push(t.Context(), s.URL+path, "application/secevent+jwt", []byte("set"), secret.From("Bearer x"))
+	}
+	if said, err := push("/"); err != nil || said != nil {
+		t.Errorf("%q, %v", said, err)
+	}
+	if said, err := push("/no"); !errors.Is(err, ErrRefused) || !strings.HasPrefix(string(said), `{"err":"invalid_key"}`) || len(said) != mostSaid {
+		t.Errorf("%d bytes, %v", len(said), err)
+	}
+	for _, path := range []string{"/ok", "/away"} {
+		if said, err := push(path); !errors.Is(err, ErrUnavailable) || errors.Is(err, ErrRefused) || said != nil {
+			t.Errorf("%s: %q, %v", path, said, err)
+		}
+	}
 }

@@ -275,6 +275,10 @@ func (p *Provider) PollStream(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	// It is read to its end, and may wait for longer than it could have taken to come.
+	if err := http.NewResponseController(w).SetReadDeadline(time.Time{}); err != nil {
+		return err
+	}
 	answer, err := p.Transmitter.Poll(r.Context(), web.By(r.Context()), r.PathValue("id"), poll)
 	if err != nil {
 		return err

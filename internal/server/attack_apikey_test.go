@@ -195,7 +195,7 @@ func TestAttackKEY004MintsNothing(t *testing.T) {
 	}
 	for _, line := range s.Server.SiteMap() {
 		method, path := address(line.Pattern)
-		if strings.HasPrefix(path, "/ssf/") { // which are for clients and their keys: SSF-001
+		if strings.HasPrefix(path, "/ssf/") { // which are for clients and their keys: TestAttackStreams
 			continue
 		}
 		mints, does := slices.Contains(refused, line.Pattern), slices.Contains(allowed, line.Pattern) || method == http.MethodGet && line.Permission != ""

@@ -526,7 +526,7 @@ var matrix = map[string]row{
 	"PATCH /streams/{id}":  {wants: keepers(200), path: (*call).stream, body: func(*call) any { return map[string]any{"status": "paused"} }},
 	"DELETE /streams/{id}": {wants: keepers(204), path: (*call).stream},
 
-	// People have no streams, whatever they may do; what clients may is in TestAttackSSF001.
+	// People have no streams, whatever they may do; what clients may is in TestAttackStreams.
 	"GET /.well-known/ssf-configuration": {wants: everybody(200)},
 	"GET /ssf/streams":                   {},
 	"POST /ssf/streams":                  {body: func(*call) any { return map[string]any{} }},
