@@ -370,7 +370,7 @@ func admins(own, other, absent int) map[string]cells {
 }
 
 // matrix is who may do what to whom. A route without a row fails the test.
-var matrix = map[string]row{
+var matrix = joined(ofStreams, map[string]row{
 	"GET /{$}":             {wants: everybody(200)},
 	"GET /healthz":         {wants: everybody(200)},
 	"GET /readyz":          {wants: everybody(200)},
@@ -526,20 +526,6 @@ var matrix = map[string]row{
 	"PATCH /streams/{id}":  {wants: keepers(200), path: (*call).stream, body: func(*call) any { return map[string]any{"status": "paused"} }},
 	"DELETE /streams/{id}": {wants: keepers(204), path: (*call).stream},
 
-	// People have no streams, whatever they may do; what clients may is in TestAttackStreams.
-	"GET /.well-known/ssf-configuration": {wants: everybody(200)},
-	"GET /ssf/streams":                   {},
-	"POST /ssf/streams":                  {body: func(*call) any { return map[string]any{} }},
-	"PATCH /ssf/streams":                 {body: func(*call) any { return map[string]any{} }},
-	"PUT /ssf/streams":                   {body: func(*call) any { return map[string]any{} }},
-	"DELETE /ssf/streams":                {},
-	"GET /ssf/status":                    {},
-	"POST /ssf/status":                   {body: func(*call) any { return map[string]any{} }},
-	"POST /ssf/subjects:add":             {body: func(*call) any { return map[string]any{} }},
-	"POST /ssf/subjects:remove":          {body: func(*call) any { return map[string]any{} }},
-	"POST /ssf/verification":             {body: func(*call) any { return map[string]any{} }},
-	"POST /ssf/streams/{id}/poll":        {path: func(*call) string { return "/ssf/streams/x/poll" }, body: func(*call) any { return map[string]any{} }},
-
 	"GET /clients/{id}/exchanges": {wants: admins(200, 200, 404), path: func(c *call) string { return c.client() + "/exchanges" }},
 	"POST /clients/{id}/exchanges": {
 		wants: keepers(201), path: func(c *call) string { return c.client() + "/exchanges" },
@@ -620,7 +606,7 @@ var matrix = map[string]row{
 
 	"GET /audit/checkpoint": {wants: admins(200, 200, 200)},
 	"GET /audit/proof":      {wants: admins(200, 200, 200), path: func(*call) string { return "/audit/proof?leaf=0" }},
-}
+})
 
 func TestAttackRBAC008Matrix(t *testing.T) {
 	t.Parallel()

@@ -6,6 +6,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -87,6 +88,30 @@ func streamOf(t testing.TB, s *servertest.Site, client string) ssf.Stream {
 		t.Fatal(err)
 	}
 	return st
+}
+
+// ofStreams are the rows of the matrix that are of streams. People have none, whatever they may
+// do; what clients may is in TestAttackStreams.
+var ofStreams = map[string]row{
+	"GET /.well-known/ssf-configuration": {wants: everybody(200)},
+	"GET /ssf/streams":                   {},
+	"POST /ssf/streams":                  {body: func(*call) any { return map[string]any{} }},
+	"PATCH /ssf/streams":                 {body: func(*call) any { return map[string]any{} }},
+	"PUT /ssf/streams":                   {body: func(*call) any { return map[string]any{} }},
+	"DELETE /ssf/streams":                {},
+	"GET /ssf/status":                    {},
+	"POST /ssf/status":                   {body: func(*call) any { return map[string]any{} }},
+	"POST /ssf/subjects:add":             {body: func(*call) any { return map[string]any{} }},
+	"POST /ssf/subjects:remove":          {body: func(*call) any { return map[string]any{} }},
+	"POST /ssf/verification":             {body: func(*call) any { return map[string]any{} }},
+	"POST /ssf/streams/{id}/poll":        {path: func(*call) string { return "/ssf/streams/x/poll" }, body: func(*call) any { return map[string]any{} }},
+}
+
+// joined are the rows of two tables.
+func joined(some, others map[string]row) map[string]row {
+	all := maps.Clone(some)
+	maps.Copy(all, others)
+	return all
 }
 
 type streamConfig struct {
