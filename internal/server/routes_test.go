@@ -166,14 +166,6 @@ func (c *call) client() string {
 	return "/clients/" + register(c.t, c.s, c.root, body, role).id
 }
 
-// stream is one of such a client.
-func (c *call) stream() string {
-	if c.target == "absent" {
-		return "/streams/nosuch"
-	}
-	return "/streams/" + streamOf(c.t, c.s, strings.TrimPrefix(c.client(), "/clients/")).ID
-}
-
 // exchange is a rule of such a client.
 func (c *call) exchange() string {
 	path := c.client() + "/exchanges"
@@ -520,11 +512,6 @@ var matrix = joined(ofStreams, map[string]row{
 	},
 	"GET /registration-tokens/{id}":    {wants: admins(200, 200, 404), path: (*call).ticket},
 	"DELETE /registration-tokens/{id}": {wants: keepers(204), path: (*call).ticket},
-
-	"GET /streams":         {wants: admins(200, 200, 200)},
-	"GET /streams/{id}":    {wants: admins(200, 200, 404), path: (*call).stream},
-	"PATCH /streams/{id}":  {wants: keepers(200), path: (*call).stream, body: func(*call) any { return map[string]any{"status": "paused"} }},
-	"DELETE /streams/{id}": {wants: keepers(204), path: (*call).stream},
 
 	"GET /clients/{id}/exchanges": {wants: admins(200, 200, 404), path: func(c *call) string { return c.client() + "/exchanges" }},
 	"POST /clients/{id}/exchanges": {

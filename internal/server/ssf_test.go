@@ -93,6 +93,11 @@ func streamOf(t testing.TB, s *servertest.Site, client string) ssf.Stream {
 // ofStreams are the rows of the matrix that are of streams. People have none, whatever they may
 // do; what clients may is in TestAttackStreams.
 var ofStreams = map[string]row{
+	"GET /streams":         {wants: admins(200, 200, 200)},
+	"GET /streams/{id}":    {wants: admins(200, 200, 404), path: (*call).stream},
+	"PATCH /streams/{id}":  {wants: keepers(200), path: (*call).stream, body: func(*call) any { return map[string]any{"status": "paused"} }},
+	"DELETE /streams/{id}": {wants: keepers(204), path: (*call).stream},
+
 	"GET /.well-known/ssf-configuration": {wants: everybody(200)},
 	"GET /ssf/streams":                   {},
 	"POST /ssf/streams":                  {body: func(*call) any { return map[string]any{} }},
@@ -105,6 +110,14 @@ var ofStreams = map[string]row{
 	"POST /ssf/subjects:remove":          {body: func(*call) any { return map[string]any{} }},
 	"POST /ssf/verification":             {body: func(*call) any { return map[string]any{} }},
 	"POST /ssf/streams/{id}/poll":        {path: func(*call) string { return "/ssf/streams/x/poll" }, body: func(*call) any { return map[string]any{} }},
+}
+
+// stream is one of such a client.
+func (c *call) stream() string {
+	if c.target == "absent" {
+		return "/streams/nosuch"
+	}
+	return "/streams/" + streamOf(c.t, c.s, strings.TrimPrefix(c.client(), "/clients/")).ID
 }
 
 // joined are the rows of two tables.
