@@ -142,7 +142,7 @@ func (b *bench) purging(ctx context.Context, s *site) (*purge, error) {
 	b.say("%v: waiting for the purge of %d rows", s, p.rows)
 	left := b.expiring
 	for began := time.Now(); left > 0; {
-		if time.Since(began) > 10*time.Minute {
+		if time.Since(began) > 30*time.Minute {
 			return nil, fmt.Errorf("%d families are still there after %v", left, time.Since(began))
 		}
 		r, err := b.paced(ctx, s)
