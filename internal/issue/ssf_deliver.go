@@ -72,7 +72,13 @@ func (x *Transmitter) Serve(ctx context.Context, c ssf.Claim) error {
 		if err != nil || len(list) == 0 {
 			return err
 		}
-		if err := x.push(ctx, c.Stream, app, list[0]); err != nil {
+		st, err := x.Stream(ctx, c.ID) // whose endpoint may be another by now
+		if fault.KindOf(err) == fault.NotFound || err == nil && st.Method != ssf.Push {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		if err := x.push(ctx, st, app, list[0]); err != nil {
 			return err
 		}
 	}
@@ -125,6 +131,9 @@ func (x *Transmitter) settle(ctx context.Context, st ssf.Stream, app client.Clie
 // not to hear of him: the name by which it asked for him, or else the one of its ID tokens.
 // An address is a name of him only if he let the application know it.
 func (x *Transmitter) subjectOf(ctx context.Context, st ssf.Stream, app client.Client, e ssf.Event) (string, error) {
+	if !st.Tells(e.Kind) { // any more
+		return "", nil
+	}
 	sub, err := x.Subject(app, e.User)
 	if err != nil {
 		return "", err

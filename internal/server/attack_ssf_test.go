@@ -156,8 +156,10 @@ func TestAttackStreamConfiguration(t *testing.T) {
 			t.Errorf("%s: %d %s", name, a.Status, a.Body)
 		}
 	}
-	stream := shop.opens(t, s, m{"events_requested": append([]string{"urn:unknown"}, allEvents[:1]...), "description": "mine", "unknown": 1,
-		"delivery": m{"method": ssf.Push, "endpoint_url": "https://one.example/", "authorization_header": "Bearer canary"}})
+	stream := shop.opens(t, s, m{
+		"events_requested": append([]string{"urn:unknown"}, allEvents[:1]...), "description": "mine", "unknown": 1,
+		"delivery": m{"method": ssf.Push, "endpoint_url": "https://one.example/", "authorization_header": "Bearer canary"},
+	})
 	if !slices.Equal(stream.Delivered, allEvents[:1]) || len(stream.Requested) != 2 || stream.Description != "mine" || stream.Interval != 30 {
 		t.Errorf("it is %+v", stream)
 	}

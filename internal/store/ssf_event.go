@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/doorward/doorward/internal/audit"
@@ -190,8 +192,8 @@ func (s *Store) events(ctx context.Context, condition, stream string, n int) ([]
 // for the receiver.
 func (s *Store) SettleEvents(ctx context.Context, subjects map[string]string, unwanted []string) error {
 	return s.write(ctx, func(t *tx) error {
-		for event, subject := range subjects {
-			if _, err := t.exec(`UPDATE ssf_events SET subject = ? WHERE id = ? AND subject = ''`, subject, event); err != nil {
+		for _, event := range slices.Sorted(maps.Keys(subjects)) { // in the order in which whoever deletes a stream takes them
+			if _, err := t.exec(`UPDATE ssf_events SET subject = ? WHERE id = ? AND subject = ''`, subjects[event], event); err != nil {
 				return err
 			}
 		}
