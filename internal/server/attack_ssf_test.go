@@ -252,8 +252,11 @@ func TestAttackStreamDisclosure(t *testing.T) {
 
 	var answers []string
 	for _, subject := range []m{
-		shop.issSub(s, ana.ID), shop.issSub(s, stranger.ID), shop.issSub(s, "nobody"), {"format": "email", "email": "stranger@example.com"}, {"format": "email", "email": "nobody@example.com"},
-		{"format": "opaque", "id": stranger.ID}, {"format": "iss_sub", "iss": "https://other.example", "sub": ana.ID},
+		shop.issSub(s, ana.ID), shop.issSub(s, stranger.ID), shop.issSub(s, "nobody"),
+		{"format": "email", "email": "stranger@example.com"},
+		{"format": "email", "email": "nobody@example.com"},
+		{"format": "opaque", "id": stranger.ID},
+		{"format": "iss_sub", "iss": "https://other.example", "sub": ana.ID},
 	} {
 		for _, path := range []string{"/ssf/subjects:add", "/ssf/subjects:remove", "/ssf/subjects:add"} {
 			a := s.Call(t, shop.token, http.MethodPost, path, m{"stream_id": stream.ID, "subject": subject})

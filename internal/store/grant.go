@@ -220,8 +220,10 @@ const rotate = `UPDATE token_families SET secret = ?, previous = ?, generation =
 func (s *Store) RotateFamily(ctx context.Context, r grant.Rotation, e audit.Event) error {
 	records := recordsOf(e)
 	if p, ok := s.db.(*postgresDB); ok && !s.portable {
-		if args := turnArgs(r, records); args != nil {
-			return outage(p.turn(ctx, args))
+		if row := turnArgs(r, records); row != nil {
+			if decided, err := p.turn(ctx, r, row); decided || err != nil {
+				return outage(err)
+			}
 		}
 	}
 	return s.write(ctx, func(t *tx) error {

@@ -31,7 +31,7 @@ type postgresDB struct {
 	running sync.WaitGroup // the goroutines that write what is in the queues
 	itself  bool           // and not CockroachDB or YugabyteDB, which speak its language
 
-	turns, issued, codes, redeemed *batch
+	turns, turnsIn, issued, codes, redeemed *batch
 }
 
 func openPostgres(ctx context.Context, dsn string, wrap func(driver.Connector) driver.Connector) (*postgresDB, error) {
@@ -63,7 +63,7 @@ func openPostgres(ctx context.Context, dsn string, wrap func(driver.Connector) d
 	}
 	p.itself = itself(version)
 	p.running.Go(p.recorder)
-	p.turns, p.issued, p.codes, p.redeemed = p.batch(turns), p.batch(issued), p.batch(codes), p.batch(redeemed)
+	p.turns, p.turnsIn, p.issued, p.codes, p.redeemed = p.batch(turns), p.batch(turnsIn), p.batch(issued), p.batch(codes), p.batch(redeemed)
 	return p, nil
 }
 
@@ -236,7 +236,7 @@ func (p *postgresDB) about(ctx context.Context) (Settings, error) {
 
 func (p *postgresDB) close() error {
 	p.records.close()
-	for _, b := range []*batch{p.turns, p.issued, p.codes, p.redeemed} {
+	for _, b := range []*batch{p.turns, p.turnsIn, p.issued, p.codes, p.redeemed} {
 		b.waiting.close()
 	}
 	p.running.Wait()
