@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -289,7 +290,27 @@ func TestInteropNode(t *testing.T) {
 	if err := json.Unmarshal([]byte(s.operate(t, "", "client", "registration-token", "create", "node", "--scope", "read", "-o", "json")), &invited); err != nil {
 		t.Fatal(err)
 	}
+	s.tells(t, `"registration_endpoint"`)
 	ann.with(room, landing, node, "dynamic.mjs", s.url, invited.Token, landing)
+}
+
+// tells waits until the metadata have a member: what another process did is known in a second.
+func (s *site) tells(t *testing.T, member string) {
+	t.Helper()
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+		r, err := http.Get(s.url + "/.well-known/openid-configuration")
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(r.Body)
+		r.Body.Close()
+		if err == nil && strings.Contains(string(text), member) {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("the metadata have no %s: %v %s", member, err, text)
+		}
+	}
 }
 
 // TestInteropPython lets Authlib sign somebody in.
