@@ -37,9 +37,9 @@ type endpoints struct{ jwks, authorize, token, introspect, userinfo string }
 // visit is a browser in which somebody is signed in, and what the application has of him.
 type visit struct {
 	family
-	cookie, code string
-	place        string // where the browser is sent next
-	jwts         int    // in the last answer with tokens
+	code  string
+	place string // where the browser is sent next
+	jwts  int    // in the last answer with tokens
 }
 
 // turn takes the tokens of an answer, and says whether they are new.
@@ -129,7 +129,7 @@ func (p *provider) signIn(ctx context.Context, connections int, cookies func(n i
 		for _, c := range jar.Cookies(at) {
 			held = append(held, c.Name+"="+c.Value)
 		}
-		p.visits = append(p.visits, &visit{cookie: strings.Join(held, "; ")})
+		p.visits = append(p.visits, &visit{family: family{cookie: strings.Join(held, "; ")}})
 	}
 	return nil
 }
