@@ -142,7 +142,7 @@ func (s *Store) UpdateStream(ctx context.Context, by principal.Principal, st ssf
 			}
 		}
 		if tells != nil {
-			if err := t.insertEvent(*tells); err != nil {
+			if err := t.insertSignal(*tells); err != nil {
 				return err
 			}
 		}
@@ -255,7 +255,7 @@ func (s *Store) VerifyStream(ctx context.Context, st ssf.Stream, ev ssf.Event, e
 		if n == 0 {
 			return &fault.Error{Kind: fault.Limited, Message: "a verification was asked for a moment ago; see min_verification_interval", After: ssf.VerifyEvery}
 		}
-		if err := t.insertEvent(ev); err != nil {
+		if err := t.insertSignal(ev); err != nil {
 			return err
 		}
 		return t.record(e)
@@ -343,7 +343,7 @@ func (t *tx) pause(id, reason string, events ...audit.Event) error {
 	if err != nil || n == 0 {
 		return err
 	}
-	if err := t.insertEvent(ssf.Updated(id, ssf.Paused, reason, t.now)); err != nil {
+	if err := t.insertSignal(ssf.Updated(id, ssf.Paused, reason, t.now)); err != nil {
 		return err
 	}
 	return t.record(events...)

@@ -19,7 +19,7 @@ import (
 
 const signalColumns = `id, stream, user_id, kind, facts, cause, subject, at`
 
-func (t *tx) insertEvent(e ssf.Event) error {
+func (t *tx) insertSignal(e ssf.Event) error {
 	facts, err := json.Marshal(e.Facts)
 	if err != nil {
 		return err
@@ -33,6 +33,9 @@ func (t *tx) insertEvent(e ssf.Event) error {
 // transaction that makes it so. Whether their receivers are to hear of him is looked at
 // after.
 func (t *tx) signal(user string, kind ssf.Kind, facts ssf.Facts, condition string, args ...any) error {
+	if there, err := t.streaming(); err != nil || !there {
+		return err
+	}
 	var streams []ssf.Stream
 	err := t.all(func(r scanner) error {
 		st, err := readStream(r)
@@ -53,6 +56,20 @@ func (t *tx) signal(user string, kind ssf.Kind, facts ssf.Facts, condition strin
 	return nil
 }
 
+// streaming reports whether there is any stream, which most sites have none of. It asks
+// once, however many sessions the transaction ends.
+func (t *tx) streaming() (bool, error) {
+	if t.streams == nil {
+		var n int64
+		if err := t.one(`SELECT COUNT(*) FROM (SELECT 1 AS one FROM ssf_streams LIMIT 1) AS streams`).scan(&n); err != nil {
+			return false, err
+		}
+		found := n > 0
+		t.streams = &found
+	}
+	return *t.streams, nil
+}
+
 // queue queues an event, if there is room. Whoever lets a stream run full is away: it is
 // paused, and hears no more until it goes on.
 func (t *tx) queue(st ssf.Stream, e ssf.Event) error {
@@ -61,7 +78,7 @@ func (t *tx) queue(st ssf.Stream, e ssf.Event) error {
 		return err
 	}
 	if waiting < ssf.MostWaiting {
-		return t.insertEvent(e)
+		return t.insertSignal(e)
 	}
 	by := principal.Principal{Kind: principal.System, ID: "server"}
 	return t.pause(st.ID, ssf.Full, audit.Now(by, t.now, audit.StreamUpdated, st.Target()).With("status", string(ssf.Paused)).With("client", st.Client).With("why", "full"))
@@ -144,8 +161,7 @@ func (t *tx) rolesSet(by principal.Principal, user string, kind principal.Kind, 
 	if kind == principal.Service || organization != "" {
 		return nil
 	}
-	var streams int64
-	if err := t.one(`SELECT COUNT(*) FROM (SELECT 1 AS one FROM ssf_streams LIMIT 1) AS streams`).scan(&streams); err != nil || streams == 0 {
+	if there, err := t.streaming(); err != nil || !there {
 		return err
 	}
 	grants, err := readGrants(t.all, user)

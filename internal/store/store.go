@@ -138,6 +138,7 @@ type tx struct {
 	read    *rbac.Snapshot // as they were when it began
 	kept    *rbac.Snapshot // as the transaction before saw them
 	keeping bool           // an administrator, past the change that runs
+	streams *bool          // whether there is one, once that was asked
 	checks  []func() error // what to look at once the change is whole
 	cause   string         // of what streams are told; empty until they are
 }
