@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/doorward/doorward/internal/audit"
@@ -12,7 +13,7 @@ import (
 	"github.com/doorward/doorward/internal/outbox"
 )
 
-const insertEvent = `INSERT INTO audit_waiting (id, at, action, outcome, actor, target, data, private) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`
+var insertEvent = `INSERT INTO audit_waiting (` + listOf(eventColumns, ``) + `) VALUES (?` + strings.Repeat(`, ?`, len(eventColumns)-1) + `)`
 
 // record writes events with the transaction's change.
 func (t *tx) record(events ...audit.Event) error {
@@ -33,8 +34,8 @@ func recordsOf(events ...audit.Event) []audit.Record {
 }
 
 func (t *tx) keep(records []audit.Record) error {
-	for _, r := range records {
-		if _, err := t.exec(insertEvent, r.ID, clock.Micro(r.At), string(r.Action), string(r.Outcome), r.Actor, r.Target, r.Public, r.Parts); err != nil {
+	for i := range records {
+		if _, err := t.exec(insertEvent, eventArgs(records[i:i+1])...); err != nil {
 			return err
 		}
 	}

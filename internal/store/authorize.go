@@ -175,7 +175,7 @@ func (s *Store) CreateCode(ctx context.Context, c grant.Code, request secret.Has
 		strings.Join(c.AMR, " "), clock.Micro(c.AuthTime), clock.Micro(c.Created), clock.Micro(c.Expires),
 	}
 	records := recordsOf(e)
-	if p, ok := s.db.(*postgresDB); ok && !s.portable && alone(records) && request == (secret.Hash{}) {
+	if p := s.batches(records); p != nil && request == (secret.Hash{}) {
 		_, err := p.codes.do(ctx, append(row, eventArgs(records)...))
 		return outage(err)
 	}
@@ -257,7 +257,7 @@ var redeemed = func() string {
 // Redeem uses a code up for a family that begins with it.
 func (s *Store) Redeem(ctx context.Context, c grant.Code, f grant.Family, events ...audit.Event) error {
 	records := recordsOf(events...)
-	if p, ok := s.db.(*postgresDB); ok && !s.portable && alone(records) {
+	if p := s.batches(records); p != nil {
 		family, err := familyRow(f)
 		if err != nil {
 			return err

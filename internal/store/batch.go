@@ -41,8 +41,15 @@ func recorded(columns []column) []column {
 	return columns
 }
 
-// alone reports whether the one event of a row, if events are kept, is all that there is.
-func alone(e []audit.Record) bool { return !audited || len(e) == 1 }
+// batches returns the database whose batches do a verb with these events; nil for one that
+// goes the long way.
+func (s *Store) batches(e []audit.Record) *postgresDB {
+	p, ok := s.db.(*postgresDB)
+	if !ok || s.portable || audited && len(e) != 1 {
+		return nil
+	}
+	return p
+}
 
 // eventArgs returns what a row has of its event.
 func eventArgs(e []audit.Record) (args []any) {

@@ -337,7 +337,7 @@ func sameClient(version, created string) string {
 func (s *Store) IssueToClient(ctx context.Context, c client.Client, to issue.Issuance, e audit.Event) error {
 	records := recordsOf(e)
 	// On PostgreSQL, tokens of clients that nobody has changed are recorded together.
-	if p, ok := s.db.(*postgresDB); ok && !s.portable && alone(records) && to.Run == nil && to.Organization == "" && mayGet(c, to.Grant, to.Scopes) && text(c.ID) {
+	if p := s.batches(records); p != nil && to.Run == nil && to.Organization == "" && mayGet(c, to.Grant, to.Scopes) && text(c.ID) {
 		done, err := p.issued.do(ctx, append([]any{c.ID, c.Version, clock.Micro(c.CreatedAt)}, eventArgs(records)...))
 		if done || err != nil {
 			return outage(err)

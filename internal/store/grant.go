@@ -219,11 +219,9 @@ const rotate = `UPDATE token_families SET secret = ?, previous = ?, generation =
 // uses of a token can win.
 func (s *Store) RotateFamily(ctx context.Context, r grant.Rotation, e audit.Event) error {
 	records := recordsOf(e)
-	if p, ok := s.db.(*postgresDB); ok && !s.portable {
-		if row := turnArgs(r, records); row != nil {
-			if decided, err := p.turn(ctx, r, row); decided || err != nil {
-				return outage(err)
-			}
+	if p := s.batches(records); p != nil {
+		if decided, err := p.turn(ctx, r, turnArgs(r, records)); decided || err != nil {
+			return outage(err)
 		}
 	}
 	return s.write(ctx, func(t *tx) error {

@@ -13,12 +13,8 @@ var turnColumns = []column{
 	{"next", "bytea"}, {"was", "bytea"}, {"salt", "bytea"}, {"pepper", "bigint"}, {"grace", "bigint"}, {"used", "bigint"}, {"idle", "bigint"}, {"live", "text"}, {"family", "text"},
 }
 
-// turnArgs returns a turn and its event as a row of the batch; or nothing for a
-// turn that is to go alone.
+// turnArgs returns a turn and its event as a row of the batch.
 func turnArgs(r grant.Rotation, e []audit.Record) []any {
-	if !alone(e) {
-		return nil
-	}
 	row := []any{
 		r.To[:], r.From[:], r.Grace.Salt, r.Grace.Pepper, clock.Micro(r.Grace.Until), clock.Micro(r.Now), clock.Micro(r.IdleUntil), r.Live.String(), r.Family,
 	}
