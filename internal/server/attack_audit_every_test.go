@@ -332,7 +332,7 @@ func TestAttackAUD005LogTakesNothing(t *testing.T) {
 		before := w.Dump(t)
 		var asked atomic.Int64
 		f.Use(func(step storetest.Step) storetest.Fault {
-			if strings.Contains(step.Text, "INSERT INTO audit_waiting") {
+			if strings.Contains(step.Text, "INSERT INTO audit_packs") {
 				asked.Add(1)
 				return storetest.Fault{Err: errors.New("database or disk is full")}
 			}

@@ -81,7 +81,7 @@ func tamperings(w *storetest.Witness) map[string]tampering {
 		"actor":                     {[]string{`UPDATE audit_leaves SET actor = 'user:eve' WHERE leaf = 7`}, "the column actor"},
 		"target":                    {[]string{`UPDATE audit_leaves SET target = 'user:eve' WHERE leaf = 7`}, "the column target"},
 		"leaf":                      {[]string{`UPDATE audit_leaves SET leaf = 100000 WHERE leaf = 7`}, "leaf 7: the event is not there"},
-		"leaf taken away":           {[]string{`INSERT INTO audit_waiting SELECT id, at, action, outcome, actor, target, data, private FROM audit_leaves WHERE leaf = 7`, `DELETE FROM audit_leaves WHERE leaf = 7`}, "leaf 7: the event is not there"},
+		"leaf taken away":           {[]string{w.Unsequence(`leaf = 7`), `DELETE FROM audit_leaves WHERE leaf = 7`}, "leaf 7: the event is not there"},
 		"reordered":                 {swap, "leaf 20, event"},
 		"dropped":                   {[]string{`DELETE FROM audit_leaves WHERE leaf = 30`}, "leaf 30: the event is not there"},
 		"the first dropped":         {[]string{`DELETE FROM audit_leaves WHERE leaf = 0`}, "leaf 0: the event is not there"},
@@ -141,7 +141,7 @@ func TestAttackAUD004Tampering(t *testing.T) {
 		if r := w.Verify(t, kept); r.Problem != nil || r.Events != 300 || r.Newest.Size != 300 {
 			t.Fatalf("as it was written: %+v", r)
 		}
-		tables := []string{"audit_leaves", "audit_waiting", "audit_names", "audit_tiles", "audit_checkpoints", "audit_log"}
+		tables := []string{"audit_leaves", "audit_packs", "audit_names", "audit_tiles", "audit_checkpoints", "audit_log"}
 		for _, table := range tables {
 			past.Exec(t, `CREATE TABLE kept_`+table+` AS SELECT * FROM `+table)
 		}
@@ -179,7 +179,7 @@ func TestAttackAUD004AnotherPast(t *testing.T) {
 		for name, drop := range map[string]string{"the last": `= 299`, "one within": `= 7`} {
 			for _, s := range []string{
 				`DELETE FROM audit_leaves WHERE leaf ` + drop, `DELETE FROM audit_tiles`, `DELETE FROM audit_checkpoints`,
-				`INSERT INTO audit_waiting SELECT id, at, action, outcome, actor, target, data, private FROM audit_leaves`, `DELETE FROM audit_leaves`, `UPDATE audit_log SET size = 0`,
+				past.Unsequence(`true`), `DELETE FROM audit_leaves`, `UPDATE audit_log SET size = 0`,
 			} {
 				past.Exec(t, s)
 			}

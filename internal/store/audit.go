@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"strings"
 	"time"
 
 	"github.com/doorward/doorward/internal/audit"
@@ -13,11 +12,11 @@ import (
 	"github.com/doorward/doorward/internal/outbox"
 )
 
-var insertEvent = `INSERT INTO audit_waiting (` + listOf(eventColumns, ``) + `) VALUES (?` + strings.Repeat(`, ?`, len(eventColumns)-1) + `)`
-
-// record writes events with the transaction's change.
+// record writes events with the transaction's change, before it ends. It returns nil: a
+// verb can end with it.
 func (t *tx) record(events ...audit.Event) error {
-	return t.keep(recordsOf(events...))
+	t.keep(recordsOf(events...))
+	return nil
 }
 
 // recordsOf works out what is kept of events. Verbs that are called often do so
@@ -33,20 +32,20 @@ func recordsOf(events ...audit.Event) []audit.Record {
 	return records
 }
 
-func (t *tx) keep(records []audit.Record) error {
-	for i := range records {
-		if _, err := t.exec(insertEvent, eventArgs(records[i:i+1])...); err != nil {
-			return err
-		}
-	}
-	return nil
+// keep is record for what recordsOf worked out.
+func (t *tx) keep(records []audit.Record) {
+	p := t.run.unpacked()
+	p.records = append(p.records, records...)
 }
 
 // Record writes an event that has no other change. Events that come together
 // share a commit, and each waits for it.
 func (s *Store) Record(ctx context.Context, e audit.Event) error {
 	records := recordsOf(e)
-	return s.through(ctx, s.db.record, func(t *tx) error { return t.keep(records) })
+	return s.through(ctx, s.db.record, func(t *tx) error {
+		t.keep(records)
+		return nil
+	})
 }
 
 // Tell writes events that have no other change, and letters about them.

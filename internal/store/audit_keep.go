@@ -26,19 +26,20 @@ func (t *tx) erase(by principal.Principal, person string) error {
 	if err := t.unpost(person); err != nil { // a letter tells where somebody came from, too
 		return err
 	}
-	if err := t.holdLeaves(); err != nil { // so that none is missed on its way
+	if err := errors.Join(t.flush(), t.holdLeaves()); err != nil { // so that none is missed on its way
 		return err
 	}
 	var found []telling
-	if err := tellings(t.all, person, func(e telling) { found = append(found, e) }); err != nil {
+	note := func(e telling) { found = append(found, e) }
+	if err := errors.Join(waitingTellings(t.all, person, note), tellings(t.all, person, note)); err != nil {
 		return err
 	}
 	for _, e := range found {
-		left, n := audit.Forget(e.private, person)
+		left, n := e.forget(e.text, person)
 		if n == 0 {
 			continue
 		}
-		if _, err := t.exec(`UPDATE `+e.table+` SET private = ? WHERE id = ?`, left, e.id); err != nil {
+		if _, err := t.exec(e.update, left, e.id); err != nil {
 			return err
 		}
 	}
@@ -51,27 +52,46 @@ func (t *tx) holdLeaves() error {
 	return err
 }
 
-// telling is an event that may tell of a person.
-type telling struct{ table, id, private string }
+// telling is a row that may tell of a person, and how he is forgotten in it.
+type telling struct {
+	id, text string
+	forget   func(text, person string) (left string, forgotten int)
+	update   string
+}
 
-// tellings passes the events that may tell of a person: those in whose private
-// parts his id stands. Those that wait are looked through; the others are found by
-// the names that he can have in them.
-func tellings(all func(func(scanner) error, string, ...any) error, person string, f func(telling)) error {
+// passed passes the rows that a statement selects.
+func (e telling) passed(f func(telling)) func(scanner) error {
+	return func(r scanner) error {
+		err := r.Scan(&e.id, &e.text)
+		f(e)
+		return err
+	}
+}
+
+// naming returns the pattern of what a person's id stands in.
+func naming(person string) (string, error) {
 	quoted, err := json.Marshal(person)
+	return `%` + strings.NewReplacer(`!`, `!!`, `%`, `!%`, `_`, `!_`).Replace(string(quoted)) + `%`, err
+}
+
+// allOf is tx.all or Store.all.
+type allOf = func(func(scanner) error, string, ...any) error
+
+// waitingTellings passes the packs that may tell of a person: all are looked through.
+func waitingTellings(all allOf, person string, f func(telling)) error {
+	like, err := naming(person)
 	if err != nil {
 		return err
 	}
-	like := `%` + strings.NewReplacer(`!`, `!!`, `%`, `!%`, `_`, `!_`).Replace(string(quoted)) + `%`
-	pass := func(table string) func(scanner) error {
-		return func(r scanner) error {
-			e := telling{table: table}
-			err := r.Scan(&e.id, &e.private)
-			f(e)
-			return err
-		}
-	}
-	if err := all(pass("audit_waiting"), `SELECT id, private FROM audit_waiting WHERE private LIKE ? ESCAPE '!'`, like); err != nil {
+	e := telling{forget: audit.ForgetPacked, update: `UPDATE audit_packs SET events = ? WHERE id = ?`}
+	return all(e.passed(f), `SELECT id, events FROM audit_packs WHERE events LIKE ? ESCAPE '!'`, like)
+}
+
+// tellings passes the leaves that may tell of a person: those in whose private parts his
+// id stands. They are found by the names that he can have in them.
+func tellings(all allOf, person string, f func(telling)) error {
+	like, err := naming(person)
+	if err != nil {
 		return err
 	}
 	names := audit.NamesOf(person)
@@ -83,9 +103,10 @@ func tellings(all func(func(scanner) error, string, ...any) error, person string
 	if err := all(texts(&moments), `SELECT DISTINCT moment FROM audit_names WHERE name IN (?`+strings.Repeat(", ?", len(names)-1)+`)`, args...); err != nil {
 		return err
 	}
+	e := telling{forget: audit.Forget, update: `UPDATE audit_leaves SET private = ? WHERE id = ?`}
 	for chunk := range slices.Chunk(moments, momentsAtOnce) {
 		statement, args := inMoments(`l.id, l.private`, chunk, ` AND l.private LIKE ? ESCAPE '!'`, []any{like})
-		if err := all(pass("audit_leaves"), statement, args...); err != nil {
+		if err := all(e.passed(f), statement, args...); err != nil {
 			return err
 		}
 	}
@@ -107,10 +128,11 @@ func (s *Store) Tells(ctx context.Context, person string) (n int64, err error) {
 	all := func(scan func(scanner) error, statement string, args ...any) error {
 		return s.all(ctx, scan, statement, args...)
 	}
-	err = tellings(all, person, func(e telling) {
-		_, parts := audit.Forget(e.private, person)
+	count := func(e telling) {
+		_, parts := e.forget(e.text, person)
 		n += int64(parts)
-	})
+	}
+	err = errors.Join(waitingTellings(all, person, count), tellings(all, person, count))
 	return n, err
 }
 
@@ -189,6 +211,9 @@ func (t *tx) retiring(before int64) (first, until int64, err error) {
 // until the event has its own place in the tree.
 func (t *tx) announce(until int64) error {
 	var waiting int64
+	if err := t.flush(); err != nil {
+		return err
+	}
 	if err := t.one(`SELECT COUNT(*) FROM audit_waiting WHERE action = ?`, string(audit.AuditRetired)).scan(&waiting); err != nil || waiting > 0 {
 		return err
 	}

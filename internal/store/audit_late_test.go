@@ -29,8 +29,7 @@ func TestLateCommitsGetTheirLeaf(t *testing.T) {
 	}
 	defer late.Rollback()
 	r := audit.Now(principal.Principal{Kind: principal.CLI, ID: "ops"}, time.Now().Add(-time.Minute), audit.UserUpdated, "user:late").Record()
-	if _, err := late.ExecContext(t.Context(), `INSERT INTO audit_waiting (id, at, action, outcome, actor, target, data, private) VALUES ($1, $2, $3, $4, $5, $6, $7, '')`,
-		r.ID, clock.Micro(r.At), string(r.Action), string(r.Outcome), r.Actor, r.Target, r.Public); err != nil {
+	if _, err := late.ExecContext(t.Context(), `INSERT INTO audit_packs (id, events) VALUES ($1, $2)`, r.ID, string(r.AppendLine(nil))); err != nil {
 		t.Fatal(err)
 	}
 	record := func() {

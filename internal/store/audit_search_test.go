@@ -158,8 +158,8 @@ func TestSearchEventsAsWritten(t *testing.T) {
 			t.Errorf("%+v", got)
 		}
 		left, _ := audit.Forget(r.Parts, ann)
-		w.Exec(t, `UPDATE audit_waiting SET private = '`+left+`' WHERE id = '`+r.ID+`'`)
 		w.Sequence(t, r.ID, 7)
+		w.Exec(t, `UPDATE audit_leaves SET private = '`+left+`' WHERE id = '`+r.ID+`'`)
 		if got := one("user.updated"); got.Leaf != 7 || len(got.Private) != 1 || got.Private[0].Number != 1 {
 			t.Errorf("after an erasure: %+v", got)
 		}

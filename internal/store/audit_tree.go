@@ -1,7 +1,6 @@
 package store
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -36,7 +35,7 @@ func (s *Store) BeginLog(ctx context.Context, origin string) (string, error) {
 func (s *Store) LogState(ctx context.Context, from string) (audit.State, error) {
 	var st audit.State
 	var oldest sql.NullString
-	err := s.one(ctx, `SELECT origin, size, holder, epoch, (SELECT id FROM audit_waiting WHERE id > ? ORDER BY id LIMIT 1) FROM audit_log WHERE id = 1`, from).
+	err := s.one(ctx, `SELECT origin, size, holder, epoch, (SELECT id FROM audit_packs WHERE id > ? ORDER BY id LIMIT 1) FROM audit_log WHERE id = 1`, from).
 		scan(&st.Origin, &st.Size, &st.Holder, &st.Epoch, &oldest)
 	if oldest.Valid {
 		st.Waiting, st.Since = true, id.Time(oldest.String)
@@ -66,17 +65,10 @@ func (s *Store) TakeLog(ctx context.Context, holder string, was audit.State) (ep
 
 var errNotHolder = fault.New(fault.Conflict, "another server gives events their leaves now")
 
-// giveLeaves numbers the events that have no leaf, whenever they were written: a
-// transaction that began earlier may commit later.
-const giveLeaves = `INSERT INTO audit_leaves (leaf, id, at, action, outcome, actor, target, data, private)
-	SELECT ? + ROW_NUMBER() OVER (ORDER BY id), id, at, action, outcome, actor, target, data, private
-	FROM (SELECT * FROM audit_waiting WHERE id > ? ORDER BY id LIMIT ?) AS new
-	RETURNING leaf, id, action, outcome, actor, target, data`
-
-// Sequence appends up to limit events to the tree, of those whose ids are past from:
-// it writes their leaves, the tiles that change and the checkpoint that sign makes,
-// all or nothing, and returns how many events there were. Only the holder of the present epoch does;
-// others get a fault of kind Conflict.
+// Sequence appends the events of up to limit packs to the tree, of those whose ids are
+// past from: it writes their leaves, the tiles that change and the checkpoint that sign
+// makes, all or nothing, and returns how many packs there were. Only the holder of the
+// present epoch does; others get a fault of kind Conflict.
 func (s *Store) Sequence(ctx context.Context, epoch int64, from string, limit int, sign audit.Signing) (int, error) {
 	n := 0
 	err := s.write(ctx, func(t *tx) error {
@@ -88,7 +80,7 @@ func (s *Store) Sequence(ctx context.Context, epoch int64, from string, limit in
 		} else if err != nil {
 			return err
 		}
-		leaves, err := t.giveLeaves(now.Size, from, limit)
+		packs, leaves, err := t.giveLeaves(now.Size, from, limit)
 		if err != nil || len(leaves) == 0 {
 			return err
 		}
@@ -100,68 +92,85 @@ func (s *Store) Sequence(ctx context.Context, epoch int64, from string, limit in
 		if err := t.grow(tree, leaves); err != nil {
 			return err
 		}
-		n = len(leaves)
+		n = packs
 		return t.checkpoint(now, audit.Checkpoint{Origin: now.Origin, Size: tree.Size(), Root: tree.Root()}, sign)
 	})
 	return n, err
 }
 
-// SequencesAtOnce returns how many events Sequence should append in one
+// SequencesAtOnce returns the packs of how many Sequence should append in one
 // transaction: few where requests wait behind it, on SQLite, and many where each
 // transaction has a cost of its own.
 func (s *Store) SequencesAtOnce() int {
 	if _, ok := s.db.(*sqliteDB); ok {
-		return 100
+		return 32
 	}
-	return 1000
+	return 200
 }
 
-// leavesAtOnce is how many events one statement takes from those that wait.
-const leavesAtOnce = 100
+const (
+	waitingPacks = `SELECT id, events FROM audit_packs WHERE id > ? ORDER BY id LIMIT ?`
+	leafColumns  = `leaf, id, at, action, outcome, actor, target, data, private`
+)
 
-var forgetWaiting = `DELETE FROM audit_waiting WHERE id IN (?` + strings.Repeat(`, ?`, leavesAtOnce-1) + `)`
+// leavesAtOnce is how many events get their leaves by one statement, the most first: each
+// is prepared once, so there are not too many of them.
+var leavesAtOnce = []int{64, 16, 4, 1}
 
-func (t *tx) giveLeaves(size int64, from string, limit int) ([]audit.Hash, error) {
-	type leaf struct {
-		n    int64
-		id   string
-		hash audit.Hash
+var insertLeaves, forgetPacks = func() (insert, forget map[int]string) {
+	insert, forget = map[int]string{}, map[int]string{}
+	for _, n := range leavesAtOnce {
+		const row = `(?, ?, ?, ?, ?, ?, ?, ?, ?)`
+		insert[n] = `INSERT INTO audit_leaves (` + leafColumns + `) VALUES ` + row + strings.Repeat(`, `+row, n-1)
+		forget[n] = `DELETE FROM audit_packs WHERE id IN (?` + strings.Repeat(`, ?`, n-1) + `)`
 	}
-	var list []leaf
-	found := names{}
-	err := t.all(func(r scanner) error {
-		var l leaf
-		var c audit.Columns
-		var data sql.RawBytes
-		err := r.Scan(&l.n, &c.ID, &c.Action, &c.Outcome, &c.Actor, &c.Target, &data)
-		l.id, l.hash = c.ID, audit.LeafHash(data)
-		list = append(list, l)
-		found.add(&c, data)
+	return insert, forget
+}()
+
+// giveLeaves numbers the events of packs that have no leaf, whenever they were written: a
+// transaction that began earlier may commit later. It returns how many packs there were
+// and the hashes of the leaves.
+func (t *tx) giveLeaves(size int64, from string, limit int) (int, []audit.Hash, error) {
+	var packs []string
+	var events []audit.Packed
+	if err := t.all(func(r scanner) error {
+		var id, pack string
+		if err := r.Scan(&id, &pack); err != nil {
+			return err
+		}
+		more, err := audit.Unpack(pack)
+		packs, events = append(packs, id), append(events, more...)
 		return err
-	}, giveLeaves, size-1, from, limit)
-	if err != nil || len(list) == 0 {
-		return nil, err
+	}, waitingPacks, from, limit); err != nil || len(packs) == 0 {
+		return 0, nil, err
 	}
-	// By their keys: of a table whose rows come and go PostgreSQL does not know how
-	// many there are, and would look through it.
-	for chunk := range slices.Chunk(list, leavesAtOnce) {
-		args := make([]any, leavesAtOnce)
-		for i := range args {
-			args[i] = chunk[min(i, len(chunk)-1)].id
-		}
-		if _, err := t.exec(forgetWaiting, args...); err != nil {
-			return nil, err
+	slices.SortFunc(events, func(a, b audit.Packed) int { return strings.Compare(a.ID, b.ID) })
+	events = slices.CompactFunc(events, audit.Packed.Same) // what was recorded twice has one leaf
+	hashes, found := make([]audit.Hash, len(events)), names{}
+	leaves := make([][]any, len(events))
+	for i := range events {
+		e := &events[i]
+		hashes[i] = audit.LeafHash(e.Data)
+		found.add(&e.Columns, e.Data)
+		leaves[i] = []any{size + int64(i), e.ID, e.At, e.Action, e.Outcome, e.Actor, e.Target, e.Data, e.Parts}
+	}
+	gone := make([][]any, len(packs))
+	for i, id := range packs {
+		gone[i] = []any{id}
+	}
+	return len(packs), hashes, errors.Join(t.many(insertLeaves, leaves), t.many(forgetPacks, gone), t.keepNames(found))
+}
+
+// many runs a statement for rows, as many of them at once as it has a form for.
+func (t *tx) many(statements map[int]string, rows [][]any) error {
+	for _, n := range leavesAtOnce {
+		for ; len(rows) >= n; rows = rows[n:] {
+			if _, err := t.exec(statements[n], slices.Concat(rows[:n]...)...); err != nil {
+				return err
+			}
 		}
 	}
-	slices.SortFunc(list, func(a, b leaf) int { return cmp.Compare(a.n, b.n) })
-	hashes := make([]audit.Hash, len(list))
-	for i, l := range list {
-		if l.n != size+int64(i) {
-			return nil, fmt.Errorf("leaf %d was given where %d was to be", l.n, size+int64(i))
-		}
-		hashes[i] = l.hash
-	}
-	return hashes, t.keepNames(found)
+	return nil
 }
 
 // tree reads the right edge of the tree.

@@ -193,7 +193,8 @@ func (s *Store) CreateCode(ctx context.Context, c grant.Code, request secret.Has
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, '')`, row...); err != nil {
 			return err
 		}
-		return t.keep(records)
+		t.keep(records)
+		return nil
 	})
 }
 

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/doorward/doorward/internal/audit"
-	"github.com/doorward/doorward/internal/clock"
 )
 
 // batch is one statement that does on PostgreSQL what many ask for at once: it is
@@ -24,19 +23,12 @@ const mostRows = 64
 // column is one of those that a row is made of, and its type.
 type column struct{ name, kind string }
 
-// eventColumns are what is recorded of an event, in the order of eventArgs.
-var eventColumns = []column{
-	{"id", "text"}, {"at", "bigint"}, {"action", "text"}, {"outcome", "text"}, {"actor", "text"}, {"target", "text"}, {"data", "bytea"}, {"private", "text"},
-}
-
 // recorded returns the columns of a row with those of its event, where events are kept:
-// event_id and so on.
+// they are in the order of eventArgs.
 func recorded(columns []column) []column {
 	columns = columns[:len(columns):len(columns)]
 	if audited {
-		for _, c := range eventColumns {
-			columns = append(columns, column{"event_" + c.name, c.kind})
-		}
+		columns = append(columns, column{"event_id", "text"}, column{"event", "bytea"})
 	}
 	return columns
 }
@@ -54,17 +46,17 @@ func (s *Store) batches(e []audit.Record) *postgresDB {
 // eventArgs returns what a row has of its event.
 func eventArgs(e []audit.Record) (args []any) {
 	for _, r := range e {
-		args = append(args, r.ID, clock.Micro(r.At), string(r.Action), string(r.Outcome), r.Actor, r.Target, r.Public, r.Parts)
+		args = append(args, r.ID, r.AppendLine(nil))
 	}
 	return args
 }
 
-// keepMade records the events of the rows that were made.
+// keepMade records the events of the rows that were made, as one pack.
 var keepMade = func() string {
 	if !audited {
 		return ``
 	}
-	return `, events AS (INSERT INTO audit_waiting (` + listOf(eventColumns, ``) + `) SELECT ` + listOf(eventColumns, `event_`) + ` FROM made)`
+	return `, events AS (INSERT INTO audit_packs (id, events) SELECT MIN(event_id), CONVERT_FROM(STRING_AGG(event, ''), 'UTF8') FROM made HAVING COUNT(*) > 0)`
 }()
 
 // listOf returns the names of columns, each after a prefix, as a list.

@@ -353,7 +353,8 @@ func (s *Store) IssueToClient(ctx context.Context, c client.Client, to issue.Iss
 		if err := t.keepRun(to.Run); err != nil {
 			return err
 		}
-		return t.keep(records)
+		t.keep(records)
+		return nil
 	})
 }
 

@@ -114,7 +114,8 @@ func (s *Store) IssueExchanged(ctx context.Context, c client.Client, want client
 		if err := t.keepRun(to.Run); err != nil {
 			return err
 		}
-		return t.keep(records)
+		t.keep(records)
+		return nil
 	})
 }
 

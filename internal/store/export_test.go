@@ -63,9 +63,9 @@ func (s *Store) Explain(ctx context.Context, q audit.Search) (plans []string, er
 	return plans, err
 }
 
-// ExplainLeaves returns how the database would give events their leaves.
+// ExplainLeaves returns how the database would find the events that have no leaf.
 func (s *Store) ExplainLeaves(ctx context.Context) (string, error) {
-	return s.explain(ctx, giveLeaves, int64(0), "", 100)
+	return s.explain(ctx, waitingPacks, "", 100)
 }
 
 // ExplainLive explains the statements that find the tokens of somebody who lost something.

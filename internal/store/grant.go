@@ -239,7 +239,8 @@ func (s *Store) RotateFamily(ctx context.Context, r grant.Rotation, e audit.Even
 		if n == 0 {
 			return errNotCurrent
 		}
-		return t.keep(records)
+		t.keep(records)
+		return nil
 	})
 }
 

@@ -65,7 +65,10 @@ func (s *Store) Migrate(ctx context.Context) ([]string, error) {
 		}
 		for _, m := range steps {
 			for _, statement := range split(m.text) {
-				if _, err := t.exec(s.db.schema(statement)); err != nil {
+				if statement = s.db.schema(statement); statement == "" {
+					continue
+				}
+				if _, err := t.exec(statement); err != nil {
 					return fmt.Errorf("migration %s: %w", m.name, err)
 				}
 			}
@@ -158,4 +161,17 @@ func split(text string) []string {
 		}
 	}
 	return list
+}
+
+// only returns a statement that is for one kind of database alone without the mark that
+// says so, and nothing if it is another's.
+func only(kind, statement string) string {
+	mark, rest, marked := strings.Cut(statement, " */ ")
+	switch {
+	case !marked || !strings.HasPrefix(mark, "/* "):
+		return statement
+	case mark != "/* "+kind:
+		return ""
+	}
+	return rest
 }

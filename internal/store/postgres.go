@@ -138,7 +138,11 @@ func (p *postgresDB) once(ctx context.Context, f func(*tx) error) error {
 		return fmt.Errorf("beginning: %w", err)
 	}
 	defer began.Rollback() //nolint:errcheck // after a commit it does nothing, and else the error is known
-	if err := isolated(f, &tx{ctx: ctx, run: postgresTx{p, began}}); err != nil {
+	run := &postgresTx{p: p, tx: began}
+	if err := isolated(f, &tx{ctx: ctx, run: run}); err != nil {
+		return err
+	}
+	if err := run.events.flush(ctx, run); err != nil {
 		return err
 	}
 	if err := began.Commit(); err != nil {
@@ -211,7 +215,7 @@ func (p *postgresDB) lock(t *tx) error {
 // locale. Ids are compared here and in the database: where "ch" or "aa" is a letter
 // of its own, pages would lose some.
 func (p *postgresDB) schema(statement string) string {
-	return strings.ReplaceAll(statement, " TEXT ", ` TEXT COLLATE "C" `)
+	return strings.ReplaceAll(only("postgres", statement), " TEXT ", ` TEXT COLLATE "C" `)
 }
 
 func (p *postgresDB) about(ctx context.Context) (Settings, error) {
@@ -244,19 +248,22 @@ func (p *postgresDB) close() error {
 }
 
 type postgresTx struct {
-	p  *postgresDB
-	tx *sql.Tx
+	p      *postgresDB
+	tx     *sql.Tx
+	events unpacked
 }
 
-func (t postgresTx) exec(ctx context.Context, statement string, args ...any) (sql.Result, error) {
+func (t *postgresTx) exec(ctx context.Context, statement string, args ...any) (sql.Result, error) {
 	return t.tx.ExecContext(ctx, t.p.bind(statement), args...)
 }
 
-func (t postgresTx) query(ctx context.Context, statement string, args ...any) (*sql.Rows, error) {
+func (t *postgresTx) query(ctx context.Context, statement string, args ...any) (*sql.Rows, error) {
 	return t.tx.QueryContext(ctx, t.p.bind(statement), args...)
 }
 
-func (postgresTx) holding(statement string) string { return statement + " FOR SHARE" }
+func (*postgresTx) holding(statement string) string { return statement + " FOR SHARE" }
+
+func (t *postgresTx) unpacked() *unpacked { return &t.events }
 
 // duplicate returns the constraint that a write broke, if it is one of
 // uniqueness.

@@ -1,6 +1,9 @@
 package store_test
 
 import (
+	"errors"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -9,37 +12,49 @@ import (
 	"github.com/doorward/doorward/internal/store/storetest"
 )
 
-// Of events that are written together one cannot be: it was written before. That
-// is its own matter; the sign-ins whose events the others are must not fail by it.
+// The events of a group are one pack, and it cannot be written. That is a matter of one of
+// them at the most: each is written for itself then, and no sign-in fails by another's.
 func TestAttackOneEventSpoilsNoOther(t *testing.T) {
 	storetest.EachDSN(t, func(t *testing.T, dsn string) {
 		t.Parallel()
 		f := &storetest.Faults{}
 		s := storetest.Open(t, dsn, store.Options{Wrap: f.Wrap})
 		g := &group{s, f, storetest.NewWitness(t, dsn)}
-		twice := audit.Now(storetest.Operator, time.Now(), audit.LoginFailed, "user:twice")
-		if err := s.Record(t.Context(), twice); err != nil {
-			t.Fatal(err)
-		}
-		for _, name := range []string{"first", "middle", "last"} {
-			jobs := events(t, s, name)
-			at := map[string]int{"first": 0, "middle": len(jobs) / 2, "last": len(jobs) - 1}[name]
-			jobs[at].do = func() error { return s.Record(t.Context(), twice) }
-			_, told := g.write(t, jobs, storetest.Fault{}, map[string]bool{})
+		failed, spoilt := map[string]bool{}, false
+		for n := 0; !spoilt; n++ {
+			jobs := events(t, s, strconv.Itoa(n))
+			step, told := g.write(t, jobs, storetest.Fault{Err: errors.New("it is too large")}, failed)
+			if step.Kind == "" {
+				t.Fatal("no pack was written")
+			}
+			if spoilt = strings.Contains(step.Text, "INSERT INTO audit_packs"); !spoilt {
+				continue
+			}
 			for i, err := range told {
-				if (err == nil) != (i != at) {
-					t.Errorf("the %s is spoilt, and number %d was told: %v", name, i, err)
-				}
-				if n := g.Number(t, "SELECT COUNT(*) FROM audit_events WHERE target = '"+jobs[i].name+"'"); (n == 1) != (i != at) {
-					t.Errorf("the %s is spoilt, and number %d is there %d times", name, i, n)
+				if there := g.Number(t, "SELECT COUNT(*) FROM audit_events WHERE target = '"+jobs[i].name+"'"); err != nil || there != 1 {
+					t.Errorf("number %d was told %v, and is there %d times", i, err, there)
 				}
 			}
 		}
 		g.Dump(t).Check(t)
-		// An event that came with the spoilt ones is one commit's worth of waiting, not
-		// the end of the recorder.
 		if err := s.Record(t.Context(), audit.Now(storetest.Operator, time.Now(), audit.LoginFailed, "user:afterwards")); err != nil {
 			t.Errorf("afterwards: %v", err)
+		}
+	})
+}
+
+// An event that was recorded twice, since nobody knew whether it was, has one leaf.
+func TestOneLeafForAnEventThatWasRecordedTwice(t *testing.T) {
+	storetest.Portable(t, func(t *testing.T, s *store.Store, w *storetest.Witness) {
+		log := storetest.NewWitnessed(t, s)
+		e := audit.Now(storetest.Operator, time.Now(), audit.LoginFailed, "user:twice")
+		if err := s.Tell(t.Context(), []audit.Event{e, audit.Now(storetest.Operator, time.Now(), audit.LoginFailed, "user:once")}); err != nil {
+			t.Fatal(err)
+		}
+		w.Exec(t, `INSERT INTO audit_packs (id, events) SELECT 'again', events FROM audit_packs`)
+		log.SequenceAll(t, 10)
+		if r := log.Verify(t, nil); r.Problem != nil || r.Events != 2 {
+			t.Errorf("%+v", r)
 		}
 	})
 }

@@ -119,7 +119,11 @@ func (s *sqliteDB) query(ctx context.Context, statement string, args ...any) (*s
 // beginning.
 func (s *sqliteDB) lock(*tx) error { return nil }
 
-func (s *sqliteDB) schema(statement string) string { return statement }
+// schema has whole numbers that are a table's key be the number of its row, which SQLite
+// has anyway: there is no index besides.
+func (s *sqliteDB) schema(statement string) string {
+	return strings.ReplaceAll(only("sqlite", statement), " BIGINT NOT NULL PRIMARY KEY", " INTEGER NOT NULL PRIMARY KEY")
+}
 
 func (s *sqliteDB) about(ctx context.Context) (Settings, error) {
 	a := Settings{Kind: "sqlite"}
@@ -148,6 +152,7 @@ type sqliteWriter struct {
 	conn       *sql.Conn
 	statements map[string]*sql.Stmt // prepared on conn
 	wrote      bool                 // the job that runs has changed something
+	events     unpacked             // of the jobs of the transaction
 }
 
 func (w *sqliteWriter) run(jobs <-chan *job) {
@@ -176,10 +181,7 @@ func (w *sqliteWriter) group(first *job, jobs <-chan *job) []*job {
 	}
 	for j := first; ; {
 		if j.err = j.ctx.Err(); j.err == nil && w.spoils(j) {
-			w.abandon()
-			for _, other := range group[:len(group)-1] {
-				w.alone(other)
-			}
+			w.each(group[:len(group)-1])
 			return group
 		}
 		if len(group) == largestGroup {
@@ -195,13 +197,37 @@ func (w *sqliteWriter) group(first *job, jobs <-chan *job) []*job {
 		}
 		group = append(group, j)
 	}
-	if err := w.statement("COMMIT"); err != nil {
-		w.abandon()
+	if len(group) > 1 && w.events.flush(context.Background(), w) != nil { // the event of one of them cannot be written
+		w.each(group)
+		return group
+	}
+	if err := w.commit(); err != nil {
 		for _, j := range group {
-			j.err = fmt.Errorf("writing: %w", err)
+			j.err = err
 		}
 	}
 	return group
+}
+
+// each gives up the transaction of jobs, and runs each for itself.
+func (w *sqliteWriter) each(jobs []*job) {
+	w.abandon()
+	for _, j := range jobs {
+		w.alone(j)
+	}
+}
+
+// commit ends a transaction with the events of its jobs, or abandons it.
+func (w *sqliteWriter) commit() error {
+	err := w.events.flush(context.Background(), w)
+	if err == nil {
+		err = w.statement("COMMIT")
+	}
+	if err != nil {
+		w.abandon()
+		return fmt.Errorf("writing: %w", err)
+	}
+	return nil
 }
 
 // spoils runs a job in the transaction of its group, and reports whether it left
@@ -209,8 +235,16 @@ func (w *sqliteWriter) group(first *job, jobs <-chan *job) []*job {
 // that is no fault may have ended the whole transaction.
 func (w *sqliteWriter) spoils(j *job) bool {
 	w.wrote = false
+	before := len(w.events.records)
 	j.err = isolated(j.f, &tx{ctx: context.WithoutCancel(j.ctx), run: w})
-	return j.err != nil && (w.wrote || fault.KindOf(j.err) == 0)
+	if j.err == nil {
+		return false
+	}
+	if spoils := w.wrote || fault.KindOf(j.err) == 0; spoils {
+		return true
+	}
+	w.events.cut(before) // nothing was flushed, or it would have written
+	return false
 }
 
 // alone runs a job in a transaction of its own.
@@ -223,10 +257,9 @@ func (w *sqliteWriter) alone(j *job) {
 	}
 	if j.err = isolated(j.f, &tx{ctx: context.WithoutCancel(j.ctx), run: w}); j.err != nil {
 		w.abandon()
-	} else if err := w.statement("COMMIT"); err != nil {
-		w.abandon()
-		j.err = fmt.Errorf("writing: %w", err)
+		return
 	}
+	j.err = w.commit()
 }
 
 // isolated runs f so that its panic is its own.
@@ -256,6 +289,7 @@ func (w *sqliteWriter) begin() error {
 
 // abandon rolls back, and takes another connection if that is not certain.
 func (w *sqliteWriter) abandon() {
+	w.events.cut(0)
 	if w.statement("ROLLBACK") == nil {
 		return
 	}
@@ -312,6 +346,8 @@ func (w *sqliteWriter) query(ctx context.Context, statement string, args ...any)
 
 // holding has nothing to add: while one writes, nobody else does.
 func (w *sqliteWriter) holding(statement string) string { return statement }
+
+func (w *sqliteWriter) unpacked() *unpacked { return &w.events }
 
 // sqliteDuplicate reports whether err says that a unique value exists.
 func sqliteDuplicate(err error) (string, bool) {

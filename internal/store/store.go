@@ -46,7 +46,8 @@ type engine interface {
 	query(ctx context.Context, statement string, args ...any) (*sql.Rows, error)
 	// lock makes other processes that migrate wait until the transaction ends.
 	lock(t *tx) error
-	// schema returns a statement of a migration as the database is to have it.
+	// schema returns a statement of a migration as the database is to have it, or nothing
+	// for one that is another kind's.
 	schema(statement string) string
 	// record is write for what is inserted alone and clashes with nothing.
 	record(ctx context.Context, f func(*tx) error) error
@@ -150,6 +151,8 @@ type runner interface {
 	// holding returns a SELECT by which the rows that it finds stay as they are until
 	// the transaction ends.
 	holding(statement string) string
+	// unpacked are the events to be written before the transaction ends.
+	unpacked() *unpacked
 }
 
 // write runs f in one transaction, and tells of its changes once it is durable.

@@ -73,8 +73,18 @@ func (w *Witness) Sequence(t testing.TB, event string, leaf int64) {
 	t.Helper()
 	w.Exec(t, fmt.Sprintf(`INSERT INTO audit_leaves (leaf, id, at, action, outcome, actor, target, data, private)
 		SELECT %d, id, at, action, outcome, actor, target, data, private FROM audit_waiting WHERE id = '%s'`, leaf, event))
-	w.Exec(t, `DELETE FROM audit_waiting WHERE id = '`+event+`'`)
+	w.Exec(t, `DELETE FROM audit_packs WHERE events LIKE '{"v":1,"id":"`+event+`"%'`)
 	w.Name(t)
+}
+
+// Unsequence returns the statement that gives events that have a leaf back to those that
+// wait for one, of which a condition holds.
+func (w *Witness) Unsequence(where string) string {
+	text := `CAST(data AS TEXT)`
+	if w.Postgres() {
+		text = `convert_from(data, 'UTF8')`
+	}
+	return `INSERT INTO audit_packs (id, events) SELECT id, ` + text + " || '\t' || private || '\n' FROM audit_leaves WHERE " + where
 }
 
 // Name makes the index of names complete, past the store.
