@@ -36,6 +36,9 @@ var numerous = []string{
 var throughout = map[string]string{
 	"DELETE FROM codes WHERE client_id = ":   "a client is deleted, which is rare, and a code is purged within two days",
 	"DELETE FROM devices WHERE client_id = ": "the same",
+
+	"SELECT id FROM audit_waiting ":                          "what waits is unpacked for a search; mostly it is what came in the last fifth of a second",
+	"SELECT l.id, -1, l.data, l.private FROM audit_waiting ": "the same",
 }
 
 // short are indexes that hold few of many rows: what waits to be numbered.
@@ -255,7 +258,7 @@ func worth(name, kind string, lite bool) string {
 		return "0"
 	case kind == "BOOL" || kind == "BOOLEAN":
 		return "i % 100 = 0"
-	case kind == "INT8" || kind == "BIGINT":
+	case kind == "INT8" || kind == "BIGINT" || kind == "INTEGER":
 		return "1000000 + i"
 	case kind == "BYTEA" && lite:
 		return "CAST('x' || i AS BLOB)"
