@@ -69,6 +69,7 @@ var subjects = []subject{
 	},
 
 	{name: "sign", isFloor: true, title: "bare net/http: POST, form read, one ES256 signature made", prepare: onFloor(floor.Sign, posting)},
+	{name: "note", isFloor: true, title: "the same, and an event kept durably: one row for all that wait", each: true, prepare: onFloor(floor.Note, posting)},
 	{
 		name: "credentials", title: "POST /oauth2/token, client_credentials", floor: "sign", target: target{rate: 0.6, cpu: 100 * time.Microsecond}, each: true,
 		prepare: ownTokens,
@@ -138,9 +139,9 @@ func onServer(c clients) func(context.Context, *bench, *site) (work, error) {
 func onFloor(name string, c func(b *bench, addr string) ([]load.Client, error)) func(context.Context, *bench, *site) (work, error) {
 	return func(ctx context.Context, b *bench, s *site) (work, error) {
 		o, w := childOptions{name: name}, work{warm: b.warm}
-		if name == floor.Rotate {
+		if name == floor.Rotate || name == floor.Note {
 			var err error
-			if o.dsn, err = b.newDatabase(ctx, s.db, "rotate"); err != nil {
+			if o.dsn, err = b.newDatabase(ctx, s.db, name); err != nil {
 				return w, err
 			}
 			o.families, w.pgPID = b.connections, s.pgPID

@@ -24,6 +24,7 @@ const (
 	Constant = "constant" // GET / answers the same JSON
 	Form     = "form"     // POST / reads a form and answers the same JSON
 	Sign     = "sign"     // POST / reads a form, signs a token with ES256, and answers with it
+	Note     = "note"     // POST / is Sign that keeps an event durably first
 	Verify   = "verify"   // GET / verifies an ES256 signature; GET /token gives a token to bring
 	Rotate   = "rotate"   // POST / spends a refresh token durably, signs, and answers with both
 )
@@ -31,9 +32,8 @@ const (
 // answer is as long as what Doorward's shorter answers are.
 var answer = []byte(`{"status":"ok","id":"0f2d3c4b5a69788796a5b4c3d2e1f00f","roles":["editor","viewer"],"permissions":["read","write"],"name":"Somebody With A Name"}` + "\n")
 
-// Serve serves a floor until ctx ends. dsn and families are for Rotate: where
-// it keeps what, and how many families it makes, whose first tokens First
-// gives.
+// Serve serves a floor until ctx ends. dsn is where Rotate and
+// Note keep what; families is for Rotate: how many it makes, whose first tokens First gives.
 func Serve(ctx context.Context, l net.Listener, name, dsn string, families int) error {
 	h, end, err := handler(ctx, name, dsn, families)
 	if err != nil {
@@ -58,6 +58,12 @@ func handler(ctx context.Context, name, dsn string, families int) (http.Handler,
 	case Sign:
 		k := newKey()
 		return http.HandlerFunc(k.token), nothing, nil
+	case Note:
+		n, err := openNotes(ctx, dsn)
+		if err != nil {
+			return nil, nil, err
+		}
+		return n.token(newKey()), n.close, nil
 	case Verify:
 		k := newKey()
 		return http.HandlerFunc(k.verified), nothing, nil

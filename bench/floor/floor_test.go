@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -111,6 +112,26 @@ func TestRotate(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// What Note has answered is kept, each event once, in no more rows than there were requests.
+func TestNote(t *testing.T) {
+	for _, dsn := range []string{"sqlite:" + filepath.Join(t.TempDir(), "floor.db"), storetest.EmptyPostgres(t)} {
+		url := serve(t, Note, dsn, 0)
+		var asked sync.WaitGroup
+		for range 20 {
+			asked.Go(func() {
+				if status, text := send(t, http.MethodPost, url, "refresh_token=x"); status != http.StatusOK || !json.Valid([]byte(text)) {
+					t.Errorf("%d %s", status, text)
+				}
+			})
+		}
+		asked.Wait()
+		w := storetest.NewWitness(t, dsn)
+		if kept, rows := w.Number(t, `SELECT SUM(LENGTH(data)) FROM events`), w.Number(t, `SELECT COUNT(*) FROM events`); kept != int64(20*len(event)) || rows > 20 {
+			t.Errorf("%d bytes are kept, of %d, in %d rows", kept, 20*len(event), rows)
+		}
 	}
 }
 
