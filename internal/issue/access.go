@@ -88,8 +88,8 @@ func (s *Service) accessAt(f grant.Family, scope []string, b basis, now time.Tim
 // apart is an access token of no family, and what is to be kept with it.
 type apart struct {
 	access secret.Text
-	run    *grant.Run // nil for nothing
-	kept   func()     // to be called once that is kept
+	run    *grant.Run      // nil for nothing
+	done   func(kept bool) // to be told whether that was kept
 }
 
 // apart signs an access token of no family, and gives it its bit.
@@ -97,11 +97,14 @@ func (s *Service) apart(ctx context.Context, b basis, c claims, now time.Time) (
 	if c.Roles == nil {
 		c.Roles = append([]string{}, b.Roles()...)
 	}
-	c.Status, t.run, t.kept, err = s.slots.ofRun(ctx, grant.Access{
+	c.Status, t.run, t.done, err = s.slots.ofRun(ctx, grant.Access{
 		Family: c.Family, Account: c.Subject, Client: c.Client, Roles: c.Roles, Audience: []string{b.audience}, Organization: b.org.ID, Via: c.Via, Policy: b.policy,
 	}, time.Unix(c.Expires, 0), now)
-	if err == nil {
-		t.access, err = s.sign(b, c, largest)
+	if err != nil {
+		return apart{}, err
+	}
+	if t.access, err = s.sign(b, c, largest); err != nil {
+		t.done(false)
 	}
 	return t, err
 }

@@ -90,13 +90,14 @@ func (s *Service) ClientToken(ctx context.Context, by principal.Principal, r Cli
 		e = e.With("workload", r.Workload)
 	}
 	e = chose(inside(e, b), r.Roles)
-	switch err := s.store.IssueToClient(ctx, c, Issuance{r.Grant, organization, scope, t.run}, e); {
+	err = s.store.IssueToClient(ctx, c, Issuance{r.Grant, organization, scope, t.run}, e)
+	t.done(err == nil)
+	switch {
 	case fault.KindOf(err) == fault.Denied:
 		return Tokens{}, (&oauth.Error{Code: oauth.InvalidScope, Description: "the client may not ask for one of these scopes any more"}).Because(err)
 	case err != nil:
 		return Tokens{}, outside(err)
 	}
-	t.kept()
 	return Tokens{Access: t.access, Expires: s.lasts(b, now), Scope: scope}, nil
 }
 

@@ -120,10 +120,10 @@ func (s *Service) Exchange(ctx context.Context, by principal.Principal, x Exchan
 	if err != nil {
 		return Tokens{}, err
 	}
-	if err := s.store.IssueExchanged(ctx, x.Client, x.wants(), Issuance{Grant: oauth.TokenExchange, Scopes: scope, Run: t.run}, inside(x.event(by, scope, now), b)); err != nil {
+	err = s.store.IssueExchanged(ctx, x.Client, x.wants(), Issuance{Grant: oauth.TokenExchange, Scopes: scope, Run: t.run}, inside(x.event(by, scope, now), b))
+	if t.done(err == nil); err != nil {
 		return Tokens{}, forbidden(err)
 	}
-	t.kept()
 	return Tokens{Access: t.access, Expires: lasts, Scope: scope}, nil
 }
 

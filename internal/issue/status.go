@@ -2,7 +2,7 @@ package issue
 
 import (
 	"context"
-	"encoding/json"
+	"strconv"
 	"sync"
 	"time"
 
@@ -24,6 +24,7 @@ const (
 	mostBlock  = 4096
 	mostRun    = 256
 	mostRuns   = 1024 // that one server keeps in mind
+	reserving  = 10 * time.Second
 )
 
 // slots gives access tokens their bits. It takes them in blocks from the database, and
@@ -42,9 +43,28 @@ type slots struct {
 
 // run are the bits that are left for tokens that say the same.
 type run struct {
-	left  []status.Slot
-	size  int
+	left  []bit
+	size  int       // how many were reserved last
+	until time.Time // they are good until then
+	asked time.Time // until when somebody who reserves more is waited for
+}
+
+// bit is one that no token has yet, and until when one that has it may live.
+type bit struct {
+	status.Slot
 	until time.Time
+}
+
+// take returns a bit for a token that expires by then. Of those that were reserved the
+// newest are taken first: the others are good for less long.
+func (r *run) take(expires time.Time) (at status.Slot, ok bool) {
+	last := len(r.left) - 1
+	if last < 0 || expires.After(r.left[last].until) {
+		return at, false
+	}
+	at = r.left[last].Slot
+	r.left = r.left[:last]
+	return at, true
 }
 
 func newSlots(store SlotStore, c clock.Clock, issuer string) *slots {
@@ -97,8 +117,8 @@ func (s *slots) ofFamily(ctx context.Context, f *grant.Family, roles []string, p
 
 // ofRun gives a token of no family its bit. What makes it void besides itself is to be kept
 // with the token, if that is not nil: for one that came through something, of itself
-// alone, and for others of more that will say the same. done is to be called once it is kept.
-func (s *slots) ofRun(ctx context.Context, a grant.Access, expires, now time.Time) (at *listed, keep *grant.Run, done func(), err error) {
+// alone, and for others of more that will say the same. done is to be told whether it was.
+func (s *slots) ofRun(ctx context.Context, a grant.Access, expires, now time.Time) (at *listed, keep *grant.Run, done func(kept bool), err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(a.Via) > 0 {
@@ -106,47 +126,83 @@ func (s *slots) ofRun(ctx context.Context, a grant.Access, expires, now time.Tim
 		if err != nil {
 			return nil, nil, nil, err
 		}
-		return s.claim(list[0]), r, func() {}, nil
+		return s.claim(list[0].Slot), r, func(bool) {}, nil
 	}
 	a.Family = ""
-	text, err := json.Marshal(a)
-	if err != nil {
-		return nil, nil, nil, err
+	r := s.run(said(a))
+	if expires.After(r.until) { // there are few such tokens
+		r.left, r.size = nil, 0
 	}
-	key, size := string(text), 1
-	if r := s.runs[key]; r != nil && !expires.After(r.until) {
-		if last := len(r.left) - 1; last >= 0 {
-			slot := r.left[last]
-			r.left = r.left[:last]
-			return s.claim(slot), nil, func() {}, nil
+	// Before the last is taken one reserves more, so that the others need not.
+	asks := !now.Before(r.asked)
+	if !asks || len(r.left) > r.size/4 {
+		if at, ok := r.take(expires); ok {
+			return s.claim(at), nil, func(bool) {}, nil
 		}
-		size = min(4*r.size, mostRun) // it was needed: more will be
+	}
+	size := 1
+	if asks {
+		size = max(1, min(4*r.size, mostRun)) // what there was was needed: more will be
 	}
 	until := expires.Add(expires.Sub(now))
-	list, r, err := s.reserve(ctx, a, size, until)
+	list, keep, err := s.reserve(ctx, a, size, until)
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	return s.claim(list[0]), r, func() {
+	if !asks {
+		return s.claim(list[0].Slot), keep, func(bool) {}, nil
+	}
+	r.asked = now.Add(reserving)
+	return s.claim(list[0].Slot), keep, func(kept bool) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		if len(s.runs) >= mostRuns {
-			clear(s.runs)
+		r.asked = time.Time{}
+		if kept {
+			r.left, r.size, r.until = append(r.left, list[1:]...), size, until
 		}
-		s.runs[key] = &run{list[1:], size, until}
 	}, nil
 }
 
+// run returns the run of tokens that say something.
+func (s *slots) run(said string) *run {
+	r := s.runs[said]
+	if r == nil {
+		if len(s.runs) >= mostRuns {
+			clear(s.runs)
+		}
+		r = &run{}
+		s.runs[said] = r
+	}
+	return r
+}
+
+// said returns what tokens have in common that end with the same things.
+func said(a grant.Access) string {
+	b := make([]byte, 0, 256)
+	add := func(list ...string) {
+		b = strconv.AppendInt(b, int64(len(list)), 10)
+		for _, s := range list {
+			b = strconv.AppendInt(append(b, ' '), int64(len(s)), 10)
+			b = append(append(b, ' '), s...)
+		}
+	}
+	add(a.Account, a.Client, a.Organization, strconv.FormatInt(a.Policy, 10))
+	add(a.Roles...)
+	add(a.Audience...)
+	return string(b)
+}
+
 // reserve sets bits apart for tokens that say the same.
-func (s *slots) reserve(ctx context.Context, a grant.Access, n int, until time.Time) ([]status.Slot, *grant.Run, error) {
+func (s *slots) reserve(ctx context.Context, a grant.Access, n int, until time.Time) ([]bit, *grant.Run, error) {
 	r := &grant.Run{ID: id.New(s.clock.Now()), Issued: grant.Issued{Access: a}}
-	list := make([]status.Slot, 0, n)
+	r.Held = make([]status.Held, 0, n)
+	list := make([]bit, 0, n)
 	for range n {
 		at, err := s.one(ctx, until)
 		if err != nil {
 			return nil, nil, err
 		}
-		list = append(list, at)
+		list = append(list, bit{at, until})
 		r.Held = append(r.Held, status.Held{Slot: at, Policy: a.Policy, Until: until.Unix()})
 	}
 	return list, r, nil
