@@ -35,16 +35,14 @@ func appendMember(b []byte, name, s string) []byte {
 }
 
 // appendFacts appends an object of texts, sorted by their names and cleaned.
-func appendFacts(b []byte, facts map[string]string) []byte {
-	names := make([]string, 0, 8)
-	for name := range facts {
-		names = append(names, name)
-	}
-	slices.Sort(names)
+func appendFacts(b []byte, list Facts) []byte {
+	var few [8]fact
+	sorted := append(few[:0], list...)
+	slices.SortFunc(sorted, func(a, b fact) int { return strings.Compare(a.name, b.name) })
 	b = append(b, '{')
-	for i, name := range names {
-		b = append(appendText(between(b, i), name), ':')
-		b = appendText(b, clean(facts[name]))
+	for i, f := range sorted {
+		b = append(appendText(between(b, i), f.name), ':')
+		b = appendText(b, clean(f.value))
 	}
 	return append(b, '}')
 }

@@ -39,7 +39,7 @@ type Event struct {
 	Actor   principal.Principal
 	Target  string              // kind and id, like "user:01h…" or "family:01h…"
 	Reason  string              // one word or a short phrase; empty for a success
-	Detail  map[string]string   // public facts: role, scope, status. Never a secret, never a person's data
+	Detail  Facts               // public facts: role, scope, status. Never a secret, never a person's data
 	Lists   map[string][]string // public facts that are many: the permissions of a role
 	private []private
 }
@@ -47,22 +47,49 @@ type Event struct {
 // private is what an event tells of one person.
 type private struct {
 	person string
-	data   map[string]string
+	data   Facts
+}
+
+// Facts are texts by name. There are few of them, and one more is cheaper behind them than
+// in a map.
+type Facts []fact
+
+type fact struct{ name, value string }
+
+// Get returns the text of a name, or nothing.
+func (f Facts) Get(name string) string {
+	for _, had := range f {
+		if had.name == name {
+			return had.value
+		}
+	}
+	return ""
+}
+
+// with returns f with one more, or with another value of the one of that name. What is
+// returned before stays as it is.
+func (f Facts) with(name, value string) Facts {
+	if i := slices.IndexFunc(f, func(had fact) bool { return had.name == name }); i >= 0 {
+		f = slices.Clone(f)
+		f[i].value = value
+		return f
+	}
+	return append(f[:len(f):len(f)], fact{name, value})
 }
 
 // Now returns the event of an action of by upon target. Where the request came
 // from becomes the private part of the person who acted.
 func Now(by principal.Principal, at time.Time, action Action, target string) Event {
 	e := Event{ID: id.New(at), At: at, Action: action, Outcome: Success, Actor: by, Target: target}
-	from := map[string]string{}
+	var from Facts
 	if by.Origin.Address != "" {
-		from["address"] = by.Origin.Address
+		from = append(make(Facts, 0, 2), fact{"address", by.Origin.Address})
 	}
 	if by.Origin.UserAgent != "" {
-		from["user_agent"] = by.Origin.UserAgent
+		from = append(from, fact{"user_agent", by.Origin.UserAgent})
 	}
 	if len(from) > 0 {
-		e = e.About(by.Holder().ID, from)
+		e.private = []private{{by.Holder().ID, from}}
 	}
 	return e
 }
@@ -75,12 +102,7 @@ func (e Event) Because(o Outcome, reason string) Event {
 
 // With returns e with a public fact more.
 func (e Event) With(name, value string) Event {
-	detail := make(map[string]string, len(e.Detail)+1)
-	for k, v := range e.Detail {
-		detail[k] = v
-	}
-	detail[name] = value
-	e.Detail = detail
+	e.Detail = e.Detail.with(name, value)
 	return e
 }
 
@@ -117,17 +139,16 @@ func less(a, b []string) []string {
 // About returns e with facts about a person, kept apart so that they can be
 // erased. person is an account's id, or empty where nobody is known.
 func (e Event) About(person string, data map[string]string) Event {
-	for i, part := range e.private {
-		if part.person == person { // one part for a person
-			both := make(map[string]string, len(part.data)+len(data))
-			maps.Copy(both, part.data)
-			maps.Copy(both, data)
-			e.private = slices.Clone(e.private)
-			e.private[i].data = both
-			return e
-		}
+	i := slices.IndexFunc(e.private, func(p private) bool { return p.person == person })
+	if i < 0 { // one part for a person
+		i = len(e.private)
+		e.private = append(e.private[:i:i], private{person: person})
+	} else {
+		e.private = slices.Clone(e.private)
 	}
-	e.private = append(e.private[:len(e.private):len(e.private)], private{person, data})
+	for name, value := range data {
+		e.private[i].data = e.private[i].data.with(name, value)
+	}
 	return e
 }
 

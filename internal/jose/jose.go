@@ -15,11 +15,13 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
-	"encoding/asn1"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"math/big"
+
+	"golang.org/x/crypto/cryptobyte"
+	"golang.org/x/crypto/cryptobyte/asn1"
 )
 
 // Algorithm is a JWS algorithm by its registered name (RFC 7518, Section 3.1;
@@ -142,12 +144,14 @@ func (s *Signer) sign(input []byte) ([]byte, error) {
 // rawECDSA turns an ASN.1 signature into R and S, 32 bytes each (RFC 7518,
 // Section 3.4).
 func rawECDSA(der []byte) ([]byte, error) {
-	var rs struct{ R, S *big.Int }
-	if rest, err := asn1.Unmarshal(der, &rs); err != nil || len(rest) > 0 {
-		return nil, fmt.Errorf("an ECDSA signature is not ASN.1: %w", err)
+	input, sequence := cryptobyte.String(der), cryptobyte.String(nil)
+	var r, s []byte
+	if !input.ReadASN1(&sequence, asn1.SEQUENCE) || !input.Empty() ||
+		!sequence.ReadASN1Integer(&r) || !sequence.ReadASN1Integer(&s) || !sequence.Empty() || len(r) > 32 || len(s) > 32 {
+		return nil, errors.New("an ECDSA signature is not ASN.1")
 	}
 	raw := make([]byte, 64)
-	rs.R.FillBytes(raw[:32])
-	rs.S.FillBytes(raw[32:])
+	copy(raw[32-len(r):], r)
+	copy(raw[64-len(s):], s)
 	return raw, nil
 }

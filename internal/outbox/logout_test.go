@@ -70,7 +70,7 @@ func TestLogouts(t *testing.T) {
 		}
 		var told []string
 		for _, e := range s.events {
-			if e.Action != audit.ClientNotTold || e.Outcome != audit.Failure || e.Detail["session"] != "s" || e.Detail["user"] != "u" {
+			if e.Action != audit.ClientNotTold || e.Outcome != audit.Failure || e.Detail.Get("session") != "s" || e.Detail.Get("user") != "u" {
 				t.Errorf("recorded is %+v", e)
 			}
 			told = append(told, e.Target+" "+e.Reason)
