@@ -69,14 +69,20 @@ type API struct {
 	Parts
 	huma huma.API
 	mux  *http.ServeMux
+	// Ready waits until the operations are there: to work out their schemas takes as long
+	// as much of the rest of a start, and other requests need not wait for it.
+	Ready func()
 }
 
-// New returns the API with its operations.
-func New(p Parts) *API {
-	settle()
+// New returns the API. Its operations are made once it is described.
+func New(p Parts) *API { return &API{Parts: p} }
+
+// operations makes the operations.
+func (a *API) operations() {
+	p := a.Parts
 	registry := huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer)
 	format := huma.Format{Marshal: marshal, Unmarshal: unmarshal}
-	a := &API{Parts: p, mux: http.NewServeMux()}
+	a.mux = http.NewServeMux()
 	a.huma = humago.New(a.mux, huma.Config{
 		OpenAPI: &huma.OpenAPI{
 			OpenAPI: "3.1.0",
@@ -111,7 +117,6 @@ func New(p Parts) *API {
 	a.sessions()
 	a.audit()
 	a.auditProofs()
-	return a
 }
 
 // settle makes the settings that huma keeps for a whole program. Strict casing:
@@ -164,6 +169,7 @@ func (a *API) Handler() http.Handler {
 		if err := strict(r); err != nil {
 			return err
 		}
+		a.Ready()
 		a.mux.ServeHTTP(w, r)
 		return nil
 	}, web.FailProblem)

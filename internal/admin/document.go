@@ -15,10 +15,28 @@ import (
 	"github.com/doorward/doorward/internal/condition"
 )
 
-// Document describes the API, and returns what makes the OpenAPI document of it. Whoever
-// never asks for the document does not wait for it. who says whom the site map lets call
-// an operation.
+// Document begins to make the operations and to describe them, and returns what makes the
+// OpenAPI document. Whoever never asks for the document does not wait for it. who says
+// whom the site map lets call an operation.
 func (a *API) Document(who func(operation string) Callers) func() ([]byte, error) {
+	settle()
+	a.Ready = sync.OnceFunc(func() {
+		a.operations()
+		a.describe(who)
+	})
+	go a.Ready()
+	return sync.OnceValues(func() ([]byte, error) {
+		a.Ready()
+		doc := a.huma.OpenAPI()
+		if err := exemplify(doc); err != nil {
+			return nil, err
+		}
+		return json.Marshal(doc)
+	})
+}
+
+// describe makes the document of the operations say what is served.
+func (a *API) describe(who func(operation string) Callers) {
 	doc := a.huma.OpenAPI()
 	for _, item := range doc.Paths {
 		for _, op := range operations(item) {
@@ -40,12 +58,6 @@ func (a *API) Document(who func(operation string) Callers) func() ([]byte, error
 		}
 	}
 	widen(doc)
-	return sync.OnceValues(func() ([]byte, error) {
-		if err := exemplify(doc); err != nil {
-			return nil, err
-		}
-		return json.Marshal(doc)
-	})
 }
 
 func operations(i *huma.PathItem) map[string]*huma.Operation {
