@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -147,9 +148,13 @@ func (f *Feed) Poll(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		for _, c := range changes {
+		for i, c := range changes {
 			if err := f.reach(ctx, c.Seq-1); err != nil {
 				return err
+			}
+			if c.Topic == Keys && slices.ContainsFunc(changes[i+1:], func(later Change) bool { return later.Topic == Keys }) {
+				f.last = c.Seq // whoever follows reads the whole keyring: once for them all
+				continue
 			}
 			if err := f.tell(ctx, c); err != nil {
 				return fmt.Errorf("following a change of %s: %w", c.Topic, err)

@@ -16,7 +16,7 @@ import (
 func (s *source) at(head int64, numbers ...int64) {
 	s.changes, s.head = nil, head
 	for _, n := range numbers {
-		s.changes = append(s.changes, feed.Change{Seq: n, Topic: feed.Keys})
+		s.changes = append(s.changes, feed.Change{Seq: n, Topic: feed.Account})
 	}
 }
 
@@ -29,13 +29,13 @@ func TestAttackGapOfASuspendedMachine(t *testing.T) {
 		numbers []int64
 		want    string
 	}{
-		{"one is missing", 7, []int64{7}, "gap keys#7"},
-		{"many are missing", 901, []int64{901}, "gap keys#901"},
-		{"missing behind what is there", 9, []int64{6, 9}, "keys#6 gap keys#9"},
-		{"missing twice", 12, []int64{6, 9, 12}, "keys#6 gap keys#9 gap keys#12"},
-		{"missing at the end", 9, []int64{6, 7}, "keys#6 keys#7 gap"},
+		{"one is missing", 7, []int64{7}, "gap account#7"},
+		{"many are missing", 901, []int64{901}, "gap account#901"},
+		{"missing behind what is there", 9, []int64{6, 9}, "account#6 gap account#9"},
+		{"missing twice", 12, []int64{6, 9, 12}, "account#6 gap account#9 gap account#12"},
+		{"missing at the end", 9, []int64{6, 7}, "account#6 account#7 gap"},
 		{"all are missing", 900, nil, "gap"},
-		{"numbered since the head was read", 6, []int64{6, 7}, "keys#6 keys#7"},
+		{"numbered since the head was read", 6, []int64{6, 7}, "account#6 account#7"},
 		{"nothing new", 5, []int64{5}, ""},
 		{"what was read is gone", 5, nil, ""},
 	} {
@@ -43,7 +43,7 @@ func TestAttackGapOfASuspendedMachine(t *testing.T) {
 			s := &source{}
 			s.at(5, 5)
 			f, r, _ := start(t, s)
-			r.expect(t, tt.name+", at the start", "keys#5")
+			r.expect(t, tt.name+", at the start", "account#5")
 			s.at(tt.head, tt.numbers...)
 			for range 2 { // it is told once
 				if err := f.Poll(t.Context()); err != nil {
@@ -67,8 +67,8 @@ func TestNoGapWhereNothingIsMissing(t *testing.T) {
 		s.at(5000)
 		var want []string
 		for n := range int64(5000) {
-			s.changes = append(s.changes, feed.Change{Seq: n + 1, Topic: feed.Keys})
-			want = append(want, fmt.Sprintf("keys#%d", n+1))
+			s.changes = append(s.changes, feed.Change{Seq: n + 1, Topic: feed.Account})
+			want = append(want, fmt.Sprintf("account#%d", n+1))
 		}
 		time.Sleep(24 * time.Hour)
 		if err := f.Poll(t.Context()); err != nil {
@@ -86,8 +86,8 @@ func TestNoGapAtTheFirstPoll(t *testing.T) {
 		numbers []int64
 		want    string
 	}{
-		"an old database": {901, []int64{900, 901}, "keys#900 keys#901"},
-		"with holes":      {901, []int64{3, 7, 900}, "keys#3 keys#7 keys#900"},
+		"an old database": {901, []int64{900, 901}, "account#900 account#901"},
+		"with holes":      {901, []int64{3, 7, 900}, "account#3 account#7 account#900"},
 		"all is gone":     {901, nil, ""},
 	} {
 		s := &source{}
@@ -98,6 +98,6 @@ func TestNoGapAtTheFirstPoll(t *testing.T) {
 		if err := f.Poll(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		r.expect(t, name+", the next one", fmt.Sprintf("keys#%d", tt.head+1))
+		r.expect(t, name+", the next one", fmt.Sprintf("account#%d", tt.head+1))
 	}
 }

@@ -109,6 +109,28 @@ func start(t *testing.T, s *source) (*feed.Feed, *reader, *bytes.Buffer) {
 
 func change(topic feed.Topic, key string) feed.Change { return feed.Change{Topic: topic, Key: key} }
 
+// Who follows changes of the keyring reads all of it: of several that are read together
+// one is told, the last, and none that comes between is passed over.
+func TestPollTellsOnceOfTheKeyring(t *testing.T) {
+	s := &source{}
+	f, r, _ := start(t, s)
+	s.commit(change(feed.Keys, "a"), change(feed.Account, "b"), change(feed.Keys, "c"), change(feed.Keys, "d"), change(feed.Account, "e"))
+	if err := f.Poll(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r.expect(t, "together", "account:b#2 keys:d#4 account:e#5")
+	s.commit(change(feed.Keys, "f"), change(feed.Keys, "g"))
+	r.refuses = "g"
+	if f.Poll(t.Context()) == nil {
+		t.Error("nobody noticed that it was not followed")
+	}
+	r.refuses = ""
+	if err := f.Poll(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r.expect(t, "once it can be followed", "keys:g#7 keys:g#7")
+}
+
 func TestPollTellsAllInOrder(t *testing.T) {
 	s := &source{}
 	s.commit(change(feed.Keys, "a"))
@@ -187,19 +209,19 @@ func TestCommittedWhileTheSourceIsAway(t *testing.T) {
 func TestPollStopsAtWhatCannotBeFollowed(t *testing.T) {
 	s := &source{}
 	f, r, _ := start(t, s)
-	s.commit(change(feed.Keys, "a"), change(feed.Keys, "b"), change(feed.Keys, "c"))
+	s.commit(change(feed.Account, "a"), change(feed.Account, "b"), change(feed.Account, "c"))
 	r.refuses = "b"
 	for range 2 {
 		if err := f.Poll(t.Context()); err == nil {
 			t.Fatal("a change that was not followed was passed over")
 		}
 	}
-	r.expect(t, "refused twice", "keys:a#1 keys:b#2 keys:b#2")
+	r.expect(t, "refused twice", "account:a#1 account:b#2 account:b#2")
 	r.refuses = ""
 	if err := f.Poll(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	r.expect(t, "followed", "keys:b#2 keys:c#3")
+	r.expect(t, "followed", "account:b#2 account:c#3")
 }
 
 // Whoever slept while changes were thrown away is told that he missed some,
