@@ -277,12 +277,23 @@ const thinned = 24 * time.Hour
 // reports whether there may be more.
 func (s *Store) ThinCheckpoints(ctx context.Context) (more bool, err error) {
 	hour := time.Hour.Microseconds()
-	err = s.write(ctx, func(t *tx) error {
-		n, err := t.exec(`DELETE FROM audit_checkpoints WHERE size IN (SELECT c.size FROM audit_checkpoints AS c WHERE c.at < ?
-				AND c.at / ? = (SELECT d.at / ? FROM audit_checkpoints AS d WHERE d.size > c.size ORDER BY d.size LIMIT 1) ORDER BY c.size LIMIT ?)`,
-			clock.Micro(t.now.Add(-thinned)), hour, hour, purgeBatch)
-		more = n == purgeBatch
+	var dense []int64
+	err = s.all(ctx, func(r scanner) error { // nobody else deletes them, and none comes among them: so no writer waits meanwhile
+		var size int64
+		err := r.Scan(&size)
+		dense = append(dense, size)
 		return err
+	}, `SELECT c.size FROM audit_checkpoints AS c WHERE c.at < ? AND c.at / ? = (SELECT d.at / ? FROM audit_checkpoints AS d WHERE d.size > c.size ORDER BY d.size LIMIT 1)
+		ORDER BY c.at LIMIT ?`, clock.Micro(s.clock.Now().Add(-thinned)), hour, hour, purgeBatch)
+	if err != nil || len(dense) == 0 {
+		return false, err
+	}
+	return len(dense) == purgeBatch, s.write(ctx, func(t *tx) error {
+		for _, size := range dense {
+			if _, err := t.exec(`DELETE FROM audit_checkpoints WHERE size = ?`, size); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
-	return more, err
 }
