@@ -30,7 +30,7 @@ type registration struct {
 	name, method                string
 	scopes, standing, audiences []string
 	grants, redirects, partings []string
-	native, trusted             bool
+	native, trusted, pkce       bool
 	keys, keysAt, assertsTo     string
 	workloads                   []string
 	logout                      client.Logout
@@ -54,6 +54,9 @@ func (r *registration) add(to *client.Registration, changed func(flag string) bo
 	}
 	if changed("skip-consent") {
 		to.SkipConsent = r.trusted
+	}
+	if changed("require-pkce") {
+		to.RequirePKCE = &r.pkce
 	}
 	if changed("assertion-audience") {
 		to.AssertionAudience = client.AssertionAudience(r.assertsTo)
@@ -96,6 +99,7 @@ func (r *registration) flags(c *cobra.Command) {
 	c.Flags().StringArrayVar(&r.workloads, "workload", nil, "a program that may act as it by what its platform signs (`FIELDS`): \"issuer=URL subject=TEXT jwks_uri=URL\", and audience=TEXT; may be repeated")
 	c.Flags().BoolVar(&r.native, "native", false, "it runs on people's own devices")
 	c.Flags().BoolVar(&r.trusted, "skip-consent", false, "people are not asked whether they trust it: for your own applications")
+	c.Flags().BoolVar(&r.pkce, "require-pkce", true, "sign-ins need PKCE; false is for a confidential client whose software does not know it")
 	c.Flags().StringArrayVar(&r.scopes, "scope", nil, "a `SCOPE` that it may ask for; may be repeated")
 	c.Flags().StringArrayVar(&r.standing, "default-scope", nil, "a `SCOPE` that it gets if it asks for none; may be repeated. Without any: all that it may ask for")
 	c.Flags().StringArrayVar(&r.audiences, "audience", nil, "the `URI` of an API that it is: tokens for it, it may introspect; may be repeated")
@@ -184,6 +188,9 @@ func clientTable(c admin.Client) table {
 	logoutRows(&t, c)
 	if c.SkipConsent {
 		t.row("people are asked", "no")
+	}
+	if c.RequirePKCE != nil && !*c.RequirePKCE {
+		t.row("needs PKCE", "no")
 	}
 	if len(c.Audiences) > 0 {
 		t.row("introspects tokens for", strings.Join(c.Audiences, " "))
