@@ -3,7 +3,11 @@
 package e2e_test
 
 import (
+	"encoding/json"
 	"fmt"
+	"os"
+	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/doorward/doorward/internal/storm/program"
@@ -19,22 +23,39 @@ func origin(t *testing.T) string {
 	return fmt.Sprintf("http://localhost:%d", port)
 }
 
+// asTold runs the command that the guide to clients tells under a heading, for an
+// application at an origin, and returns what it made.
+func (s *site) asTold(t *testing.T, heading, origin string) (made registered) {
+	t.Helper()
+	text, err := os.ReadFile("../../docs/guides/clients.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, found := strings.Cut(string(text), "\n## "+heading)
+	section, _, _ = strings.Cut(section, "\n## ")
+	command := regexp.MustCompile(`(?m)^    doorward ((?:.*\\\n)*.+)$`).FindStringSubmatch(section)
+	if !found || command == nil {
+		t.Fatalf("the guide tells no command for %s", heading)
+	}
+	out := s.operate(t, "", append(strings.Fields(strings.NewReplacer("\\\n", " ", "https://app.example.com", origin).Replace(command[1])), "-o", "json")...)
+	if err := json.Unmarshal([]byte(out), &made); err != nil {
+		t.Fatal(err)
+	}
+	return made
+}
+
 // TestInteropExpress signs somebody in to web applications by express-openid-connect and
-// passport-openidconnect, registered as docs/guides/clients.md says.
+// passport-openidconnect.
 func TestInteropExpress(t *testing.T) {
 	t.Parallel()
 	node, room := nodeRoom(t, "clients")
 	s := start(t, "DOORWARD_FETCH_ALLOW=localhost") // to tell the first that somebody signed out
 	ann := s.ann(t)
-	app := origin(t)
-	c := s.register(t, map[string]any{
-		"redirect_uris": []string{app + "/callback"}, "post_logout_redirect_uris": []string{app}, "backchannel_logout_uri": app + "/backchannel-logout",
-		"scope": "read",
-	})
-	ann.with(room, "", node, "express-openid-connect.mjs", s.url, c.ID, c.Secret, app)
-	app = origin(t)
-	c = s.register(t, map[string]any{"redirect_uris": []string{app + "/callback"}, "token_endpoint_auth_method": "client_secret_post", "require_pkce": false})
-	ann.with(room, "", node, "passport.mjs", s.url, c.ID, c.Secret, app)
+	for _, library := range []string{"express-openid-connect", "passport-openidconnect"} {
+		app := origin(t)
+		c := s.asTold(t, library, app)
+		ann.with(room, "", node, library+".mjs", s.url, c.ID, c.Secret, app)
+	}
 }
 
 // TestInteropMCP lets an agent that knows an address alone find who signs people in for
@@ -43,7 +64,7 @@ func TestInteropMCP(t *testing.T) {
 	t.Parallel()
 	node, room := nodeRoom(t, "clients")
 	s := start(t, "DOORWARD_REGISTRATION_OPEN=true", "DOORWARD_REGISTRATION_SCOPES=read")
-	address := origin(t) + "/mcp"
-	s.operate(t, "", "resource", "create", "orders", "--identifier", address, "--permission", "read")
-	s.ann(t).with(room, landing, node, "mcp.mjs", s.url, address, landing)
+	server := origin(t)
+	s.asTold(t, "Model Context Protocol", server)
+	s.ann(t).with(room, landing, node, "mcp.mjs", s.url, server+"/mcp", landing)
 }
