@@ -23,6 +23,8 @@ type Opening struct {
 	Open     bool     // without a token, too
 	Scopes   []string // that clients may ask for which were registered without one, past Identity
 	Identity []string // the scopes that every client may ask for
+	// AssertionAudience is whom those may make their assertions for that prove themselves so.
+	AssertionAudience AssertionAudience
 	// Take counts a client that is registered without a token, by the network that it comes
 	// from, or a change of one, by its id. The fault is Limited for one too many.
 	Take func(ctx context.Context, who string) error
@@ -174,6 +176,9 @@ func (s *Service) described(m metadata, id string, most []string) (Client, error
 	}
 	if c.Method == "" {
 		c.Method = oauth.Basic
+	}
+	if c.Method == oauth.PrivateKeyJWT && s.opening.AssertionAudience == ToTokenEndpoint {
+		c.AssertionAudience = ToTokenEndpoint
 	}
 	if m.Grants == nil {
 		m.Grants = []oauth.GrantType{oauth.AuthorizationCode}

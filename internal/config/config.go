@@ -131,6 +131,8 @@ type Registration struct {
 	Open   bool     // without a token, too
 	Scopes []string // that those may ask for
 	Unused time.Duration
+
+	AssertionAudience string // "issuer" or "token_endpoint": whom clients make their assertions for
 }
 
 // SharedSignals says whether clients hear of what happens to people who signed in to them.

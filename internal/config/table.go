@@ -259,6 +259,11 @@ var settings = []Setting{
 		Help: "After how long a client is deleted that somebody registered himself and that nobody has agreed to; 0s is never.",
 		form: duration(func(c *Config) *time.Duration { return &c.Registration.Unused }, 0, 365*day),
 	},
+	{
+		Name: "registration.assertion_audience", Default: "issuer",
+		Help: "Whom clients that register themselves, and prove themselves by a key, make their assertions for (aud): the issuer alone, or the token endpoint too, for software that names that (OpenID Connect Core 1.0, Section 9).",
+		form: enum(func(c *Config) *string { return &c.Registration.AssertionAudience }, "issuer", "token_endpoint"),
+	},
 
 	{
 		Name: "sessions.idle", Default: "12h",

@@ -73,7 +73,7 @@ func TestSettingsMoveTheirOwnField(t *testing.T) {
 		"audit.retention": "1h", "log.level": "error", "log.format": "json", "tokens.access_ttl": "2h", "tokens.refresh_ttl": "3h",
 		"tokens.refresh_idle": "4h", "tokens.signing_alg": "EdDSA", "tokens.rotation_grace": "5s", "signing.publish_ahead": "6h", "keys.max_lifetime": "11h", "keys.allow_unlimited": "true",
 		"passwords.hash": "argon2id", "passwords.min_length": "15", "passwords.workers": "3", "lockout.failures": "7", "lockout.durations": "8m",
-		"rate_limit.login": "1/1s", "rate_limit.global": "6/1s", "rate_limit.token": "2/1s", "rate_limit.reset": "3/1s", "rate_limit.device": "4/1s", "rate_limit.registration": "5/1s", "registration.open": "true", "registration.unused": "12h",
+		"rate_limit.login": "1/1s", "rate_limit.global": "6/1s", "rate_limit.token": "2/1s", "rate_limit.reset": "3/1s", "rate_limit.device": "4/1s", "rate_limit.registration": "5/1s", "registration.open": "true", "registration.unused": "12h", "registration.assertion_audience": "token_endpoint",
 		"sessions.idle": "9h", "sessions.absolute": "10h", "shared_signals.enabled": "true", "shared_signals.subjects": "all", "mail.port": "25", "mail.tls": "none", "mail.password": "x", "docs": "false",
 		"theme.name": "Acme", "theme.accent": "#000000", "theme.accent_dark": "#ffffff", "theme.background": "#ffffff", "theme.background_dark": "#000000", "theme.radius": "0",
 	}

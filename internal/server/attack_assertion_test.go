@@ -154,6 +154,39 @@ func TestAttackCA007AnotherAudience(t *testing.T) {
 	})
 }
 
+// A client that registers itself cannot say whom its assertions are for: the server does,
+// and does not move the bound for clients that administrators register.
+func TestAttackCA007ClientsThatRegisterThemselves(t *testing.T) {
+	for setting, status := range map[string]int{"issuer": http.StatusUnauthorized, "token_endpoint": http.StatusOK} {
+		t.Run(setting, func(t *testing.T) {
+			t.Parallel()
+			settings := maps.Clone(opened)
+			settings["registration.assertion_audience"] = setting
+			s := servertest.Start(t, servertest.Options{Set: settings})
+			itself, other := newProver(t, "", jose.ES256), newProver(t, "other", jose.ES256)
+			e := enrol(t, s, "", said("token_endpoint_auth_method", "private_key_jwt", "jwks", itself.members(t), "assertion_audience", "token_endpoint"))
+			itself.id = e.ID
+			other.register(t, s, s.Login(t, servertest.Admin).Access, nil)
+			revoke := func(p prover, aud any) servertest.Answer {
+				return proofs[2].try(t, s, asserts(p.assertion(t, s, map[string]any{"aud": aud})))
+			}
+			if a := revoke(itself, s.URL+"/oauth2/token"); a.Status != status {
+				t.Errorf("for the token endpoint: %d %s, want %d", a.Status, a.Body, status)
+			}
+			accepted(t, "for the issuer", revoke(itself, s.URL))
+			unproved(t, "for the token endpoint and another", revoke(itself, []string{s.URL + "/oauth2/token", "https://evil.example"}), false)
+			unproved(t, "a client of an administrator's", revoke(other, s.URL+"/oauth2/token"), false)
+			a := s.Call(t, e.Token, http.MethodPut, e.place(), said("client_id", e.ID, "token_endpoint_auth_method", "private_key_jwt", "jwks", itself.members(t)))
+			if a.Status != http.StatusOK {
+				t.Fatalf("it changes itself: %d %s", a.Status, a.Body)
+			}
+			if a = revoke(itself, s.URL+"/oauth2/token"); a.Status != status {
+				t.Errorf("and after a change: %d %s, want %d", a.Status, a.Body, status)
+			}
+		})
+	}
+}
+
 // An assertion is good once, on whichever server it is shown.
 func TestAttackCA008Twice(t *testing.T) {
 	storetest.EachDSN(t, func(t *testing.T, dsn string) {

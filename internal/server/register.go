@@ -12,6 +12,7 @@ func (k *Core) opening() client.Opening {
 	c := k.Config
 	return client.Opening{
 		Open: c.Registration.Open, Scopes: c.Registration.Scopes, Identity: rbac.IdentityScopes(),
+		AssertionAudience: client.AssertionAudience(c.Registration.AssertionAudience),
 		Take: func(ctx context.Context, who string) error {
 			return k.Limits.Take(ctx, "registration:"+who, rateOf(c.RateLimit.Registration))
 		},
