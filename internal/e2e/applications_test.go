@@ -23,25 +23,48 @@ func origin(t *testing.T) string {
 	return fmt.Sprintf("http://localhost:%d", port)
 }
 
-// asTold runs the command that the guide to clients tells under a heading, for an
-// application at an origin, and returns what it made.
-func (s *site) asTold(t *testing.T, heading, origin string) (made registered) {
+// told returns the commands that the guide to clients tells under a heading.
+func told(t *testing.T, heading string) [][]string {
 	t.Helper()
 	text, err := os.ReadFile("../../docs/guides/clients.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, section, found := strings.Cut(string(text), "\n## "+heading)
+	_, section, _ := strings.Cut(string(text), "\n## "+heading)
 	section, _, _ = strings.Cut(section, "\n## ")
-	command := regexp.MustCompile(`(?m)^    doorward ((?:.*\\\n)*.+)$`).FindStringSubmatch(section)
-	if !found || command == nil {
+	var all [][]string
+	for _, m := range regexp.MustCompile(`(?m)^    doorward ((?:.*\\\n)*.+)$`).FindAllStringSubmatch(section, -1) {
+		all = append(all, strings.Fields(strings.NewReplacer("\\\n", " ", "'", "").Replace(m[1])))
+	}
+	if len(all) == 0 {
 		t.Fatalf("the guide tells no command for %s", heading)
 	}
-	out := s.operate(t, "", append(strings.Fields(strings.NewReplacer("\\\n", " ", "https://app.example.com", origin).Replace(command[1])), "-o", "json")...)
-	if err := json.Unmarshal([]byte(out), &made); err != nil {
+	return all
+}
+
+// asTold runs the first of these commands for an application at an origin, and returns
+// what it made.
+func (s *site) asTold(t *testing.T, heading, origin string) (made registered) {
+	t.Helper()
+	args := told(t, heading)[0]
+	for i := range args {
+		args[i] = strings.ReplaceAll(args[i], "https://app.example.com", origin)
+	}
+	if err := json.Unmarshal([]byte(s.operate(t, "", append(args, "-o", "json")...)), &made); err != nil {
 		t.Fatal(err)
 	}
 	return made
+}
+
+// TestInteropGuide runs the commands for those applications that no test starts.
+func TestInteropGuide(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	for _, heading := range []string{"oauth2-proxy", "Apache", "Spring", "Auth.js", "Django", "Kubernetes", "Dovecot"} {
+		for _, args := range told(t, heading) {
+			s.operate(t, "", args...)
+		}
+	}
 }
 
 // TestInteropExpress signs somebody in to web applications by express-openid-connect and
