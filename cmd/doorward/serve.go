@@ -67,7 +67,7 @@ func (p *program) serveWith(ctx context.Context, c config.Config) error {
 	}
 	err = runServer(ctx, s, listeners, func() {
 		log.Info("serving", "address", addresses(listeners), "issuer", c.Issuer.String(), "database", c.Database.String(), "version", version)
-		s.Settle()
+		server.Settle()
 	})
 	return errors.Join(err, core.Close())
 }

@@ -15,18 +15,16 @@ import (
 	"github.com/doorward/doorward/internal/condition"
 )
 
-// Document begins to make the operations and to describe them, and returns what makes the
-// OpenAPI document. Whoever never asks for the document does not wait for it. who says
-// whom the site map lets call an operation.
+// Document returns what makes the OpenAPI document. Neither it nor the operations are made
+// before somebody asks for one of them. who says whom the site map lets call an operation.
 func (a *API) Document(who func(operation string) Callers) func() ([]byte, error) {
 	settle()
-	a.Ready = sync.OnceFunc(func() {
+	a.make = sync.OnceFunc(func() {
 		a.operations()
 		a.describe(who)
 	})
-	go a.Ready()
 	return sync.OnceValues(func() ([]byte, error) {
-		a.Ready()
+		a.make()
 		doc := a.huma.OpenAPI()
 		if err := exemplify(doc); err != nil {
 			return nil, err

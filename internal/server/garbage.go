@@ -28,11 +28,8 @@ func Hurry() {
 	}
 }
 
-// Settle gives back what only the start needed, once the last of it is done.
-func (s *Server) Settle() {
-	s.described()
-	debug.FreeOSMemory()
-}
+// Settle gives back what only the start needed.
+func Settle() { debug.FreeOSMemory() }
 
 // collectLess sets garbage, unless the operator has set another value,
 // and returns what undoes it.

@@ -320,7 +320,6 @@ type Server struct {
 	origins     *web.CrossOrigin
 	keySet      keySet
 	openapi     func() ([]byte, error)
-	described   func() // waits until the management API is there
 	connections connections
 	look        look
 	first       func() // asks for the certificate before anybody else does; may be nil
@@ -354,7 +353,6 @@ func New(k *Core, version string) (*Server, error) {
 		k.Clients.BuildIn(client.Reference(issuer(k.Config)+reference.Redirect, permissions(table), jose.Algorithm(k.Config.Tokens.SigningAlg)))
 	}
 	s.openapi = surfaces.admin.Document(callers(table))
-	s.described = surfaces.admin.Ready
 	site := web.Site{
 		Cookies: s.cookies,
 		Hosts:   k.Config.Hosts, Proxies: k.Config.TrustedProxies, Log: k.Log,
