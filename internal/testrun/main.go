@@ -98,7 +98,9 @@ func run(ctx context.Context, o options, t *tally) (err error) {
 	defer os.RemoveAll(logs)
 	r := runner{
 		options: o, tally: t,
-		env: append(os.Environ(), "DOORWARD_TEST_POSTGRES="+pg.DSN("postgres"), "DOORWARD_TEST_LOGDIR="+logs),
+		env: append(os.Environ(), "DOORWARD_TEST_POSTGRES="+pg.DSN("postgres"), "DOORWARD_TEST_LOGDIR="+logs,
+			// A program under the race detector else sleeps for a second before it ends: one for each package.
+			"GORACE=atexit_sleep_ms=50 "+os.Getenv("GORACE")),
 	}
 	r.suite(ctx)
 	if o.fuzz > 0 && ctx.Err() == nil {
