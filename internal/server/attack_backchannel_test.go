@@ -19,7 +19,6 @@ import (
 	"github.com/doorward/doorward/internal/client"
 	"github.com/doorward/doorward/internal/jose"
 	"github.com/doorward/doorward/internal/servertest"
-	"github.com/doorward/doorward/internal/store/storetest"
 )
 
 // receivers are the applications' sides of back-channel logout: each by the path that it is
@@ -135,7 +134,7 @@ func logoutToken(t *testing.T, s *servertest.Site, token, id string, alg jose.Al
 // Each application that a person signed in to in his browser is told when he is signed out,
 // once, of that session, and no other is (OpenID Connect Back-Channel Logout 1.0).
 func TestBackchannelLogout(t *testing.T) {
-	storetest.EachDSN(t, func(t *testing.T, dsn string) {
+	servertest.EachDSN(t, func(t *testing.T, dsn string) {
 		t.Parallel()
 		s, r := receiving(t, servertest.Options{DSN: dsn})
 		r.receiver(t, s, "shop", nil)

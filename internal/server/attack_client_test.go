@@ -13,7 +13,6 @@ import (
 	"github.com/doorward/doorward/internal/client"
 	"github.com/doorward/doorward/internal/oauth"
 	"github.com/doorward/doorward/internal/servertest"
-	"github.com/doorward/doorward/internal/store/storetest"
 )
 
 // proves is a place where clients prove who they are, with a request that a client
@@ -157,7 +156,7 @@ func TestAttackCA004TwoClients(t *testing.T) {
 // client is not locked: it is served from anywhere, also from his network.
 func TestAttackCA005Guessing(t *testing.T) {
 	t.Parallel()
-	storetest.EachDSN(t, func(t *testing.T, dsn string) {
+	servertest.EachDSN(t, func(t *testing.T, dsn string) {
 		s := servertest.Start(t, servertest.Options{DSN: dsn, Set: also(strict, "rate_limit.login", "5/1m", "trusted_proxies", "127.0.0.0/8")})
 		c := clientBy(t, s, "billing", oauth.Basic)
 		wrong, judged := registered{c.id, client.NewSecret().Text().Reveal()}, 0
@@ -252,7 +251,7 @@ func TestAttackCA013CertificateHeaders(t *testing.T) {
 // A client that is disabled is so at once, and a secret that had its time is gone,
 // wherever it is shown.
 func TestAttackCA015DisabledOrPast(t *testing.T) {
-	storetest.EachDSN(t, func(t *testing.T, dsn string) {
+	servertest.EachDSN(t, func(t *testing.T, dsn string) {
 		c := &steered{}
 		s := servertest.Start(t, servertest.Options{DSN: dsn, Tweak: c.tweak})
 		first := clientBy(t, s, "billing", oauth.Basic)

@@ -527,7 +527,7 @@ func unauthorizedOr(t *testing.T, what string, a servertest.Answer) {
 
 // Nothing of a request is kept that the database does not take.
 func TestAttackOddParametersOfARequest(t *testing.T) {
-	storetest.EachDSN(t, func(t *testing.T, dsn string) {
+	servertest.EachDSN(t, func(t *testing.T, dsn string) {
 		t.Parallel()
 		s := servertest.Start(t, servertest.Options{DSN: dsn})
 		s.User(t, "ana", "editor")

@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"github.com/doorward/doorward/internal/servertest"
-	"github.com/doorward/doorward/internal/store/storetest"
 )
 
 // sets reports whether an answer gives or takes back a cookie.
@@ -47,7 +46,7 @@ func TestAttackAnotherSiteSetsNoCookie(t *testing.T) {
 // once it is changed.
 func TestAttackLOG010DeviceOfAnOldPassword(t *testing.T) {
 	t.Parallel()
-	storetest.EachDSN(t, func(t *testing.T, dsn string) {
+	servertest.EachDSN(t, func(t *testing.T, dsn string) {
 		s := servertest.Start(t, servertest.Options{DSN: dsn, Set: strict})
 		s.User(t, "ann", "viewer")
 		thief, owner := s.Browser(t), s.Browser(t)
@@ -95,7 +94,7 @@ func TestAttackUserAgents(t *testing.T) {
 // she does against him: where she changes her password, she is known by the new one.
 func TestAttackLOG009OwnerChangesHerPassword(t *testing.T) {
 	t.Parallel()
-	storetest.EachDSN(t, func(t *testing.T, dsn string) {
+	servertest.EachDSN(t, func(t *testing.T, dsn string) {
 		s := servertest.Start(t, servertest.Options{DSN: dsn, Set: strict})
 		for name, change := range map[string]func(b *servertest.Browser, current, next string) bool{
 			"page": func(b *servertest.Browser, current, next string) bool {

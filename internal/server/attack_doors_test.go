@@ -14,7 +14,6 @@ import (
 
 	"github.com/doorward/doorward/internal/audit"
 	"github.com/doorward/doorward/internal/servertest"
-	"github.com/doorward/doorward/internal/store/storetest"
 )
 
 // way is a place where a password is guessed: every rule is held at each.
@@ -341,7 +340,7 @@ func TestAttackLOG003EveryRuleAtEveryDoor(t *testing.T) {
 			t.Parallel()
 			for _, d := range ways {
 				t.Run(d.name, func(t *testing.T) {
-					storetest.EachDSN(t, func(t *testing.T, dsn string) {
+					servertest.EachDSN(t, func(t *testing.T, dsn string) {
 						c := &steered{}
 						s := servertest.Start(t, servertest.Options{DSN: dsn, Set: also(strict, rule.set...), Tweak: c.tweak})
 						s.User(t, "ann", "viewer")

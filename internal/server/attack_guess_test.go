@@ -89,7 +89,7 @@ func TestRightPasswordsInParallel(t *testing.T) {
 // after a hundred failures strangers stay out.
 func TestAttackLOG004SlowGuessing(t *testing.T) {
 	t.Parallel()
-	storetest.EachDSN(t, func(t *testing.T, dsn string) {
+	servertest.EachDSN(t, func(t *testing.T, dsn string) {
 		c := &steered{}
 		s := servertest.Start(t, servertest.Options{DSN: dsn, Set: strict, Tweak: c.tweak})
 		ann := s.User(t, "ann", "viewer")
@@ -216,7 +216,7 @@ func TestAttackLOG010DeviceCookies(t *testing.T) {
 // an office shares an address. An address in a header counts only from a proxy.
 func TestAttackLOG006ByNetwork(t *testing.T) {
 	t.Parallel()
-	storetest.EachDSN(t, func(t *testing.T, dsn string) {
+	servertest.EachDSN(t, func(t *testing.T, dsn string) {
 		s := servertest.Start(t, servertest.Options{DSN: dsn, Set: also(strict, "rate_limit.login", "10/1m", "trusted_proxies", "127.0.0.0/8")})
 		s.User(t, "ann", "viewer")
 		try := func(address, name, password string) int {
@@ -249,7 +249,7 @@ func TestAttackLOG006ByNetwork(t *testing.T) {
 // the alarm, during which a network gets less.
 func TestAttackLOG011Spraying(t *testing.T) {
 	t.Parallel()
-	storetest.EachDSN(t, func(t *testing.T, dsn string) {
+	servertest.EachDSN(t, func(t *testing.T, dsn string) {
 		c := &steered{}
 		s := servertest.Start(t, servertest.Options{
 			DSN: dsn, Tweak: c.tweak,
@@ -289,7 +289,7 @@ func TestAttackLOG011Spraying(t *testing.T) {
 // an account from a name that is nobody's.
 func TestAttackLOG012NoOracleWhileLocked(t *testing.T) {
 	t.Parallel()
-	storetest.EachDSN(t, func(t *testing.T, dsn string) {
+	servertest.EachDSN(t, func(t *testing.T, dsn string) {
 		s := servertest.Start(t, servertest.Options{DSN: dsn, Set: strict})
 		s.User(t, "ann", "viewer")
 		gone := s.User(t, "gone", "viewer")

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/doorward/doorward/internal/servertest"
-	"github.com/doorward/doorward/internal/store/storetest"
 )
 
 const (
@@ -18,7 +17,7 @@ const (
 // Whoever is told that he has signed out has: what cannot be read is refused, and
 // only what is read and means nothing is no error.
 func TestAttackLogoutThatWasNone(t *testing.T) {
-	storetest.EachDSN(t, func(t *testing.T, dsn string) {
+	servertest.EachDSN(t, func(t *testing.T, dsn string) {
 		t.Parallel()
 		s := servertest.Start(t, servertest.Options{DSN: dsn})
 		s.User(t, "ann", "viewer")

@@ -12,7 +12,6 @@ import (
 
 	"github.com/doorward/doorward/internal/audit"
 	"github.com/doorward/doorward/internal/servertest"
-	"github.com/doorward/doorward/internal/store/storetest"
 )
 
 // signIn signs a browser in with the page.
@@ -201,7 +200,7 @@ func TestFormsAreRenewed(t *testing.T) {
 // The account page is there as long as the session, whatever became of its tokens;
 // and a session is in use while its pages are.
 func TestAccountLivesAsLongAsTheSession(t *testing.T) {
-	storetest.EachDSN(t, func(t *testing.T, dsn string) {
+	servertest.EachDSN(t, func(t *testing.T, dsn string) {
 		c := &steered{}
 		s := servertest.Start(t, servertest.Options{DSN: dsn, Set: map[string]string{"sessions.idle": "1h", "sessions.absolute": "3h"}, Tweak: c.tweak})
 		s.User(t, "ann", "viewer")

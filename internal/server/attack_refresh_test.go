@@ -171,7 +171,7 @@ func TestAttackRT002ReuseEndsTheFamily(t *testing.T) {
 
 // A grace is for the token before, not for those before it.
 func TestAttackRT003GraceIsForOneStep(t *testing.T) {
-	storetest.EachDSN(t, func(t *testing.T, dsn string) {
+	servertest.EachDSN(t, func(t *testing.T, dsn string) {
 		s := servertest.Start(t, servertest.Options{DSN: dsn, Set: map[string]string{"tokens.rotation_grace": "30s"}})
 		s.User(t, "ann", "viewer")
 		r1 := s.Login(t, "ann")
@@ -193,7 +193,7 @@ func TestAttackRT003GraceIsForOneStep(t *testing.T) {
 
 // However often a token is sent within its grace, there is one that goes on.
 func TestAttackRT004GraceMultipliesNothing(t *testing.T) {
-	storetest.EachDSN(t, func(t *testing.T, dsn string) {
+	servertest.EachDSN(t, func(t *testing.T, dsn string) {
 		var c steered
 		s := servertest.Start(t, servertest.Options{DSN: dsn, Tweak: c.tweak, Set: map[string]string{"tokens.rotation_grace": "10s"}})
 		s.User(t, "ann", "viewer")
@@ -285,7 +285,7 @@ func TestAttackRT007NearlyTheToken(t *testing.T) {
 }
 
 func TestAttackRT008LifetimesDoNotSlide(t *testing.T) {
-	storetest.EachDSN(t, func(t *testing.T, dsn string) {
+	servertest.EachDSN(t, func(t *testing.T, dsn string) {
 		var c steered
 		s := servertest.Start(t, servertest.Options{DSN: dsn, Tweak: c.tweak, Set: map[string]string{"tokens.refresh_ttl": "48h", "tokens.refresh_idle": "5h"}})
 		s.User(t, "ann", "viewer")

@@ -58,7 +58,7 @@ func TestAttackDCR001Closed(t *testing.T) {
 // Where anybody may register a client, nobody registers many, nor large ones; what nobody
 // uses goes.
 func TestAttackDCR001Limits(t *testing.T) {
-	storetest.EachDSN(t, func(t *testing.T, dsn string) {
+	servertest.EachDSN(t, func(t *testing.T, dsn string) {
 		t.Parallel()
 		var c steered
 		s := servertest.Start(t, servertest.Options{DSN: dsn, Tweak: c.tweak, Set: also(opened, "rate_limit.registration", "3/1h", "trusted_proxies", "127.0.0.0/8")})

@@ -23,6 +23,7 @@ import (
 // has not.
 func TestAttackRT014NothingCanBeStored(t *testing.T) {
 	storetest.EachDSN(t, func(t *testing.T, dsn string) {
+		t.Parallel() // most of it is waiting
 		f := &storetest.Faults{}
 		s := servertest.Start(t, servertest.Options{DSN: dsn, Tweak: func(o *server.Options) { o.Store.Wrap = f.Wrap }})
 		s.User(t, "ann", "viewer")
@@ -77,7 +78,7 @@ func TestAttackRT014NothingCanBeStored(t *testing.T) {
 
 // Introspection says one thing of whatever is not for who asks, and no more.
 func TestAttackRT016Oracle(t *testing.T) {
-	storetest.EachDSN(t, func(t *testing.T, dsn string) {
+	servertest.EachDSN(t, func(t *testing.T, dsn string) {
 		c := &steered{}
 		s := servertest.Start(t, servertest.Options{DSN: dsn, Tweak: c.tweak})
 		s.User(t, "ann", "viewer")

@@ -509,7 +509,7 @@ func TestTabsRefreshTogether(t *testing.T) {
 
 // A session ends by lying idle and by its age, whatever its tokens would allow.
 func TestAttackSES011SessionTimes(t *testing.T) {
-	storetest.EachDSN(t, func(t *testing.T, dsn string) {
+	servertest.EachDSN(t, func(t *testing.T, dsn string) {
 		c := &steered{}
 		s := servertest.Start(t, servertest.Options{
 			DSN: dsn, Set: map[string]string{"sessions.idle": "1h", "sessions.absolute": "3h"},

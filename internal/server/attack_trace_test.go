@@ -11,7 +11,6 @@ import (
 
 	"github.com/doorward/doorward/internal/rbac"
 	"github.com/doorward/doorward/internal/servertest"
-	"github.com/doorward/doorward/internal/store/storetest"
 )
 
 // written is what an event of the audit log says.
@@ -46,7 +45,7 @@ func events(t *testing.T, s *servertest.Site, action string) (list []written) {
 // Whoever guesses passwords may add to a request what makes it fail in any case. If
 // he can tell by the answer that a password was right, the log tells that he tried.
 func TestAttackRightPasswordWithoutATrace(t *testing.T) {
-	storetest.EachDSN(t, func(t *testing.T, dsn string) {
+	servertest.EachDSN(t, func(t *testing.T, dsn string) {
 		t.Parallel()
 		s := servertest.Start(t, servertest.Options{DSN: dsn})
 		s.User(t, "ann", "viewer")
@@ -120,7 +119,7 @@ func TestAttackRightPasswordWithoutATrace(t *testing.T) {
 // A role's events name all that it was given and all that it lost: nothing hides
 // behind a number of long names.
 func TestAttackHiddenInALongRole(t *testing.T) {
-	storetest.EachDSN(t, func(t *testing.T, dsn string) {
+	servertest.EachDSN(t, func(t *testing.T, dsn string) {
 		t.Parallel()
 		s := servertest.Start(t, servertest.Options{DSN: dsn})
 		root := s.Login(t, servertest.Admin).Access

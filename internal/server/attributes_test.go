@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"github.com/doorward/doorward/internal/servertest"
-	"github.com/doorward/doorward/internal/store/storetest"
 )
 
 // attributes returns those of an account as an answer writes them, without spaces.
@@ -24,7 +23,7 @@ func attributes(t *testing.T, a servertest.Answer) string {
 // A number in the attributes is the application's: it keeps all of its digits,
 // whoever writes it, reads it, or changes something beside it.
 func TestAttackNumbersLoseNoDigits(t *testing.T) {
-	storetest.EachDSN(t, func(t *testing.T, dsn string) {
+	servertest.EachDSN(t, func(t *testing.T, dsn string) {
 		t.Parallel()
 		s := servertest.Start(t, servertest.Options{DSN: dsn})
 		root := s.Login(t, servertest.Admin).Access

@@ -292,7 +292,7 @@ type kept struct {
 // where and why; on every server.
 func TestDecisionsAreLookedUp(t *testing.T) {
 	t.Parallel()
-	storetest.EachDSN(t, func(t *testing.T, dsn string) {
+	servertest.EachDSN(t, func(t *testing.T, dsn string) {
 		master := secret.NewMaster()
 		s, other := servertest.Start(t, servertest.Options{DSN: dsn, Master: master}), servertest.Start(t, servertest.Options{DSN: dsn, Master: master})
 		root := s.Login(t, servertest.Admin).Access

@@ -8,7 +8,6 @@ import (
 
 	"github.com/doorward/doorward/internal/rbac"
 	"github.com/doorward/doorward/internal/servertest"
-	"github.com/doorward/doorward/internal/store/storetest"
 )
 
 // Who may change roles may narrow or delete a role of which he holds all, though
@@ -16,7 +15,7 @@ import (
 // on that person, by taking the grant away, nor change a role that itself holds more
 // than he does. (docs/security.md, "Who may do what".)
 func TestNarrowingARoleOfSomebodyAbove(t *testing.T) {
-	storetest.EachDSN(t, func(t *testing.T, dsn string) {
+	servertest.EachDSN(t, func(t *testing.T, dsn string) {
 		t.Parallel()
 		s := servertest.Start(t, servertest.Options{DSN: dsn})
 		for _, r := range []rbac.Role{

@@ -11,7 +11,6 @@ import (
 	"github.com/doorward/doorward/internal/audit"
 	"github.com/doorward/doorward/internal/client"
 	"github.com/doorward/doorward/internal/servertest"
-	"github.com/doorward/doorward/internal/store/storetest"
 )
 
 // enrolled is the answer to a registration.
@@ -72,7 +71,7 @@ var opened = map[string]string{"registration.open": "true", "registration.scopes
 // A client registers itself with a token, people sign in to it, it reads and changes
 // itself, and goes.
 func TestRegister(t *testing.T) {
-	storetest.EachDSN(t, func(t *testing.T, dsn string) {
+	servertest.EachDSN(t, func(t *testing.T, dsn string) {
 		t.Parallel()
 		s := servertest.Start(t, servertest.Options{DSN: dsn})
 		s.User(t, "ana", "editor")

@@ -13,7 +13,6 @@ import (
 
 	"github.com/doorward/doorward/internal/audit"
 	"github.com/doorward/doorward/internal/servertest"
-	"github.com/doorward/doorward/internal/store/storetest"
 )
 
 // shipped is a line of a sink.
@@ -44,7 +43,7 @@ func readShipped(t testing.TB, path string) (lines []shipped) {
 // A file gets every event, with the bytes of its leaf and nothing of what can be
 // erased, and at the end the checkpoint over all, also over the server's last one.
 func TestShipping(t *testing.T) {
-	storetest.EachDSN(t, func(t *testing.T, dsn string) {
+	servertest.EachDSN(t, func(t *testing.T, dsn string) {
 		t.Parallel()
 		path := filepath.Join(t.TempDir(), "audit.jsonl")
 		s := servertest.Start(t, servertest.Options{DSN: dsn, Set: map[string]string{"audit.sinks": "file:" + path}})

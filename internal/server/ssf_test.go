@@ -26,7 +26,6 @@ import (
 	"github.com/doorward/doorward/internal/rbac"
 	"github.com/doorward/doorward/internal/servertest"
 	"github.com/doorward/doorward/internal/ssf"
-	"github.com/doorward/doorward/internal/store/storetest"
 )
 
 // ear is an application that people sign in to and that hears of what happens to them.
@@ -249,7 +248,7 @@ func tells(t *testing.T, p map[string]any, kind ssf.Kind) map[string]any {
 // What happens to somebody who signed in to an application comes to its stream, as it is
 // polled: his session that ended, the password and the roles that are others.
 func TestSharedSignalsPoll(t *testing.T) {
-	storetest.EachDSN(t, func(t *testing.T, dsn string) {
+	servertest.EachDSN(t, func(t *testing.T, dsn string) {
 		t.Parallel()
 		s := servertest.Start(t, servertest.Options{DSN: dsn})
 		shop := hearing(t, s, "shop", nil)
@@ -390,7 +389,7 @@ func (p *pushed) came(t *testing.T, n int) (string, http.Header) {
 // Events are pushed to where the receiver says, with what it wants to see there, and one
 // that it refuses is not pushed again (RFC 8935).
 func TestSharedSignalsPush(t *testing.T) {
-	storetest.EachDSN(t, func(t *testing.T, dsn string) {
+	servertest.EachDSN(t, func(t *testing.T, dsn string) {
 		t.Parallel()
 		s, r := pushing(t, servertest.Options{DSN: dsn})
 		shop := hearing(t, s, "shop", nil)

@@ -14,7 +14,6 @@ import (
 	"github.com/doorward/doorward/internal/secret"
 	"github.com/doorward/doorward/internal/server"
 	"github.com/doorward/doorward/internal/servertest"
-	"github.com/doorward/doorward/internal/store/storetest"
 	"github.com/doorward/doorward/internal/testredis"
 )
 
@@ -23,7 +22,7 @@ import (
 func TestUnlock(t *testing.T) {
 	t.Parallel()
 	set := map[string]string{"lockout.failures": "5"}
-	storetest.EachDSN(t, func(t *testing.T, dsn string) {
+	servertest.EachDSN(t, func(t *testing.T, dsn string) {
 		t.Parallel()
 		unlocks(t, servertest.Start(t, servertest.Options{DSN: dsn, Set: set}))
 	})
@@ -107,7 +106,7 @@ func unlocks(t *testing.T, s *servertest.Site) {
 // one before: his devices are strangers, too, and there is no other way in.
 func TestResetLetsIn(t *testing.T) {
 	t.Parallel()
-	storetest.EachDSN(t, func(t *testing.T, dsn string) {
+	servertest.EachDSN(t, func(t *testing.T, dsn string) {
 		s := servertest.Start(t, servertest.Options{DSN: dsn, Set: strict})
 		ann := s.User(t, "ann", "viewer")
 		for range 5 {

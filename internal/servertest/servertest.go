@@ -54,23 +54,29 @@ type Options struct {
 	Tweak   func(*server.Options)
 }
 
-// Everywhere in the environment makes Each run on every database.
+// Everywhere in the environment makes Each and EachDSN run on every database.
 const Everywhere = "DOORWARD_TEST_EVERYWHERE"
 
 // Each runs f with a site on one database: the test's name decides which, so that
 // about half of all tests are held on each. What stores must do alike, their contract
 // holds on both; a test of a server that is about the database runs on Both.
 func Each(t *testing.T, f func(t *testing.T, s *Site)) {
+	EachDSN(t, func(t *testing.T, dsn string) { f(t, Start(t, Options{DSN: dsn})) })
+}
+
+// EachDSN is Each for a test that starts its sites itself. One that is about the
+// database, as a race of two requests is, runs on storetest.EachDSN.
+func EachDSN(t *testing.T, f func(t *testing.T, dsn string)) {
 	if os.Getenv(Everywhere) != "" {
-		Both(t, f)
+		storetest.EachDSN(t, f)
 		return
 	}
 	sum := fnv.New32a()
 	_, _ = sum.Write([]byte(t.Name())) // it never fails
 	if sum.Sum32()>>8&1 == 0 {
-		t.Run("sqlite", func(t *testing.T) { f(t, Start(t, Options{DSN: storetest.SQLite(t)})) })
+		t.Run("sqlite", func(t *testing.T) { f(t, storetest.SQLite(t)) })
 	} else {
-		t.Run("postgres", func(t *testing.T) { f(t, Start(t, Options{DSN: storetest.Postgres(t)})) })
+		t.Run("postgres", func(t *testing.T) { f(t, storetest.Postgres(t)) })
 	}
 }
 
