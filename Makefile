@@ -12,13 +12,16 @@ VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev
 # A checkout that belongs to another user must build too.
 export GOFLAGS += -buildvcs=false
 
-.PHONY: build test interop lint fmt vuln fuzz bench bench-compare storm cover swagger clean
+.PHONY: build test everywhere interop lint fmt vuln fuzz bench bench-compare storm cover swagger clean
 
 build: ## the one binary, static, into bin/
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/doorward ./cmd/doorward
 
 test: bin/testrun ## every test, with PostgreSQL and the race detector; PKGS=./internal/store for some
 	bin/testrun $(if $(filter ./...,$(PKGS)),-canaries) $(ARGS) $(PKGS)
+
+everywhere: ## the same, with every test of the server on both databases: by night
+	DOORWARD_TEST_EVERYWHERE=1 $(MAKE) test
 
 interop: ## clients that others wrote, and a browser, against the real program
 	CGO_ENABLED=0 go test -tags interop -count=1 -timeout 10m -run '^TestInterop' $(ARGS) ./internal/e2e
