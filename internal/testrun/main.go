@@ -171,7 +171,7 @@ var uninstrumented = []string{
 // it would count along. Of whole runs they have one of their own, without it. They stand in
 // these packages.
 const alone = `^(TestScripts|TestGuides|TestCommandsOnPostgres|TestDoctorThroughProxies|TestPasteFirstSteps|` +
-	`TestAttackFLT002.*|TestAttackLOG020FailingStatements|TestVerifyMany|TestSearchMoments|TestAttackRBAC008Matrix|TestAllocations)$`
+	`TestAttackFLT002.*|TestAttackRT012CrashWithinRotation|TestAttackLOG020FailingStatements|TestVerifyMany|TestSearchMoments|TestAttackRBAC008Matrix|TestAllocations)$`
 
 var aloneIn = []string{"./cmd/doorward", "./internal/store", "./internal/server", "./bench"}
 
