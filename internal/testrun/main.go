@@ -23,6 +23,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -175,15 +176,30 @@ const alone = `^(TestScripts|TestGuides|TestCommandsOnPostgres|TestDoctorThrough
 
 var aloneIn = []string{"./cmd/doorward", "./internal/store", "./internal/server", "./bench"}
 
+// outside is where tests ask the program itself, in processes of its own: the race
+// detector would watch nothing but the tests, and have their browser built once more.
+const outside = "./internal/e2e"
+
+// longest are the packages that take longest: they begin first, so that none of them is
+// left to run while half of the machine rests.
+var longest = []string{"./internal/server", "./internal/store"}
+
 // suite runs all tests once, in random order.
 func (r runner) suite(ctx context.Context) {
 	if !r.race || r.fuzzOnly || !slices.Equal(r.packages, []string{"./..."}) {
 		r.tests(ctx, r.packages)
 		return
 	}
-	r.tests(ctx, r.packages, "-skip="+alone)
-	r.race, r.canaries = false, false
+	list, err := exec.CommandContext(ctx, "go", "list", "./...").Output()
+	if err != nil {
+		r.tally.fail("go list: " + err.Error())
+		return
+	}
+	watched := slices.DeleteFunc(strings.Fields(string(list)), func(pkg string) bool { return strings.HasSuffix(pkg, outside[1:]) })
+	r.tests(ctx, append(longest, watched...), "-skip="+alone)
+	r.race = false
 	r.tests(ctx, aloneIn, "-run="+alone)
+	r.tests(ctx, []string{outside})
 }
 
 // tests runs the tests of packages.
