@@ -7,7 +7,9 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -52,27 +54,61 @@ type site struct {
 	server   *program.Process
 }
 
+// first is what every site begins with, made once: it takes four commands.
+var first struct {
+	once             sync.Once
+	password, master string
+	database         []byte
+	err              error
+}
+
 // start starts a server with three users: admin, viewer and editor, each with
 // the role of that name. more are settings, as NAME=value.
 func start(t *testing.T, more ...string) *site {
 	t.Helper()
+	first.once.Do(func() {
+		first.password, first.master = servertest.Canary(t), secret.NewMaster().Reveal()
+		first.database, first.err = prepared(t.Context(), t.TempDir())
+	})
+	if first.err != nil {
+		t.Fatal(first.err)
+	}
 	port, err := program.Port()
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &site{url: fmt.Sprintf("http://127.0.0.1:%d", port), password: servertest.Canary(t), folder: t.TempDir()}
-	s.env = program.Environment(
-		"DOORWARD_ISSUER="+s.url, fmt.Sprintf("DOORWARD_LISTEN=127.0.0.1:%d", port),
-		"DOORWARD_DATABASE=sqlite:doorward.db", "DOORWARD_MASTER_KEY="+secret.NewMaster().Reveal(),
-		"DOORWARD_PASSWORDS_HASH=argon2id", // bcrypt takes its time
-	)
-	s.env = append(s.env, more...)
-	s.operate(t, "", "migrate")
-	for _, name := range []string{"admin", "viewer", "editor"} {
-		s.operate(t, s.password+"\n", "user", "create", name, "--role", name, "--password-stdin")
+	s := &site{url: fmt.Sprintf("http://127.0.0.1:%d", port), password: first.password, folder: t.TempDir()}
+	s.env = append(environment(s.url, port), more...)
+	if err := os.WriteFile(filepath.Join(s.folder, database), first.database, 0o600); err != nil {
+		t.Fatal(err)
 	}
 	s.serve(t)
 	return s
+}
+
+const database = "doorward.db"
+
+func environment(url string, port int) []string {
+	return program.Environment(
+		"DOORWARD_ISSUER="+url, fmt.Sprintf("DOORWARD_LISTEN=127.0.0.1:%d", port),
+		"DOORWARD_DATABASE=sqlite:"+database, "DOORWARD_MASTER_KEY="+first.master,
+		"DOORWARD_PASSWORDS_HASH=argon2id", // bcrypt takes its time
+	)
+}
+
+// prepared makes a database with its users in a folder, and returns it.
+func prepared(ctx context.Context, folder string) ([]byte, error) {
+	env := environment("http://127.0.0.1:1", 1)
+	if _, err := program.Run(ctx, program.Command{Path: binary, Args: []string{"migrate"}, Env: env, Folder: folder}, ""); err != nil {
+		return nil, err
+	}
+	for _, name := range []string{"admin", "viewer", "editor"} {
+		create := []string{"user", "create", name, "--role", name, "--password-stdin"}
+		if _, err := program.Run(ctx, program.Command{Path: binary, Args: create, Env: env, Folder: folder}, first.password+"\n"); err != nil {
+			return nil, err
+		}
+	}
+	return os.ReadFile(filepath.Join(folder, database))
 }
 
 // operate runs a command beside the server.
