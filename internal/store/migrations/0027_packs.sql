@@ -13,9 +13,9 @@ DROP TABLE audit_waiting;
 
 -- They one by one, for who looks for some of them.
 /* sqlite */ CREATE VIEW audit_waiting AS
-    SELECT data ->> '$.id' AS id,
-        unixepoch(substr(data ->> '$.at', 1, 19)) * 1000000 + CAST(substr(data ->> '$.at', 21, 6) AS INTEGER) AS at,
-        data ->> '$.action' AS action, data ->> '$.outcome' AS outcome, data ->> '$.actor' AS actor, COALESCE(data ->> '$.target', '') AS target,
+    SELECT json_extract(data, '$.id') AS id,
+        CAST(strftime('%s', substr(json_extract(data, '$.at'), 1, 19)) AS INTEGER) * 1000000 + CAST(substr(json_extract(data, '$.at'), 21, 6) AS INTEGER) AS at,
+        json_extract(data, '$.action') AS action, json_extract(data, '$.outcome') AS outcome, json_extract(data, '$.actor') AS actor, COALESCE(json_extract(data, '$.target'), '') AS target,
         CAST(data AS BLOB) AS data, private
     FROM (SELECT substr(value, 1, instr(value, char(9)) - 1) AS data, substr(value, instr(value, char(9)) + 1) AS private
         FROM audit_packs, json_each('["' || replace(replace(replace(replace(rtrim(events, char(10)), '\', '\\'), '"', '\"'), char(9), '\t'), char(10), '","') || '"]')) AS lines;
