@@ -13,7 +13,7 @@ import (
 // The document shows them, and a test makes them, in this order.
 type Example struct {
 	Operation string            `json:"operation"`      // its id
-	As        string            `json:"as,omitempty"`   // who calls: "person", "client", "browser", "app", "nobody"; else the administrator
+	As        string            `json:"as,omitempty"`   // who calls: "person", "client", "browser", "app", "registrar", "nobody"; else the administrator
 	Path      map[string]string `json:"path,omitempty"` // parameters
 	Query     map[string]string `json:"query,omitempty"`
 	Request   json.RawMessage   `json:"request,omitempty"` // an object; where bodies are forms, its members are the fields

@@ -79,6 +79,7 @@ func (a *API) describeOAuth() {
 			"expires_in": secondsSchema, "interval": {Type: "integer", Description: "The least number of seconds between two questions"},
 		}, Required: []string{"device_code", "user_code", "verification_uri", "expires_in"}}), "invalid_request, unauthorized_client, invalid_scope or invalid_target")
 	a.describeAuthorize()
+	a.describeRegister()
 	a.describeUserinfo()
 	a.describeDiscovery()
 }

@@ -173,6 +173,12 @@ func (p *player) send(t *testing.T, method, path string, e *admin.Example) serve
 			form.Set(name, value)
 		}
 		body = form.Encode()
+	case "registrar":
+		field := "token"
+		if method != http.MethodPost {
+			field = "registration_access_token"
+		}
+		headers = []string{"Authorization", "Bearer " + p.reveal(p.newest[field])}
 	case "app":
 		headers = []string{"Authorization", "Bearer " + p.app(t)}
 	case "person":
@@ -232,6 +238,7 @@ var changing = []struct {
 	{regexp.MustCompile(`^dwr_\w+$`), func(n int) string { return fmt.Sprintf("dwr_1xample0fA1xample0fA1xample0fA1xample%d", n) }},
 	{regexp.MustCompile(`^dws_\w+$`), func(n int) string { return fmt.Sprintf("dws_1xample0fA1xample0fA1xample0fA1xample%d", n) }},
 	{regexp.MustCompile(`^dwi_\w+$`), func(n int) string { return fmt.Sprintf("dwi_1xample0fA1xample0fA1xample0fA1xample%d", n) }},
+	{regexp.MustCompile(`^dwm_\w+$`), func(n int) string { return fmt.Sprintf("dwm_1xample0fA1xample0fA1xample0fA1xample%d", n) }},
 	{regexp.MustCompile(`^dwk_\w+$`), func(n int) string { return fmt.Sprintf("dwk_1xample0fA1xample_1xample0fA1xample0fA%d", n) }},
 	{regexp.MustCompile(`^dwd_\w+$`), func(n int) string { return fmt.Sprintf("dwd_1xample0fA1xample0fA1xample0fA1xample%d", n) }},
 	{regexp.MustCompile(`^[A-Z]{4}-[A-Z]{4}$`), func(n int) string { return "WDJB-MJH" + string(rune('A'+n%26)) }},
@@ -246,7 +253,7 @@ var changing = []struct {
 }
 
 // passing are the fields whose values are of the moment.
-var passing = []string{"exp", "iat", "nbf", "leaf", "size", "proof"}
+var passing = []string{"exp", "iat", "nbf", "client_id_issued_at", "leaf", "size", "proof"}
 
 // hide puts what is shown into the place of what is real: what an answer showed at
 // the same place before, or else what looks alike.

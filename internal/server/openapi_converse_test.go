@@ -58,13 +58,14 @@ func converseAsClient(t *testing.T, s *servertest.Site, call func(pattern, path 
 	call("POST /clients/{id}/rotate-secret", "/clients/billing/rotate-secret", m{"overlap": 60})
 	call("POST /clients/{id}/rotate-secret", "/clients/billing/rotate-secret", m{"overlap": -1})
 	call("POST /clients/{id}/rotate-secret", "/clients/nosuch/rotate-secret", m{})
-	var ticket struct{ ID string }
+	var ticket struct{ ID, Token string }
 	call("POST /registration-tokens", "/registration-tokens", m{"name": "shop team", "scopes": []string{"read"}, "uses": 2, "expires_in": 60}, "Idempotency-Key", "r").JSON(t, &ticket)
 	call("POST /registration-tokens", "/registration-tokens", m{"name": "shop team", "scopes": []string{"*"}})
 	call("GET /registration-tokens", "/registration-tokens?limit=1", nil)
 	call("GET /registration-tokens", "/registration-tokens?after=x", nil)
 	call("GET /registration-tokens/{id}", "/registration-tokens/"+ticket.ID, nil)
 	call("GET /registration-tokens/{id}", "/registration-tokens/nosuch", nil)
+	converseByRegistration(t, s, ticket.Token, check)
 	call("DELETE /registration-tokens/{id}", "/registration-tokens/"+ticket.ID, nil)
 	call("DELETE /registration-tokens/{id}", "/registration-tokens/"+ticket.ID, nil)
 	stream := streamOf(t, s, "billing")
@@ -86,6 +87,33 @@ func converseAsClient(t *testing.T, s *servertest.Site, call func(pattern, path 
 	call("DELETE /clients/{id}", "/clients/billing", nil, "If-Match", `"v99"`)
 	call("DELETE /clients/{id}", "/clients/billing", nil)
 	call("DELETE /clients/{id}", "/clients/billing", nil)
+}
+
+// converseByRegistration is converse for who registers a client with a token.
+func converseByRegistration(t *testing.T, s *servertest.Site, token string, check func(string, servertest.Answer) servertest.Answer) {
+	t.Helper()
+	send := func(method, path, kind, body, token string) servertest.Answer {
+		pattern := method + " /oauth2/register"
+		if path != "" {
+			pattern += "/{id}"
+		}
+		return check(pattern, s.Send(t, method, "/oauth2/register"+path, kind, body, "Authorization", "Bearer "+token))
+	}
+	var made struct {
+		ID    string `json:"client_id"`
+		Token string `json:"registration_access_token"`
+	}
+	const kind, body = "application/json", `{"client_name":"Shop","redirect_uris":["https://shop.example/callback"]`
+	send(http.MethodPost, "", kind, body+`}`, token).JSON(t, &made)
+	send(http.MethodPost, "", kind, body+`}`, "x")
+	send(http.MethodPost, "", kind, `{"redirect_uris":["x"]}`, token)
+	send(http.MethodPost, "", "text/plain", body+`}`, token)
+	send(http.MethodGet, "/"+made.ID, "", "", made.Token)
+	send(http.MethodGet, "/"+made.ID, "", "", "x")
+	send(http.MethodPut, "/"+made.ID, kind, body+`,"client_id":"`+made.ID+`"}`, made.Token).JSON(t, &made)
+	send(http.MethodPut, "/"+made.ID, kind, body+`}`, made.Token)
+	send(http.MethodDelete, "/"+made.ID, "", "", made.Token)
+	send(http.MethodDelete, "/"+made.ID, "", "", made.Token)
 }
 
 // converseWithPeople is converse for what an application has people and devices do.

@@ -26,7 +26,6 @@ var unwritten = []string{
 	"POST /ssf/subjects:add", "POST /ssf/subjects:remove", "POST /ssf/verification", "POST /ssf/streams/{id}/poll",
 	"POST /access/v1/search/resource", // it says why there is none
 	"POST /api-keys/leaks",            // described by those who send it
-	"POST /oauth2/register", "GET /oauth2/register/{id}", "PUT /oauth2/register/{id}", "DELETE /oauth2/register/{id}",
 	"GET /oauth2/authorize/{id}", "POST /oauth2/logout/confirm", "GET /oauth2/device", "POST /oauth2/device",
 	"GET /consent/{id}", "POST /consent/{id}", "POST /account/apps/{id}/withdraw",
 	"GET /signin", "POST /signin", "GET /account", "POST /account/signout", "POST /account/forget", "POST /account/sessions/{id}/end", "POST /account/sessions/end", "POST /account/password",
