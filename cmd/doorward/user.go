@@ -21,7 +21,7 @@ import (
 
 func (p *program) user() *cobra.Command {
 	return group("user", "Accounts", "Accounts. A user is named by his username, his email or his id.",
-		p.userCreate(), p.userList(), p.userShow(),
+		p.userCreate(), p.userList(), p.userShow(), p.userUpdate(),
 		p.userStatus("disable", "Disable an account", account.Disabled, "What was signed in with it ends at once. Nothing is deleted."),
 		p.userStatus("enable", "Enable an account that was disabled", account.Active, "What was signed in before stays ended."),
 		p.userPassword(), p.userUnlock(), p.userDelete())
@@ -279,6 +279,40 @@ doorward user show ana@example.com -o json`,
 				return p.printUser(c.Context(), k, u)
 			})
 		})
+}
+
+func (p *program) userUpdate() *cobra.Command {
+	var name, email, full string
+	var verified bool
+	c := p.command("update", "Change an account", "What a flag names is replaced; the rest stays. An email that changes is not verified any more,\nunless --email-verified is there, too.", `
+doorward user update ana --email ana@example.com --email-verified
+doorward user update ana --email-verified=false`,
+		[]string{"USER"}, func(c *cobra.Command, args []string) error {
+			var change account.Change
+			for flag, set := range map[string]func(){
+				"username": func() { change.Username = &name }, "email": func() { change.Email = &email },
+				"email-verified": func() { change.EmailVerified = &verified }, "name": func() { change.Name = &full },
+			} {
+				if c.Flags().Changed(flag) {
+					set()
+				}
+			}
+			return p.with(c.Context(), func(k *server.Core) error {
+				u, err := p.find(c.Context(), k, args[0])
+				if err != nil {
+					return err
+				}
+				if u, err = k.Accounts.Update(c.Context(), p.operator(), u.ID, change); err != nil {
+					return err
+				}
+				return p.printUser(c.Context(), k, u)
+			})
+		})
+	c.Flags().StringVar(&name, "username", "", "the `NAME` that he signs in with")
+	c.Flags().StringVar(&email, "email", "", "his email `ADDRESS`; empty takes it away")
+	c.Flags().BoolVar(&verified, "email-verified", false, "you know that the address is his: he may sign in with it. false: you do not")
+	c.Flags().StringVar(&full, "name", "", "his full `NAME`")
+	return c
 }
 
 func (p *program) userStatus(name, short string, status account.Status, long string) *cobra.Command {

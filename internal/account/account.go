@@ -8,6 +8,7 @@ package account
 import (
 	"context"
 	"encoding/json"
+	"strconv"
 	"time"
 
 	"github.com/doorward/doorward/internal/audit"
@@ -195,16 +196,18 @@ func (s *Service) List(ctx context.Context, f Filter) ([]User, error) {
 
 // Change is what may be changed of an account. Nil fields stay as they are.
 type Change struct {
-	Username   *string
-	Email      *string // empty removes it
-	Status     *Status
-	Name       *string
-	Profile    *Profile
-	Attributes json.RawMessage
-	Version    int64 // of the account as the caller read it; 0 for any
+	Username      *string
+	Email         *string // empty removes it
+	EmailVerified *bool   // never the person's own to say
+	Status        *Status
+	Name          *string
+	Profile       *Profile
+	Attributes    json.RawMessage
+	Version       int64 // of the account as the caller read it; 0 for any
 }
 
-// Update changes an account. A changed email is unverified until it is proved.
+// Update changes an account. A changed email is unverified unless the change says that
+// it was proved.
 func (s *Service) Update(ctx context.Context, by principal.Principal, id string, c Change) (User, error) {
 	u, err := s.store.User(ctx, id)
 	if err != nil {
@@ -215,6 +218,9 @@ func (s *Service) Update(ctx context.Context, by principal.Principal, id string,
 	}
 	if by.Kind == principal.User && by.ID == id && u.Status != Active {
 		return User{}, fault.New(fault.Denied, "your account is not active any more") // he must not make it so again
+	}
+	if c.EmailVerified != nil && by.Holder() == (principal.Owner{Kind: principal.User, ID: id}) { // nor does a key of his say it
+		return User{}, fault.New(fault.Denied, "whether your email is verified is for another administrator to say")
 	}
 	before := u
 	if err := c.apply(&u); err != nil {
@@ -231,6 +237,9 @@ func (s *Service) Update(ctx context.Context, by principal.Principal, id string,
 	e := audit.Now(by, u.UpdatedAt, action, u.Target())
 	if u.Username != before.Username || u.Email != before.Email {
 		e = e.About(u.ID, u.facts())
+	}
+	if c.EmailVerified != nil || u.EmailVerified != before.EmailVerified {
+		e = e.With("email_verified", strconv.FormatBool(u.EmailVerified))
 	}
 	return s.store.UpdateUser(ctx, by, u, e)
 }
@@ -252,6 +261,12 @@ func (c Change) apply(u *User) (err error) {
 			u.EmailVerified = false
 		}
 		u.Email = e
+	}
+	if c.EmailVerified != nil {
+		if *c.EmailVerified && u.Email.IsZero() {
+			return fault.At("email_verified", "there is no email")
+		}
+		u.EmailVerified = *c.EmailVerified
 	}
 	if c.Status != nil {
 		u.Status = *c.Status

@@ -83,6 +83,31 @@ func TestWhoMaySayThatAnAddressWasProved(t *testing.T) {
 	}
 }
 
+// Nobody says of himself that his address was proved, nor does a key of his.
+func TestNobodyVerifiesHimself(t *testing.T) {
+	s := service(t)
+	u, err := s.Create(t.Context(), storetest.Operator, account.Draft{Username: "ann", Email: "ann@example.com"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	self := principal.Principal{Kind: principal.User, ID: u.ID, Scopes: []string{"users:write"}}
+	key := principal.Principal{Kind: principal.Key, ID: "k", Owner: principal.Owner{Kind: principal.User, ID: u.ID}, Scopes: self.Scopes}
+	for _, by := range []principal.Principal{self, key} {
+		for _, verified := range []bool{true, false} {
+			_, err = s.Update(t.Context(), by, u.ID, account.Change{EmailVerified: &verified})
+			storetest.Want(t, by.String(), err, fault.Denied)
+		}
+	}
+	if u, err = s.Update(t.Context(), storetest.Operator, u.ID, account.Change{Email: to("ann@other.example"), EmailVerified: to(true)}); err != nil || !u.EmailVerified {
+		t.Errorf("with another email: %v, %v", u.EmailVerified, err)
+	}
+	_, err = s.Update(t.Context(), storetest.Operator, u.ID, account.Change{Email: to(""), EmailVerified: to(true)})
+	storetest.Want(t, "no email", err, fault.Invalid)
+	if u, err = s.Update(t.Context(), storetest.Operator, u.ID, account.Change{EmailVerified: to(false)}); err != nil || u.EmailVerified {
+		t.Errorf("taken back: %v, %v", u.EmailVerified, err)
+	}
+}
+
 func TestUpdateLeavesTheRest(t *testing.T) {
 	s := service(t)
 	u, err := s.Create(t.Context(), storetest.Operator, account.Draft{

@@ -138,12 +138,13 @@ type changeUser struct {
 	IfMatch string `header:"If-Match"`
 	RawBody []byte
 	Body    struct {
-		Username   *string    `json:"username,omitempty"`
-		Email      *string    `json:"email,omitempty" nullable:"true"`
-		Status     *string    `json:"status,omitempty" enum:"active,disabled"`
-		Name       *string    `json:"name,omitempty" nullable:"true"`
-		Profile    jsonObject `json:"profile,omitempty" doc:"OpenID Connect profile claims; merged (RFC 7396)"`
-		Attributes jsonObject `json:"attributes,omitempty" doc:"A JSON object; merged (RFC 7396)"`
+		Username      *string    `json:"username,omitempty"`
+		Email         *string    `json:"email,omitempty" nullable:"true"`
+		EmailVerified *bool      `json:"email_verified,omitempty" nullable:"false" doc:"That you know that the address is his, or not: he may sign in with it. Nobody says it of himself. false if email changes without it"`
+		Status        *string    `json:"status,omitempty" enum:"active,disabled"`
+		Name          *string    `json:"name,omitempty" nullable:"true"`
+		Profile       jsonObject `json:"profile,omitempty" doc:"OpenID Connect profile claims; merged (RFC 7396)"`
+		Attributes    jsonObject `json:"attributes,omitempty" doc:"A JSON object; merged (RFC 7396)"`
 	}
 }
 
@@ -247,12 +248,13 @@ func (a *API) updateUser(ctx context.Context, in *changeUser) (*userOut, error) 
 
 // editable is what a merge patch of an account is applied to.
 type editable struct {
-	Username   string          `json:"username"`
-	Email      string          `json:"email"`
-	Status     string          `json:"status"`
-	Name       string          `json:"name"`
-	Profile    account.Profile `json:"profile"`
-	Attributes json.RawMessage `json:"attributes"`
+	Username      string          `json:"username"`
+	Email         string          `json:"email"`
+	EmailVerified *bool           `json:"email_verified,omitempty"` // only what the patch says: what it was is not said again
+	Status        string          `json:"status"`
+	Name          string          `json:"name"`
+	Profile       account.Profile `json:"profile"`
+	Attributes    json.RawMessage `json:"attributes"`
 }
 
 // merge applies a JSON merge patch (RFC 7396) to an account. Where the caller
@@ -284,6 +286,13 @@ func (a *API) merge(ctx context.Context, id string, version int64, patch []byte)
 }
 
 func merged(u account.User, patch []byte) (account.Change, error) {
+	said, err := object(patch)
+	if err != nil {
+		return account.Change{}, fault.At("body", "a merge patch is a JSON object").Because(err)
+	}
+	if verified, ok := said["email_verified"]; ok && verified == nil { // huma takes null for what is absent
+		return account.Change{}, fault.At("body.email_verified", "it is true or false")
+	}
 	before := editable{Username: u.Username, Email: u.Email.String(), Status: string(u.Status), Name: u.Name, Profile: u.Profile, Attributes: u.Attributes}
 	text, err := json.Marshal(before)
 	if err != nil {
@@ -301,7 +310,8 @@ func merged(u account.User, patch []byte) (account.Change, error) {
 	}
 	status := account.Status(after.Status)
 	return account.Change{
-		Username: &after.Username, Email: &after.Email, Status: &status, Name: &after.Name, Profile: &after.Profile, Attributes: after.Attributes,
+		Username: &after.Username, Email: &after.Email, EmailVerified: after.EmailVerified, Status: &status, Name: &after.Name,
+		Profile: &after.Profile, Attributes: after.Attributes,
 	}, nil
 }
 
