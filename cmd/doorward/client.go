@@ -31,6 +31,7 @@ type registration struct {
 	scopes, standing, audiences []string
 	grants, redirects, partings []string
 	native, trusted, pkce       bool
+	telling                     bool
 	keys, keysAt, assertsTo     string
 	workloads                   []string
 	logout                      client.Logout
@@ -57,6 +58,9 @@ func (r *registration) add(to *client.Registration, changed func(flag string) bo
 	}
 	if changed("require-pkce") {
 		to.RequirePKCE = &r.pkce
+	}
+	if changed("id-token-claims") {
+		to.IDTokenClaims = r.telling
 	}
 	if changed("assertion-audience") {
 		to.AssertionAudience = client.AssertionAudience(r.assertsTo)
@@ -100,6 +104,7 @@ func (r *registration) flags(c *cobra.Command) {
 	c.Flags().BoolVar(&r.native, "native", false, "it runs on people's own devices")
 	c.Flags().BoolVar(&r.trusted, "skip-consent", false, "people are not asked whether they trust it: for your own applications")
 	c.Flags().BoolVar(&r.pkce, "require-pkce", true, "sign-ins need PKCE; false is for a confidential client whose software does not know it")
+	c.Flags().BoolVar(&r.telling, "id-token-claims", false, "its ID tokens tell what userinfo tells: for software that reads these alone")
 	c.Flags().StringArrayVar(&r.scopes, "scope", nil, "a `SCOPE` that it may ask for; may be repeated")
 	c.Flags().StringArrayVar(&r.standing, "default-scope", nil, "a `SCOPE` that it gets if it asks for none; may be repeated. Without any: all that it may ask for")
 	c.Flags().StringArrayVar(&r.audiences, "audience", nil, "the `URI` of an API that it is: tokens for it, it may introspect; may be repeated")
@@ -191,6 +196,9 @@ func clientTable(c admin.Client) table {
 	}
 	if c.RequirePKCE != nil && !*c.RequirePKCE {
 		t.row("needs PKCE", "no")
+	}
+	if c.IDTokenClaims {
+		t.row("ID tokens tell", "what userinfo tells")
 	}
 	if len(c.Audiences) > 0 {
 		t.row("introspects tokens for", strings.Join(c.Audiences, " "))

@@ -12,6 +12,7 @@ import (
 func TestRegistrable(t *testing.T) {
 	ours := []string{
 		"skip_consent", "require_pkce", "access_token_ttl", "refresh_token_ttl", "refresh_token_rotation", "rotation_grace", "assertion_audience", "workloads",
+		"id_token_claims",
 	}
 	for _, f := range reflect.VisibleFields(reflect.TypeFor[Registration]()) {
 		if f.Anonymous {
@@ -27,7 +28,7 @@ func TestRegistrable(t *testing.T) {
 // However a name is spelled that is not of the registry, it does nothing.
 func TestReadMetadata(t *testing.T) {
 	m, err := readMetadata([]byte(`{"skip_consent":true,"SKIP_CONSENT":true,"Skip_Consent":true,"require_pkce":false,"access_token_ttl":1,"workloads":[{}],"status":"active","roles":["admin"],
-		"Redirect_URIs":["https://a.example/"],"registration":{"skip_consent":true},"Registration":{"skip_consent":true},"client_name":null,"audiences":["urn:a"],"request_uris":7}`))
+		"Redirect_URIs":["https://a.example/"],"registration":{"skip_consent":true},"Registration":{"skip_consent":true},"client_name":null,"id_token_claims":true,"audiences":["urn:a"],"request_uris":7}`))
 	if err != nil || !reflect.DeepEqual(m, metadata{}) {
 		t.Errorf("%+v, %v", m, err)
 	}
@@ -38,7 +39,7 @@ func FuzzReadMetadata(f *testing.F) {
 	f.Add([]byte(`{"contacts":[null],"default_max_age":null}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		m, err := readMetadata(body)
-		if err == nil && (m.SkipConsent || m.RequirePKCE != nil || m.AccessTTL != 0 || m.RefreshTTL != 0 || m.Rotation != "" || m.RotationGrace != 0 || m.Workloads != nil || m.AssertionAudience != "") {
+		if err == nil && (m.SkipConsent || m.IDTokenClaims || m.RequirePKCE != nil || m.AccessTTL != 0 || m.RefreshTTL != 0 || m.Rotation != "" || m.RotationGrace != 0 || m.Workloads != nil || m.AssertionAudience != "") {
 			t.Errorf("%q is read as %+v", body, m)
 		}
 	})

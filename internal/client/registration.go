@@ -29,6 +29,9 @@ type Registration struct {
 	RequirePKCE *bool `json:"require_pkce,omitempty" nullable:"false" doc:"true if it is absent. A confidential client may be let go without"`
 
 	IDTokenAlg jose.Algorithm `json:"id_token_signed_response_alg,omitempty" enum:"RS256,PS256,ES256,EdDSA" doc:"RS256 if it is absent"`
+	// OpenID Connect Core 1.0, Section 5.4, has them at the userinfo endpoint, which not all
+	// software asks.
+	IDTokenClaims bool `json:"id_token_claims,omitempty" doc:"Its ID tokens tell what userinfo tells by their scopes, for software that reads these alone"`
 	// Lifetimes, in seconds; 0 for the server's.
 	AccessTTL  int64 `json:"access_token_ttl,omitempty" minimum:"0" maximum:"86400" doc:"How many seconds an access token lives at the most"`
 	RefreshTTL int64 `json:"refresh_token_ttl,omitempty" minimum:"0" maximum:"31536000" doc:"How many seconds a family of refresh tokens lives; the server's setting if it is absent"`

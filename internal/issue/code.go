@@ -196,7 +196,7 @@ func (s *Service) earn(ctx context.Context, by principal.Principal, c client.Cli
 		return earned{}, err
 	}
 	if slices.Contains(scope, "openid") {
-		if t.ID, err = s.idToken(ctx, identity{Client: c, Family: f, Session: g.Session, Nonce: nonce, Access: t.Access, Now: now}); err != nil {
+		if t.ID, err = s.idToken(ctx, identity{Client: c, Family: f, Scope: scope, Session: g.Session, Nonce: nonce, Access: t.Access, Now: now}); err != nil {
 			return earned{}, err
 		}
 	}

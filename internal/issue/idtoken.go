@@ -20,7 +20,8 @@ import (
 type identity struct {
 	Client  client.Client
 	Family  grant.Family
-	Session string // of the browser; empty if it is not known any more
+	Scope   []string // of the access token: a refresh may ask for less than was granted
+	Session string   // of the browser; empty if it is not known any more
 	Nonce   string
 	Access  secret.Text // that it goes with
 	Now     time.Time
@@ -35,14 +36,16 @@ func (s *Service) idToken(ctx context.Context, i identity) (secret.Text, error) 
 	}
 	f := i.Family
 	c := map[string]any{}
-	if len(f.Claims.IDToken) > 0 {
+	var telling []string // of the scopes
+	if i.Client.IDTokenClaims {
+		telling = i.Scope
+	}
+	if len(telling)+len(f.Claims.IDToken) > 0 {
 		user, err := s.accounts.User(ctx, f.User)
 		if err != nil {
 			return secret.Text{}, err
 		}
-		for name, value := range Claims(user, nil, f.Claims.IDToken) {
-			c[name] = value
-		}
+		c = Claims(user, telling, f.Claims.IDToken)
 	}
 	subject, err := s.Subject(i.Client, f.User)
 	if err != nil {

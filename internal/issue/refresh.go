@@ -131,7 +131,7 @@ func (s *Service) next(ctx context.Context, by principal.Principal, f grant.Fami
 	}
 	var id secret.Text
 	if slices.Contains(scope, "openid") && !held(f) {
-		if id, err = s.idToken(ctx, identity{Client: r.Client, Family: f, Session: f.Session, Access: access, Now: now}); err != nil {
+		if id, err = s.idToken(ctx, identity{Client: r.Client, Family: f, Scope: scope, Session: f.Session, Access: access, Now: now}); err != nil {
 			return Tokens{}, err
 		}
 	}

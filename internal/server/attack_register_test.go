@@ -133,7 +133,7 @@ func TestAttackDCR002Privileges(t *testing.T) {
 	t.Parallel()
 	s := servertest.Start(t, servertest.Options{Set: opened})
 	root := s.Login(t, servertest.Admin).Access
-	mighty := said("skip_consent", true, "Skip_Consent", true, "require_pkce", false, "access_token_ttl", 86400, "refresh_token_ttl", 31536000, "rotation_grace", 30,
+	mighty := said("skip_consent", true, "Skip_Consent", true, "id_token_claims", true, "require_pkce", false, "access_token_ttl", 86400, "refresh_token_ttl", 31536000, "rotation_grace", 30,
 		"refresh_token_rotation", "bound", "assertion_audience", "token_endpoint", "audiences", []string{s.URL}, "roles", []string{"admin"}, "status", "active", "first_party", true,
 		"workloads", []any{map[string]any{"issuer": "https://ci.example", "subject": "x", "jwks_uri": "https://ci.example/k"}}, "client_id", "doorward", "client_secret", "mine",
 		"default_scope", "users:write", "exchanges", []any{map[string]any{"from": "api-keys"}}, "registration_access_token", "mine", "grant_types",
@@ -146,7 +146,7 @@ func TestAttackDCR002Privileges(t *testing.T) {
 		a := s.Call(t, root, http.MethodGet, "/clients/"+e.ID, nil)
 		var kept map[string]any
 		a.JSON(t, &kept)
-		for _, name := range []string{"skip_consent", "require_pkce", "access_token_ttl", "refresh_token_ttl", "rotation_grace", "refresh_token_rotation", "assertion_audience", "workloads"} {
+		for _, name := range []string{"skip_consent", "id_token_claims", "require_pkce", "access_token_ttl", "refresh_token_ttl", "rotation_grace", "refresh_token_rotation", "assertion_audience", "workloads"} {
 			if kept[name] != nil {
 				t.Errorf("%s: its %s is %v", what, name, kept[name])
 			}

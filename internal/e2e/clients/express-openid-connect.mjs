@@ -41,6 +41,7 @@ assert.equal(here, null)
 await visit(baseURL + '/login')
 const { sub, sid } = here
 assert.ok(sub && sid)
+assert.equal(here.preferred_username, 'ann') // by the ID token alone
 await visit(baseURL + '/me')
 assert.equal(here.sub, sub)
 assert.equal(here.preferred_username, 'ann')
