@@ -26,7 +26,10 @@ func (t *tx) erase(by principal.Principal, person string) error {
 	if err := t.unpost(person); err != nil { // a letter tells where somebody came from, too
 		return err
 	}
-	if err := errors.Join(t.flush(), t.holdLeaves()); err != nil { // so that none is missed on its way
+	if err := t.flush(); err != nil {
+		return err
+	}
+	if err := t.holdLeaves(); err != nil { // so that none is missed on its way
 		return err
 	}
 	var found []telling

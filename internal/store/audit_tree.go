@@ -158,7 +158,13 @@ func (t *tx) giveLeaves(size int64, from string, limit int) (int, []audit.Hash, 
 	for i, id := range packs {
 		gone[i] = []any{id}
 	}
-	return len(packs), hashes, errors.Join(t.many(insertLeaves, leaves), t.many(forgetPacks, gone), t.keepNames(found))
+	if err := t.many(insertLeaves, leaves); err != nil {
+		return 0, nil, err
+	}
+	if err := t.many(forgetPacks, gone); err != nil {
+		return 0, nil, err
+	}
+	return len(packs), hashes, t.keepNames(found)
 }
 
 // many runs a statement for rows, as many of them at once as it has a form for.
