@@ -33,8 +33,7 @@ func (t *tx) erase(by principal.Principal, person string) error {
 		return err
 	}
 	var found []telling
-	note := func(e telling) { found = append(found, e) }
-	if err := errors.Join(waitingTellings(t.all, person, note), tellings(t.all, person, note)); err != nil {
+	if err := tellings(t.all, person, func(e telling) { found = append(found, e) }); err != nil {
 		return err
 	}
 	for _, e := range found {
@@ -71,30 +70,17 @@ func (e telling) passed(f func(telling)) func(scanner) error {
 	}
 }
 
-// naming returns the pattern of what a person's id stands in.
-func naming(person string) (string, error) {
+// tellings passes the rows that may tell of a person: those in which his id stands. The
+// packs that wait are looked through; leaves are found by the names that he can have in
+// them. all is tx.all or Store.all.
+func tellings(all func(func(scanner) error, string, ...any) error, person string, f func(telling)) error {
 	quoted, err := json.Marshal(person)
-	return `%` + strings.NewReplacer(`!`, `!!`, `%`, `!%`, `_`, `!_`).Replace(string(quoted)) + `%`, err
-}
-
-// allOf is tx.all or Store.all.
-type allOf = func(func(scanner) error, string, ...any) error
-
-// waitingTellings passes the packs that may tell of a person: all are looked through.
-func waitingTellings(all allOf, person string, f func(telling)) error {
-	like, err := naming(person)
 	if err != nil {
 		return err
 	}
-	e := telling{forget: audit.ForgetPacked, update: `UPDATE audit_packs SET events = ? WHERE id = ?`}
-	return all(e.passed(f), `SELECT id, events FROM audit_packs WHERE events LIKE ? ESCAPE '!'`, like)
-}
-
-// tellings passes the leaves that may tell of a person: those in whose private parts his
-// id stands. They are found by the names that he can have in them.
-func tellings(all allOf, person string, f func(telling)) error {
-	like, err := naming(person)
-	if err != nil {
+	like := `%` + strings.NewReplacer(`!`, `!!`, `%`, `!%`, `_`, `!_`).Replace(string(quoted)) + `%`
+	pack := telling{forget: audit.ForgetPacked, update: `UPDATE audit_packs SET events = ? WHERE id = ?`}
+	if err := all(pack.passed(f), `SELECT id, events FROM audit_packs WHERE events LIKE ? ESCAPE '!'`, like); err != nil {
 		return err
 	}
 	names := audit.NamesOf(person)
@@ -106,10 +92,10 @@ func tellings(all allOf, person string, f func(telling)) error {
 	if err := all(texts(&moments), `SELECT DISTINCT moment FROM audit_names WHERE name IN (?`+strings.Repeat(", ?", len(names)-1)+`)`, args...); err != nil {
 		return err
 	}
-	e := telling{forget: audit.Forget, update: `UPDATE audit_leaves SET private = ? WHERE id = ?`}
+	leaf := telling{forget: audit.Forget, update: `UPDATE audit_leaves SET private = ? WHERE id = ?`}
 	for chunk := range slices.Chunk(moments, momentsAtOnce) {
 		statement, args := inMoments(`l.id, l.private`, chunk, ` AND l.private LIKE ? ESCAPE '!'`, []any{like})
-		if err := all(e.passed(f), statement, args...); err != nil {
+		if err := all(leaf.passed(f), statement, args...); err != nil {
 			return err
 		}
 	}
@@ -131,11 +117,10 @@ func (s *Store) Tells(ctx context.Context, person string) (n int64, err error) {
 	all := func(scan func(scanner) error, statement string, args ...any) error {
 		return s.all(ctx, scan, statement, args...)
 	}
-	count := func(e telling) {
+	err = tellings(all, person, func(e telling) {
 		_, parts := e.forget(e.text, person)
 		n += int64(parts)
-	}
-	err = errors.Join(waitingTellings(all, person, count), tellings(all, person, count))
+	})
 	return n, err
 }
 
