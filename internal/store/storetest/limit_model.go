@@ -21,6 +21,7 @@ type guess struct {
 	try    *limit.Try
 	by     int // the server where it is
 	bucket string
+	spent  string // the device that failed so often that it counts as a stranger; empty for any other
 	life   *memory
 	round  *round
 	wrong  bool
@@ -155,7 +156,7 @@ func (w *walk) begin() {
 	attempt := limit.Attempt{Subject: "user:ann", Device: g.bucket}
 	want, hard := w.refusal(g.by, g.bucket)
 	if hard && g.bucket != "" {
-		g.bucket = ""
+		g.spent, g.bucket = g.bucket, ""
 		want, _ = w.refusal(g.by, "")
 	}
 	var err error
@@ -214,6 +215,9 @@ func (w *walk) fail() {
 func (w *walk) succeed() {
 	g := w.pick()
 	delete(w.lives, g.bucket)
+	if g.spent != "" { // the owner was there after all
+		delete(w.lives, g.spent)
+	}
 	if err := g.try.Succeeded(w.Context()); err != nil {
 		w.Fatal(err)
 	}
