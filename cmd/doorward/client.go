@@ -31,7 +31,7 @@ type registration struct {
 	scopes, standing, audiences []string
 	grants, redirects, partings []string
 	native, trusted, pkce       bool
-	telling                     bool
+	pushing, telling            bool
 	keys, keysAt, assertsTo     string
 	workloads                   []string
 	logout                      client.Logout
@@ -58,6 +58,9 @@ func (r *registration) add(to *client.Registration, changed func(flag string) bo
 	}
 	if changed("require-pkce") {
 		to.RequirePKCE = &r.pkce
+	}
+	if changed("require-pushed-requests") {
+		to.RequirePushed = r.pushing
 	}
 	if changed("id-token-claims") {
 		to.IDTokenClaims = r.telling
@@ -104,6 +107,7 @@ func (r *registration) flags(c *cobra.Command) {
 	c.Flags().BoolVar(&r.native, "native", false, "it runs on people's own devices")
 	c.Flags().BoolVar(&r.trusted, "skip-consent", false, "people are not asked whether they trust it: for your own applications")
 	c.Flags().BoolVar(&r.pkce, "require-pkce", true, "sign-ins need PKCE; false is for a confidential client whose software does not know it")
+	c.Flags().BoolVar(&r.pushing, "require-pushed-requests", false, "people are sent with requests alone that it pushed before, so that nobody on the way sees or changes what is asked for")
 	c.Flags().BoolVar(&r.telling, "id-token-claims", false, "its ID tokens tell what userinfo tells: for software that reads these alone")
 	c.Flags().StringArrayVar(&r.scopes, "scope", nil, "a `SCOPE` that it may ask for; may be repeated")
 	c.Flags().StringArrayVar(&r.standing, "default-scope", nil, "a `SCOPE` that it gets if it asks for none; may be repeated. Without any: all that it may ask for")
@@ -196,6 +200,9 @@ func clientTable(c admin.Client) table {
 	}
 	if c.RequirePKCE != nil && !*c.RequirePKCE {
 		t.row("needs PKCE", "no")
+	}
+	if c.RequirePushed {
+		t.row("pushes its requests", "always")
 	}
 	if c.IDTokenClaims {
 		t.row("ID tokens tell", "what userinfo tells")

@@ -28,10 +28,10 @@ func answered(description string, s *huma.Schema) *huma.Response {
 // are by their own means.
 func (a *API) describeOAuth() {
 	number := &huma.Schema{Type: "integer", Description: "seconds since 1970"}
-	post := func(id, path, summary, description string, fields map[string]*huma.Schema, required string, good *huma.Response, bad string) {
+	post := func(id, path, summary, description string, fields map[string]*huma.Schema, required string, good *huma.Response, bad string) *huma.Operation {
 		fields["client_id"], fields["client_secret"] = textSchema, secretSchema
 		fields["client_assertion"], fields["client_assertion_type"] = secretSchema, textSchema
-		a.huma.OpenAPI().AddOperation(&huma.Operation{
+		op := &huma.Operation{
 			OperationID: id, Method: http.MethodPost, Path: path, Tags: []string{"oauth2"}, Summary: summary, Description: description,
 			RequestBody: &huma.RequestBody{Content: map[string]*huma.MediaType{
 				"application/x-www-form-urlencoded": {Schema: &huma.Schema{Type: "object", Properties: fields, Required: []string{required}}},
@@ -42,7 +42,9 @@ func (a *API) describeOAuth() {
 				"413": answered("invalid_request: the body is over 16 KiB", errorSchema), "415": answered("invalid_request: the body is no form", errorSchema),
 				"429": answered("temporarily_unavailable: too many failures from there; see Retry-After", errorSchema), "503": answered("temporarily_unavailable: the database does not answer", errorSchema),
 			},
-		})
+		}
+		a.huma.OpenAPI().AddOperation(op)
+		return op
 	}
 	post("token", "/oauth2/token", "Get a token", "The token endpoint (RFC 6749, Section 3.2): for a code, for a spent refresh token, for the client itself, for a device, for a workload, or for another token.",
 		map[string]*huma.Schema{
@@ -78,6 +80,12 @@ func (a *API) describeOAuth() {
 			"device_code": secretSchema, "user_code": textSchema, "verification_uri": textSchema, "verification_uri_complete": {Type: "string", Description: "With the code in it, for a picture that a phone reads"},
 			"expires_in": secondsSchema, "interval": {Type: "integer", Description: "The least number of seconds between two questions"},
 		}, Required: []string{"device_code", "user_code", "verification_uri", "expires_in"}}), "invalid_request, unauthorized_client, invalid_scope or invalid_target")
+	push := post("push-request", "/oauth2/par", "Push an authorization request", "RFC 9126. The client brings what it would send the person with, and sends him with `client_id` and `request_uri` alone: nobody on the way sees or changes what is asked for.",
+		formOf(authorization), "response_type", nil, "What the authorization endpoint would tell: invalid_request, invalid_scope, invalid_target, unauthorized_client, …")
+	push.Responses["201"] = answered("The name of the request, good for one answer", &huma.Schema{Type: "object", Properties: map[string]*huma.Schema{
+		"request_uri": textSchema, "expires_in": {Type: "integer", Description: "How many seconds the person's browser has to come with it"},
+	}, Required: []string{"request_uri", "expires_in"}})
+	delete(push.Responses, "200")
 	a.describeAuthorize()
 	a.describeRegister()
 	a.describeUserinfo()

@@ -32,14 +32,10 @@ func (a *API) byBrowser(id, path, summary, description string, fields []field, r
 		OperationID: id, Method: http.MethodGet, Path: path, Tags: []string{"oauth2"}, Summary: summary, Description: description,
 		Responses: map[string]*huma.Response{"403": paged("The browser only fetches it ahead")},
 	}
-	form := &huma.Schema{Type: "object", Properties: map[string]*huma.Schema{}}
+	form := &huma.Schema{Type: "object", Properties: formOf(fields)}
 	for _, f := range fields {
 		get.Parameters = append(get.Parameters, &huma.Param{Name: f.name, In: "query", Required: f.required, Description: f.description, Schema: f.schema})
-		s := *f.schema
-		if f.description != "" {
-			s.Description = f.description
-		}
-		if form.Properties[f.name] = &s; f.required {
+		if f.required {
 			form.Required = append(form.Required, f.name)
 		}
 	}
@@ -58,31 +54,51 @@ func (a *API) byBrowser(id, path, summary, description string, fields []field, r
 	a.huma.OpenAPI().AddOperation(post)
 }
 
+// formOf returns what the form of a POST has.
+func formOf(fields []field) map[string]*huma.Schema {
+	properties := map[string]*huma.Schema{}
+	for _, f := range fields {
+		s := *f.schema
+		if f.description != "" {
+			s.Description = f.description
+		}
+		properties[f.name] = &s
+	}
+	return properties
+}
+
+// authorization is what an authorization request may say, but for who asks.
+var authorization = func() []field {
+	words := func(list ...any) *huma.Schema { return &huma.Schema{Type: "string", Enum: list} }
+	return []field{
+		{"redirect_uri", textSchema, false, "As it is registered; may be absent where one alone is, and no ID token is asked for"},
+		{"response_type", words("code"), false, "Absent only beside request_uri"},
+		{"scope", textSchema, false, "Permissions, and openid, profile, email, phone, address, offline_access; what the client gets by default if absent"},
+		{"state", textSchema, false, "Comes back as it was"},
+		{"code_challenge", textSchema, false, "The SHA-256 of the code verifier, in base64url (RFC 7636, Section 4.2). Only a client that is registered with require_pkce false may leave it out"},
+		{"code_challenge_method", words("S256"), false, ""},
+		{"nonce", textSchema, false, "Stands in the ID token as it was"},
+		{"resource", textSchema, false, "The API that the token is for (RFC 8707)"},
+		{"response_mode", words("query", "form_post"), false, ""},
+		{"prompt", textSchema, false, "none, or some of login, consent and select_account, separated by spaces"},
+		{"max_age", &huma.Schema{Type: "integer"}, false, "How many seconds ago the person may have signed in"},
+		{"login_hint", textSchema, false, "Who is to sign in: a username or an email address"},
+		{"id_token_hint", textSchema, false, "An ID token of whom the request is about"},
+		{"acr_values", textSchema, false, ""},
+		{"claims", textSchema, false, "JSON (OpenID Connect Core 1.0, Section 5.5)"},
+		{"ui_locales", textSchema, false, "In which languages to ask, separated by spaces"},
+		{"display", words("page", "popup", "touch", "wap"), false, "The pages fit all of them"},
+	}
+}()
+
 // describeAuthorize adds where an application sends people, to sign in and to sign out.
 func (a *API) describeAuthorize() {
-	words := func(list ...any) *huma.Schema { return &huma.Schema{Type: "string", Enum: list} }
 	a.byBrowser("authorize", "/oauth2/authorize", "Send a person to sign in",
 		"The authorization endpoint (RFC 6749, Section 3.1; OpenID Connect Core 1.0, Section 3.1.2). Redirect a browser to it: the person signs in and agrees, and comes back to `redirect_uri` with `code`, `state` and `iss`, or with `error`.",
-		[]field{
+		append([]field{
 			{"client_id", textSchema, true, ""},
-			{"redirect_uri", textSchema, false, "As it is registered; may be absent where one alone is, and no ID token is asked for"},
-			{"response_type", words("code"), true, ""},
-			{"scope", textSchema, false, "Permissions, and openid, profile, email, phone, address, offline_access; what the client gets by default if absent"},
-			{"state", textSchema, false, "Comes back as it was"},
-			{"code_challenge", textSchema, false, "The SHA-256 of the code verifier, in base64url (RFC 7636, Section 4.2). Only a client that is registered with require_pkce false may leave it out"},
-			{"code_challenge_method", words("S256"), false, ""},
-			{"nonce", textSchema, false, "Stands in the ID token as it was"},
-			{"resource", textSchema, false, "The API that the token is for (RFC 8707)"},
-			{"response_mode", words("query", "form_post"), false, ""},
-			{"prompt", textSchema, false, "none, or some of login, consent and select_account, separated by spaces"},
-			{"max_age", &huma.Schema{Type: "integer"}, false, "How many seconds ago the person may have signed in"},
-			{"login_hint", textSchema, false, "Who is to sign in: a username or an email address"},
-			{"id_token_hint", textSchema, false, "An ID token of whom the request is about"},
-			{"acr_values", textSchema, false, ""},
-			{"claims", textSchema, false, "JSON (OpenID Connect Core 1.0, Section 5.5)"},
-			{"ui_locales", textSchema, false, "In which languages to ask, separated by spaces"},
-			{"display", words("page", "popup", "touch", "wap"), false, "The pages fit all of them"},
-		},
+			{"request_uri", textSchema, false, "What the client was told of a request that it pushed (RFC 9126). Nothing else of this one is read then, but client_id"},
+		}, authorization...),
 		map[string]*huma.Response{
 			"303": onwards, "200": paged("With response_mode=form_post: a page that brings the answer to the redirect URI"),
 			"400": paged("The client or its redirect URI is not known, or the request is gone: nobody is sent anywhere"), "429": paged("Too many requests wait for their person"), "503": paged("The database does not answer"),

@@ -27,9 +27,9 @@ type Fetcher interface {
 // Assertions is what proves clients by their keys (RFC 7523, Section 2.2; OpenID Connect
 // Core 1.0, Section 9).
 type Assertions struct {
-	Issuer        string // whom they are for
-	TokenEndpoint string // of clients that cannot name the issuer
-	Fetch         Fetcher
+	Issuer    string   // whom they are for
+	Endpoints []string // what those name that cannot name the issuer (RFC 7523, Section 3; RFC 9126, Section 2)
+	Fetch     Fetcher
 	// First reports whether a key was not seen within so long before now, by any server,
 	// and remembers it.
 	First func(ctx context.Context, key string, within time.Duration) (bool, error)
@@ -159,11 +159,11 @@ func (s *Service) judge(c Client, token jose.Token, claims jose.Claims) error {
 }
 
 // meant reports whether an assertion is for this server and no other: the issuer alone, as
-// one string; or, from a client that is registered for it, the token endpoint too.
+// one string; or, from a client that is registered for it, an endpoint too.
 func (s *Service) meant(c Client, claims jose.Claims) bool {
 	if c.AssertionAudience != ToTokenEndpoint {
 		return claims.Sole && claims.Audience[0] == s.assertions.Issuer
 	}
-	ours := func(a string) bool { return a == s.assertions.Issuer || a == s.assertions.TokenEndpoint }
+	ours := func(a string) bool { return a == s.assertions.Issuer || slices.Contains(s.assertions.Endpoints, a) }
 	return len(claims.Audience) > 0 && !slices.ContainsFunc(claims.Audience, func(a string) bool { return !ours(a) })
 }

@@ -68,7 +68,7 @@ type prover struct {
 
 func newProver() *prover {
 	p := &prover{house: newHouse(), used: map[string]time.Duration{}}
-	p.assertions.Issuer, p.assertions.TokenEndpoint = testIssuer, testToken
+	p.assertions.Issuer, p.assertions.Endpoints = testIssuer, []string{testToken, testIssuer + "/oauth2/par"}
 	p.assertions.First = func(_ context.Context, key string, within time.Duration) (bool, error) {
 		_, seen := p.used[key]
 		p.used[key] = within
@@ -172,7 +172,7 @@ func TestAttackCA007AssertionAudience(t *testing.T) {
 		"the issuer": {testIssuer, true, true}, "the token endpoint": {testToken, false, true}, "an array": {[]string{testIssuer}, false, true}, "both": {[]string{testIssuer, testToken}, false, true},
 		"another, too": {[]string{testIssuer, "https://evil.example"}, false, false}, "another": {"https://evil.example", false, false}, "none": {nil, false, false}, "an empty array": {[]string{}, false, false},
 		"with a slash": {testIssuer + "/", false, false}, "in capitals": {strings.ToUpper(testIssuer), false, false}, "its token endpoint at another": {"https://evil.example/oauth2/token", false, false},
-		"another endpoint": {testIssuer + "/oauth2/par", false, false}, "a prefix": {testIssuer + ".evil.example", false, false}, "an empty text": {"", false, false}, "a number": {1, false, false},
+		"where requests are pushed": {testIssuer + "/oauth2/par", false, true}, "another endpoint": {testIssuer + "/oauth2/revoke", false, false}, "a prefix": {testIssuer + ".evil.example", false, false}, "an empty text": {"", false, false}, "a number": {1, false, false},
 	} {
 		for id, want := range map[string]bool{"strict": c.strict, "lax": c.lax} {
 			err := p.prove(t, id, signed(t, jose.ES256, "k", "", p.claims(id, map[string]any{"aud": c.aud})))

@@ -27,6 +27,8 @@ type Registration struct {
 	SkipConsent bool `json:"skip_consent,omitempty" doc:"People are not asked: for the operator's own applications"`
 	// Only a confidential client may go without.
 	RequirePKCE *bool `json:"require_pkce,omitempty" nullable:"false" doc:"true if it is absent. A confidential client may be let go without"`
+	// RFC 9126, Section 6.
+	RequirePushed bool `json:"require_pushed_authorization_requests,omitempty" doc:"People are sent with requests alone that it pushed before (POST /oauth2/par)"`
 
 	IDTokenAlg jose.Algorithm `json:"id_token_signed_response_alg,omitempty" enum:"RS256,PS256,ES256,EdDSA" doc:"RS256 if it is absent"`
 	// OpenID Connect Core 1.0, Section 5.4, has them at the userinfo endpoint, which not all
@@ -44,7 +46,7 @@ type Registration struct {
 	JWKS              *KeySet           `json:"jwks,omitempty" doc:"The public keys that it proves itself by (RFC 7517)"`
 	JWKSURI           string            `json:"jwks_uri,omitempty" doc:"Where it publishes them, by https: then it may change them itself"`
 	AssertionAlg      jose.Algorithm    `json:"token_endpoint_auth_signing_alg,omitempty" enum:"RS256,PS256,ES256,EdDSA" doc:"What it signs its assertions by; any of them if it is absent"`
-	AssertionAudience AssertionAudience `json:"assertion_audience,omitempty" enum:"issuer,token_endpoint" doc:"Whom its assertions are for (aud): the issuer alone if it is absent. token_endpoint is for software that names the token endpoint"`
+	AssertionAudience AssertionAudience `json:"assertion_audience,omitempty" enum:"issuer,token_endpoint" doc:"Whom its assertions are for (aud): the issuer alone if it is absent. token_endpoint is for software that names the token endpoint, or where it pushes requests"`
 
 	// Workloads are what may act as the client by what its platform signs.
 	Workloads []Workload `json:"workloads,omitempty" doc:"Programs that may act as the client by what their platform signs: the grant urn:ietf:params:oauth:grant-type:jwt-bearer"`

@@ -16,6 +16,7 @@ type Request struct {
 	ID      secret.Hash // of what its address says
 	Browser secret.Hash // of what the browser's cookie holds
 	Query   string      // as it came; it is read anew whenever it goes on
+	Pushed  secret.Hash // of the request_uri that it came by (RFC 9126); zero for none
 	Begun   time.Time
 	Expires time.Time
 	// What the person decided, and the session in which he did. In another session

@@ -57,14 +57,28 @@ var (
 	errNoRedirect = &oauth.Error{Code: oauth.InvalidRequest, Description: "the application is not registered for this redirect_uri"}
 )
 
-// Asked reads an authorization request. The error is for who cannot be sent back: the
-// client is not known, or the redirect URI is not its own.
-func (s *Service) Asked(ctx context.Context, query string) (Asked, error) {
-	var a Asked
-	var err error
-	if a.AuthorizationRequest, err = oauth.BeginAuthorization(query); err != nil {
-		return a, err
+// Asked reads an authorization request that a browser brings: its query, or the form of a
+// POST. The error is for who cannot be sent back: the client is not known, or the redirect
+// URI is not its own, or what it pushed is not known any more.
+func (s *Service) Asked(ctx context.Context, query string) (grant.Request, Asked, error) {
+	r := grant.Request{Query: query}
+	asked, err := oauth.BeginAuthorization(query)
+	if name, ok := asked.Pushed(); err == nil && ok {
+		if r, err = s.pushed(ctx, asked.Client, name); err == nil {
+			asked, err = oauth.BeginAuthorization(r.Query)
+		}
 	}
+	if err != nil {
+		return r, Asked{}, err
+	}
+	a, err := s.judge(ctx, asked, r.Pushed != (secret.Hash{}))
+	return r, a, err
+}
+
+// judge says who asks, where the answer goes, and what is wrong with a request.
+func (s *Service) judge(ctx context.Context, r oauth.AuthorizationRequest, pushed bool) (Asked, error) {
+	a := Asked{AuthorizationRequest: r}
+	var err error
 	a.Client, err = s.clients.Known(ctx, a.AuthorizationRequest.Client)
 	if fault.KindOf(err) == fault.NotFound || err == nil && a.Client.Status != client.Active {
 		return a, errNoClient.Because(err)
@@ -76,7 +90,10 @@ func (s *Service) Asked(ctx context.Context, query string) (Asked, error) {
 		return a, errNoRedirect
 	}
 	a.Target = oauth.NewTarget(matched, a.Mode, a.State, s.options.Issuer)
-	if a.Wrong = a.Read(); a.Wrong == nil {
+	if a.Wrong = a.Read(); a.Wrong == nil && a.Client.RequirePushed && !pushed {
+		a.Wrong = &oauth.Error{Code: oauth.InvalidRequest, Description: "the client pushes its requests"}
+	}
+	if a.Wrong == nil {
 		a.Wrong = s.conceives(ctx, &a)
 	}
 	return a, nil
@@ -211,7 +228,11 @@ func (s *Service) Pending(ctx context.Context, id string, browser secret.Hash) (
 	} else if err != nil {
 		return grant.Request{}, Asked{}, err
 	}
-	a, err := s.Asked(ctx, r.Query)
+	asked, err := oauth.BeginAuthorization(r.Query)
+	if err != nil {
+		return r, Asked{}, err
+	}
+	a, err := s.judge(ctx, asked, r.Pushed != (secret.Hash{}))
 	return r, a, err
 }
 
@@ -221,11 +242,10 @@ const pendingSize = 16
 
 // Save keeps a request for the browser that began it, and returns by what its address
 // names it.
-func (s *Service) Save(ctx context.Context, query string, browser secret.Hash) (string, error) {
+func (s *Service) Save(ctx context.Context, r grant.Request, browser secret.Hash) (string, error) {
 	raw, now := secret.Random(pendingSize), s.clock.Now()
-	return secret.Base62(raw), s.store.SaveRequest(ctx, grant.Request{
-		ID: secret.HashOf(raw), Browser: browser, Query: query, Begun: now, Expires: now.Add(grant.RequestLasts),
-	})
+	r.ID, r.Browser, r.Begun, r.Expires = secret.HashOf(raw), browser, now, now.Add(grant.RequestLasts)
+	return secret.Base62(raw), s.store.SaveRequest(ctx, r)
 }
 
 // Decide records what a person said to a request, in his session.

@@ -18,8 +18,9 @@ import (
 
 // CodeStore is what is kept of authorization codes.
 type CodeStore interface {
-	// CreateCode keeps a code, and forgets the request that it answers, if that was kept.
-	CreateCode(ctx context.Context, c grant.Code, request secret.Hash, e audit.Event) error
+	// CreateCode keeps a code, and forgets the request that it answers, if that was kept or
+	// pushed. It returns a NotFound if another code answered it.
+	CreateCode(ctx context.Context, c grant.Code, answers grant.Request, e audit.Event) error
 	// Code returns a code that was not forgotten yet, or a NotFound.
 	Code(ctx context.Context, hash secret.Hash) (grant.Code, error)
 	// FailCode counts a wrong verifier.
@@ -35,8 +36,8 @@ type CodeStore interface {
 }
 
 // Authorize gives an application a code for a person who is signed in and agreed, or
-// need not be asked. request is the one that it answers, if that was saved.
-func (s *Service) Authorize(ctx context.Context, by principal.Principal, a Asked, o Offer, in session.Session, request secret.Hash) (secret.Text, error) {
+// need not be asked. answers is the request that it answers.
+func (s *Service) Authorize(ctx context.Context, by principal.Principal, a Asked, o Offer, in session.Session, answers grant.Request) (secret.Text, error) {
 	if err := s.fresh(); err != nil {
 		return secret.Text{}, err
 	}
@@ -48,7 +49,7 @@ func (s *Service) Authorize(ctx context.Context, by principal.Principal, a Asked
 	}
 	by.Kind, by.ID, by.Client, by.Session = principal.User, in.User, a.Client.ID, in.ID
 	e := audit.Now(by, now, audit.CodeIssued, a.Client.Target()).With("scope", strings.Join(o.Scope, " ")).With("audience", o.Audience)
-	return text, s.store.CreateCode(ctx, c, request, e)
+	return text, s.store.CreateCode(ctx, c, answers, e)
 }
 
 // Redemption is a client's use of a code (RFC 6749, Section 4.1.3).

@@ -61,6 +61,7 @@ type Store interface {
 type GrantStore interface {
 	ProgramStore
 	RequestStore
+	PushedStore
 	CodeStore
 	DeviceStore
 	LogoutStore

@@ -32,6 +32,7 @@ const (
 	InteractionRequired     Code = "interaction_required"
 	RequestNotSupported     Code = "request_not_supported"
 	RequestURINotSupported  Code = "request_uri_not_supported"
+	InvalidRequestURI       Code = "invalid_request_uri"
 	RegistrationUnsupported Code = "registration_not_supported"
 	UnmetAuthentication     Code = "unmet_authentication_requirements"
 

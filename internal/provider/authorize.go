@@ -27,12 +27,11 @@ func (p *Provider) Authorize(w http.ResponseWriter, r *http.Request) error {
 	if web.Prefetched(r) {
 		return &web.Refused{Status: http.StatusForbidden, Message: "this page is not to be fetched before somebody asks for it"}
 	}
-	query := r.URL.RawQuery
-	a, err := p.Issuer.Asked(r.Context(), query)
+	asking, a, err := p.Issuer.Asked(r.Context(), r.URL.RawQuery)
 	if err != nil {
 		return err
 	}
-	return p.proceed(w, r, grant.Request{Query: query}, a)
+	return p.proceed(w, r, asking, a)
 }
 
 // AuthorizePost is Authorize for a form. It comes from another site, without this one's
@@ -42,14 +41,14 @@ func (p *Provider) AuthorizePost(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	a, err := p.Issuer.Asked(r.Context(), string(body))
+	asking, a, err := p.Issuer.Asked(r.Context(), string(body))
 	if err != nil {
 		return err
 	}
 	if a.Wrong != nil {
 		return p.refuse(w, a, a.Wrong)
 	}
-	return p.save(w, r, grant.Request{Query: string(body)}, resume)
+	return p.save(w, r, asking, resume)
 }
 
 // ResumeAuthorization goes on with a request that was saved, in the browser that began it.
@@ -112,7 +111,7 @@ func (p *Provider) proceed(w http.ResponseWriter, r *http.Request, saved grant.R
 	}
 	switch step {
 	case grant.Answer:
-		code, err := p.Issuer.Authorize(r.Context(), web.By(r.Context()), a, offer, in, saved.ID)
+		code, err := p.Issuer.Authorize(r.Context(), web.By(r.Context()), a, offer, in, saved)
 		if fault.KindOf(err) == fault.NotFound {
 			return err // it was answered beside this
 		} else if err != nil {
@@ -148,7 +147,7 @@ func (p *Provider) save(w http.ResponseWriter, r *http.Request, saved grant.Requ
 			browser = secret.HashOf(raw)
 		}
 		var err error
-		if id, err = p.Issuer.Save(r.Context(), saved.Query, browser); err != nil {
+		if id, err = p.Issuer.Save(r.Context(), saved, browser); err != nil {
 			return err
 		}
 	}

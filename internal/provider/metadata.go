@@ -22,9 +22,10 @@ type metadata struct {
 	JWKS              string               `json:"jwks_uri"`
 	Introspection     string               `json:"introspection_endpoint"`
 	Revocation        string               `json:"revocation_endpoint"`
-	EndSession        string               `json:"end_session_endpoint"`          // OpenID Connect RP-Initiated Logout 1.0, Section 2.1
-	Device            string               `json:"device_authorization_endpoint"` // RFC 8628, Section 4
-	StatusEvents      string               `json:"status_list_events_endpoint"`   // of no specification
+	EndSession        string               `json:"end_session_endpoint"`                  // OpenID Connect RP-Initiated Logout 1.0, Section 2.1
+	Device            string               `json:"device_authorization_endpoint"`         // RFC 8628, Section 4
+	Pushing           string               `json:"pushed_authorization_request_endpoint"` // RFC 9126, Section 5
+	StatusEvents      string               `json:"status_list_events_endpoint"`           // of no specification
 	Registration      string               `json:"registration_endpoint,omitempty"`
 	Scopes            []string             `json:"scopes_supported"`
 	ResponseTypes     []string             `json:"response_types_supported"`
@@ -77,7 +78,7 @@ func (p *Provider) describeSelf(open bool) ([]byte, error) {
 	}
 	return json.Marshal(metadata{
 		Issuer: p.issuer, Authorization: at("/oauth2/authorize"), Token: at("/oauth2/token"), Userinfo: at("/oauth2/userinfo"), JWKS: at("/oauth2/jwks"),
-		Introspection: at("/oauth2/introspect"), Revocation: at("/oauth2/revoke"), Device: at("/oauth2/device_authorization"), EndSession: at("/oauth2/logout"), StatusEvents: at("/oauth2/status-lists/events"),
+		Introspection: at("/oauth2/introspect"), Revocation: at("/oauth2/revoke"), Device: at("/oauth2/device_authorization"), Pushing: at(pushing), EndSession: at("/oauth2/logout"), StatusEvents: at("/oauth2/status-lists/events"),
 		Registration:  register,
 		Scopes:        []string{"openid", "profile", "email", "phone", "address", "offline_access"},
 		ResponseTypes: []string{"code"}, ResponseModes: []oauth.ResponseMode{oauth.Query, oauth.FormPost}, GrantTypes: names,

@@ -62,14 +62,15 @@ type Earner interface {
 
 // Authorizer is the part of it that answers authorization requests.
 type Authorizer interface {
-	Asked(ctx context.Context, query string) (issue.Asked, error)
+	Asked(ctx context.Context, query string) (grant.Request, issue.Asked, error)
 	Offer(ctx context.Context, a issue.Asked, user string) (issue.Offer, error)
 	Hint(token string) (issue.Hint, bool)
 	Meant(ctx context.Context, h issue.Hint, user string) bool
 	Subject(c client.Client, user string) (string, error)
-	Save(ctx context.Context, query string, browser secret.Hash) (string, error)
+	Push(ctx context.Context, by principal.Principal, c client.Client, p oauth.Params) (string, error)
+	Save(ctx context.Context, r grant.Request, browser secret.Hash) (string, error)
 	Pending(ctx context.Context, id string, browser secret.Hash) (grant.Request, issue.Asked, error)
-	Authorize(ctx context.Context, by principal.Principal, a issue.Asked, o issue.Offer, in session.Session, request secret.Hash) (secret.Text, error)
+	Authorize(ctx context.Context, by principal.Principal, a issue.Asked, o issue.Offer, in session.Session, answers grant.Request) (secret.Text, error)
 }
 
 // Devices is the part of it for devices without a browser.

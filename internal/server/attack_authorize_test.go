@@ -24,8 +24,14 @@ type stage struct {
 
 func set(t *testing.T) stage {
 	t.Helper()
+	return setAt(t, new(steered))
+}
+
+// setAt is set for a test that moves the clock.
+func setAt(t *testing.T, c *steered) stage {
+	t.Helper()
 	t.Parallel()
-	s := servertest.Start(t, servertest.Options{})
+	s := servertest.Start(t, servertest.Options{Tweak: c.tweak})
 	s.User(t, "ana", "editor")
 	g := stage{s, s.Browser(t), app(t, s, "shop", nil)}
 	g.b.Login(t, "ana")

@@ -69,6 +69,7 @@ var notWays = map[string]string{
 	"POST /oauth2/logout/confirm":       "a session",
 	"POST /oauth2/device":               "a code, which DEV-001 guesses",
 	"POST /oauth2/device_authorization": "a client's secret, or its id alone",
+	"POST /oauth2/par":                  "a client's secret, or its id alone",
 	"POST /account/apps/{id}/withdraw":  "a session",
 	"POST /account/forget":              "a session",
 	"POST /account/sessions/{id}/end":   "a session",

@@ -240,6 +240,9 @@ var changing = []struct {
 	{regexp.MustCompile(`^dwi_\w+$`), func(n int) string { return fmt.Sprintf("dwi_1xample0fA1xample0fA1xample0fA1xample%d", n) }},
 	{regexp.MustCompile(`^dwm_\w+$`), func(n int) string { return fmt.Sprintf("dwm_1xample0fA1xample0fA1xample0fA1xample%d", n) }},
 	{regexp.MustCompile(`^dwk_\w+$`), func(n int) string { return fmt.Sprintf("dwk_1xample0fA1xample_1xample0fA1xample0fA%d", n) }},
+	{regexp.MustCompile(`^urn:ietf:params:oauth:request_uri:\w+$`), func(n int) string {
+		return fmt.Sprintf("urn:ietf:params:oauth:request_uri:1xample0fA1xample0fA1xample0fA1xample0fA1%d", n)
+	}},
 	{regexp.MustCompile(`^dwd_\w+$`), func(n int) string { return fmt.Sprintf("dwd_1xample0fA1xample0fA1xample0fA1xample%d", n) }},
 	{regexp.MustCompile(`^[A-Z]{4}-[A-Z]{4}$`), func(n int) string { return "WDJB-MJH" + string(rune('A'+n%26)) }},
 	{regexp.MustCompile(`^[0-9A-Za-z]{16}$`), func(n int) string { return fmt.Sprintf("1xample0fA1xamp%d", n%10) }},

@@ -139,7 +139,7 @@ func (m *masks) reveal(text string) string {
 // numbered are the fields whose values are told apart, constant those where any
 // value will do.
 var (
-	numbered = []string{"access_token", "refresh_token", "client_secret", "id", "kid", "next", "device_code", "user_code", "id_token"}
+	numbered = []string{"access_token", "refresh_token", "client_secret", "id", "kid", "next", "device_code", "user_code", "id_token", "request_uri"}
 	constant = map[string]string{
 		"request_id": "request_id", "decision_id": "decision_id", "x": "x", "y": "y",
 		"created_at": "time", "updated_at": "time", "signed_in_at": "time", "granted_at": "time",

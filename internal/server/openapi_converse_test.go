@@ -155,6 +155,10 @@ func converseWithPeople(t *testing.T, s *servertest.Site, call func(pattern, pat
 	check("POST /oauth2/device_authorization", s.Form(t, "/oauth2/device_authorization", "client_id", "tv", "scope", "read"))
 	check("POST /oauth2/device_authorization", s.Form(t, "/oauth2/device_authorization", "client_id", "tv", "scope", "write"))
 	check("POST /oauth2/device_authorization", s.Form(t, "/oauth2/device_authorization", "client_id", "nosuch"))
+	for _, scope := range []string{"read", "roles:write"} {
+		check("POST /oauth2/par", s.Send(t, http.MethodPost, "/oauth2/par", form, authorization("shop", "scope", scope).Encode(), basicOf("shop:"+secret)...))
+	}
+	check("POST /oauth2/par", s.Send(t, http.MethodPost, "/oauth2/par", form, authorization("shop").Encode()))
 	for _, path := range []string{"/.well-known/openid-configuration", "/.well-known/oauth-authorization-server", "/.well-known/oauth-protected-resource", "/oauth2/jwks"} {
 		get(b, path)
 	}

@@ -27,7 +27,7 @@ import (
 // happens often may look through one of them.
 var numerous = []string{
 	"users", "grants", "members", "organization_members", "token_families", "sessions", "session_clients", "attempts", "marks", "codes", "devices",
-	"authorization_requests", "consents", "status_runs", "status_pages", "status_lists", "changes", "once", "outbox", "inbox", "audit_packs", "audit_leaves", "audit_names",
+	"authorization_requests", "pushed_requests", "consents", "status_runs", "status_pages", "status_lists", "changes", "once", "outbox", "inbox", "audit_packs", "audit_leaves", "audit_names",
 	"audit_tiles", "audit_checkpoints", "audit_counts", "decisions", "api_keys", "api_key_uses", "registration_tokens",
 }
 

@@ -74,6 +74,7 @@ func (s *Server) routes(p surfaces) []route {
 		{"GET /oauth2/authorize", anybody, signin.FailPage, f(p.provider.Authorize, signin.FailPage)},
 		{"POST /oauth2/authorize", anybody, signin.FailPage, f(p.provider.AuthorizePost, signin.FailPage)},
 		{"GET /oauth2/authorize/{id}", anybody, signin.FailPage, f(p.provider.ResumeAuthorization, signin.FailPage)},
+		{"POST /oauth2/par", anybody, signin.Fail, f(p.provider.Push, signin.Fail)},
 		{"POST /oauth2/device_authorization", anybody, signin.Fail, f(p.provider.DeviceAuthorization, signin.Fail)},
 		{"GET /oauth2/userinfo", token, problem, f(p.provider.Userinfo, problem)},
 		{"POST /oauth2/userinfo", token, problem, f(p.provider.Userinfo, problem)},

@@ -17,6 +17,7 @@ var open = []string{
 	"GET /{$}", "GET /favicon.ico", "GET /healthz", "GET /readyz", "GET /openapi.json", "GET /docs", "GET /docs/{file}", "GET /theme/style.css", "GET /theme/logo",
 	"POST /auth/login", "POST /auth/refresh", "POST /auth/logout", "GET /signin", "POST /signin",
 	"POST /oauth2/device_authorization",                                        // it gives nothing that the token endpoint does not ask for again
+	"POST /oauth2/par",                                                         // AZ-032: clients prove themselves as they do for a token
 	"GET /oauth2/logout", "POST /oauth2/logout", "POST /oauth2/logout/confirm", // SES-004
 	"GET /oauth2/device", "POST /oauth2/device", // who is not signed in is asked for the code, and then to sign in
 	"POST /oauth2/token", "POST /oauth2/introspect", "POST /oauth2/revoke", // clients prove themselves by other means than a token
@@ -394,6 +395,7 @@ var matrix = joined(ofStreams, map[string]row{
 	"GET /oauth2/authorize":      {wants: everybody(400)},
 	"POST /oauth2/authorize":     {wants: everybody(415)},
 	"GET /oauth2/authorize/{id}": {wants: everybody(404), path: func(*call) string { return "/oauth2/authorize/none" }},
+	"POST /oauth2/par":           {wants: everybody(415)},
 	// A device is one of a client; people are asked in the browser that they sign in with.
 	"POST /oauth2/device_authorization": {wants: everybody(415)},
 	"GET /oauth2/device":                {wants: everybody(200)},

@@ -174,7 +174,7 @@ func open(ctx context.Context, c config.Config, log *slog.Logger, tweaks []func(
 		return nil, errors.Join(err, s.Close())
 	}
 	k.Clients = client.NewService(s, now, k.Keys.Peppers(keyring.ClientSecret), scope, client.Assertions{
-		Issuer: issuer(c), TokenEndpoint: issuer(c) + "/oauth2/token", Fetch: k.Fetch, First: k.Limits.First, Log: log,
+		Issuer: issuer(c), Endpoints: []string{issuer(c) + "/oauth2/token", issuer(c) + "/oauth2/par"}, Fetch: k.Fetch, First: k.Limits.First, Log: log,
 	}).Signing(k.Keys.Ensure).Enrolling(k.opening())
 	k.APIKeys = apikey.NewService(s, now, k.Keys.Peppers(keyring.APIKey), permission, apikey.Options{MaxLifetime: c.Keys.MaxLifetime, AllowUnlimited: c.Keys.AllowUnlimited})
 	k.Roles = rbac.NewService(s, now)

@@ -18,9 +18,13 @@ import (
 
 // SaveRequest keeps an authorization request that waits for a person.
 func (s *Store) SaveRequest(ctx context.Context, r grant.Request) error {
+	var pushed []byte
+	if r.Pushed != (secret.Hash{}) {
+		pushed = r.Pushed[:]
+	}
 	return s.write(ctx, func(t *tx) error {
-		_, err := t.exec(`INSERT INTO authorization_requests (id, browser, query, begun_at, expires_at, session, decision) VALUES (?, ?, ?, ?, ?, '', '')`,
-			r.ID[:], r.Browser[:], r.Query, clock.Micro(r.Begun), clock.Micro(r.Expires))
+		_, err := t.exec(`INSERT INTO authorization_requests (id, browser, query, pushed, begun_at, expires_at, session, decision) VALUES (?, ?, ?, ?, ?, ?, '', '')`,
+			r.ID[:], r.Browser[:], r.Query, nullable(pushed), clock.Micro(r.Begun), clock.Micro(r.Expires))
 		return err
 	})
 }
@@ -28,12 +32,13 @@ func (s *Store) SaveRequest(ctx context.Context, r grant.Request) error {
 // Request returns an authorization request that waits for a person.
 func (s *Store) Request(ctx context.Context, id secret.Hash) (grant.Request, error) {
 	r := grant.Request{ID: id}
-	var browser []byte
+	var browser, pushed []byte
 	var begun, expires int64
 	var decision string
-	err := s.one(ctx, `SELECT browser, query, begun_at, expires_at, session, decision FROM authorization_requests WHERE id = ?`, id[:]).
-		scan(&browser, &r.Query, &begun, &expires, &r.Session, &decision)
+	err := s.one(ctx, `SELECT browser, query, pushed, begun_at, expires_at, session, decision FROM authorization_requests WHERE id = ?`, id[:]).
+		scan(&browser, &r.Query, &pushed, &begun, &expires, &r.Session, &decision)
 	copy(r.Browser[:], browser)
+	copy(r.Pushed[:], pushed)
 	r.Begun, r.Expires, r.Decision = clock.FromMicro(begun), clock.FromMicro(expires), grant.Decision(decision)
 	return r, absent(err, "authorization request")
 }
@@ -165,7 +170,7 @@ var codes = func() string {
 }()
 
 // CreateCode keeps an authorization code.
-func (s *Store) CreateCode(ctx context.Context, c grant.Code, request secret.Hash, e audit.Event) error {
+func (s *Store) CreateCode(ctx context.Context, c grant.Code, answers grant.Request, e audit.Event) error {
 	claims, err := claimsText(c.Claims)
 	if err != nil {
 		return err
@@ -175,19 +180,13 @@ func (s *Store) CreateCode(ctx context.Context, c grant.Code, request secret.Has
 		strings.Join(c.AMR, " "), clock.Micro(c.AuthTime), clock.Micro(c.Created), clock.Micro(c.Expires),
 	}
 	records := recordsOf(e)
-	if p := s.batches(records); p != nil && request == (secret.Hash{}) {
+	if p := s.batches(records); p != nil && answers.ID == (secret.Hash{}) && answers.Pushed == (secret.Hash{}) {
 		_, err := p.codes.do(ctx, append(row, eventArgs(records)...))
 		return outage(err)
 	}
 	return s.write(ctx, func(t *tx) error {
-		if request != (secret.Hash{}) {
-			n, err := t.exec(`DELETE FROM authorization_requests WHERE id = ?`, request[:])
-			if err != nil {
-				return err
-			}
-			if n == 0 { // it was answered beside this
-				return absent(sql.ErrNoRows, "authorization request")
-			}
+		if err := t.answer(answers); err != nil {
+			return err
 		}
 		if _, err := t.exec(`INSERT INTO codes (`+listOf(codeColumns, ``)+`, failures, used_at, family)
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, '')`, row...); err != nil {
@@ -196,6 +195,27 @@ func (s *Store) CreateCode(ctx context.Context, c grant.Code, request secret.Has
 		t.keep(records)
 		return nil
 	})
+}
+
+// answer forgets a request that is answered, as it was kept and as it was pushed. It is a
+// NotFound if it was answered beside this.
+func (t *tx) answer(r grant.Request) error {
+	for _, kept := range []struct {
+		table string
+		id    secret.Hash
+	}{{"authorization_requests", r.ID}, {"pushed_requests", r.Pushed}} {
+		if kept.id == (secret.Hash{}) {
+			continue
+		}
+		n, err := t.exec(`DELETE FROM `+kept.table+` WHERE id = ?`, kept.id[:])
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return absent(sql.ErrNoRows, "authorization request")
+		}
+	}
+	return nil
 }
 
 // Code returns an authorization code.

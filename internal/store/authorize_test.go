@@ -21,6 +21,7 @@ func TestAuthorization(t *testing.T) { storetest.Portable(t, storetest.Authoriza
 var authorizationDeeds = []deed{
 	{"agree to a request", 0, agreeing},
 	{"answer a request", 0, answering},
+	{"answer a request that was pushed", 0, answeringPushed},
 	{"redeem a code", 0, redeeming},
 	{"withdraw a consent", 0, withdrawing},
 }
@@ -36,6 +37,7 @@ func TestAttackFLT002EveryStatementOfCodesFails(t *testing.T) {
 // waits for him.
 type flow struct {
 	v      *storetest.Services
+	client string
 	in     session.Session
 	asked  issue.Asked
 	secret secret.Hash
@@ -54,21 +56,32 @@ func waiting(t *testing.T, v *storetest.Services, name string) flow {
 	}
 	tokens, err := browse(t, v, name, secret.Text{})
 	expect(t, "signing in", err, 0)
-	f := flow{v: v, secret: secret.HashOf([]byte(name))}
+	f := flow{v: v, client: name, secret: secret.HashOf([]byte(name))}
 	f.in, err = v.Sessions.Of(t.Context(), principal.Principal{}, tokens.Session)
 	expect(t, "the session", err, 0)
-	query := url.Values{
-		"client_id": {name}, "response_type": {"code"}, "scope": {"read"}, "code_challenge_method": {"S256"},
+	f.asked, f.id = f.save(t, grant.Request{Query: f.query()})
+	return f
+}
+
+// query is the request that the application makes.
+func (f flow) query() string {
+	return url.Values{
+		"client_id": {f.client}, "response_type": {"code"}, "scope": {"read"}, "code_challenge_method": {"S256"},
 		"code_challenge": {"E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"},
 	}.Encode()
-	f.id, err = v.Issuer.Save(t.Context(), query, f.secret)
+}
+
+// save lets a request wait for the person.
+func (f flow) save(t *testing.T, r grant.Request) (issue.Asked, string) {
+	t.Helper()
+	id, err := f.v.Issuer.Save(t.Context(), r, f.secret)
 	expect(t, "saving", err, 0)
-	_, f.asked, err = v.Issuer.Pending(t.Context(), f.id, f.secret)
+	_, asked, err := f.v.Issuer.Pending(t.Context(), id, f.secret)
 	expect(t, "what waits", err, 0)
-	if f.asked.Wrong != nil {
-		t.Fatal(f.asked.Wrong)
+	if asked.Wrong != nil {
+		t.Fatal(asked.Wrong)
 	}
-	return f
+	return asked, id
 }
 
 func (f flow) agree(t *testing.T) error {
@@ -88,7 +101,7 @@ func (f flow) answer(t *testing.T) (secret.Text, error) {
 	if err != nil {
 		return secret.Text{}, err
 	}
-	return f.v.Issuer.Authorize(t.Context(), storetest.Browser, a, o, f.in, r.ID)
+	return f.v.Issuer.Authorize(t.Context(), storetest.Browser, a, o, f.in, r)
 }
 
 func (f flow) redeem(t *testing.T, code secret.Text) (issue.Tokens, error) {
@@ -111,6 +124,25 @@ func answering(t *testing.T, v *storetest.Services, name string) scene {
 	return scene{func() error { _, err := f.answer(t); return err }, func(t *testing.T, happened bool) {
 		_, err := f.answer(t)
 		expect(t, "answering again", err, kindIf(happened, fault.NotFound))
+	}}
+}
+
+// Of two browsers that came with the same request_uri, one is answered.
+func answeringPushed(t *testing.T, v *storetest.Services, name string) scene {
+	f := waiting(t, v, name)
+	expect(t, "agreeing", f.agree(t), 0)
+	params, err := oauth.ParseForm(f.query())
+	expect(t, "reading", err, 0)
+	uri, err := v.Issuer.Push(t.Context(), storetest.Browser, f.asked.Client, params)
+	expect(t, "pushing", err, 0)
+	r, _, err := v.Issuer.Asked(t.Context(), url.Values{"client_id": {name}, "request_uri": {uri}}.Encode())
+	expect(t, "coming with it", err, 0)
+	beside := f
+	_, f.id = f.save(t, r)
+	_, beside.id = f.save(t, r)
+	return scene{func() error { _, err := f.answer(t); return err }, func(t *testing.T, happened bool) {
+		_, err := beside.answer(t)
+		expect(t, "the other", err, kindIf(happened, fault.NotFound))
 	}}
 }
 

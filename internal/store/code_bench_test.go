@@ -66,7 +66,7 @@ func codes(b *testing.B, s *store.Store, workers int) {
 				}}
 				f, _ := grant.New(now, c.User, c.Client, life)
 				by := principal.Principal{Kind: principal.User, ID: c.User}
-				if err := s.CreateCode(b.Context(), c, secret.Hash{}, audit.Now(by, now, audit.CodeIssued, "client:x")); err != nil {
+				if err := s.CreateCode(b.Context(), c, grant.Request{}, audit.Now(by, now, audit.CodeIssued, "client:x")); err != nil {
 					b.Error(err)
 				}
 				if err := s.Redeem(b.Context(), c, f, audit.Now(by, now, audit.TokenIssued, f.Target())); err != nil {

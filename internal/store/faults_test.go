@@ -148,7 +148,7 @@ func (p *prover) prove(t *testing.T) {
 func (p *prover) prepare(t *testing.T) {
 	p.Exec(t, "BEGIN; DELETE FROM "+strings.Join([]string{
 		"audit_packs", "changes", "once", "grants", "token_families", "sessions", "users", "clients", "groups", "members", "resources", "organizations", "organization_members", "outbox",
-		"codes", "consents", "authorization_requests", "session_clients", "ssf_streams", "ssf_subjects", "ssf_events",
+		"codes", "consents", "authorization_requests", "pushed_requests", "session_clients", "ssf_streams", "ssf_subjects", "ssf_events",
 	}, "; DELETE FROM ")+"; COMMIT")
 	p.scene = p.next()
 	p.before = p.Dump(t)

@@ -9,6 +9,7 @@ import (
 	"github.com/doorward/doorward/internal/apikey"
 	"github.com/doorward/doorward/internal/clock"
 	"github.com/doorward/doorward/internal/feed"
+	"github.com/doorward/doorward/internal/grant"
 	"github.com/doorward/doorward/internal/id"
 	"github.com/doorward/doorward/internal/limit"
 	"github.com/doorward/doorward/internal/ssf"
@@ -131,6 +132,7 @@ func (s *Store) Purge(ctx context.Context) (more bool, err error) {
 		{`DELETE FROM codes WHERE hash IN (SELECT hash FROM codes WHERE expires_at < ? ORDER BY expires_at LIMIT ?)`, past},
 		{`DELETE FROM devices WHERE hash IN (SELECT hash FROM devices WHERE expires_at < ? ORDER BY expires_at LIMIT ?)`, past},
 		{`DELETE FROM authorization_requests WHERE id IN (SELECT id FROM authorization_requests WHERE expires_at < ? ORDER BY expires_at LIMIT ?)`, past},
+		{`DELETE FROM pushed_requests WHERE id IN (SELECT id FROM pushed_requests WHERE expires_at < ? ORDER BY expires_at LIMIT ?)`, clock.Micro(now.Add(-grant.RequestLasts - time.Hour))},
 		{`DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_at < ? ORDER BY expires_at LIMIT ?)`, past},
 		{`DELETE FROM session_clients WHERE (session, client_id) IN (SELECT session, client_id FROM session_clients WHERE expires_at < ? ORDER BY expires_at LIMIT ?)`, past},
 		{`DELETE FROM api_keys WHERE id IN (SELECT id FROM api_keys WHERE expires_at > 0 AND expires_at < ? ORDER BY expires_at LIMIT ?)`, clock.Micro(now.Add(-apikey.Keep))},

@@ -41,7 +41,7 @@ func TestWhoIsHeldHoldsUpNobody(t *testing.T) {
 			t.Fatal(err)
 		}
 		c := grant.Code{Hash: secret.HashOf([]byte(name)), Created: now, Expires: now.Add(time.Hour), Given: grant.Given{Client: "shop", User: u.ID, Session: in.ID, AuthTime: now}}
-		if err := s.CreateCode(t.Context(), c, secret.Hash{}, audit.Now(by, now, audit.CodeIssued, "client:shop")); err != nil {
+		if err := s.CreateCode(t.Context(), c, grant.Request{}, audit.Now(by, now, audit.CodeIssued, "client:shop")); err != nil {
 			t.Fatal(err)
 		}
 		verb := func(what string, do func() error) {

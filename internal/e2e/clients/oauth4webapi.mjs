@@ -16,15 +16,15 @@ assert.ok(server.code_challenge_methods_supported.includes('S256'))
 const client = { client_id }
 const auth = oauth.None()
 
-async function signIn(more = {}) {
+async function signIn(more = {}, push = async (params) => params) {
   const verifier = oauth.generateRandomCodeVerifier()
   const state = oauth.generateRandomState()
   const nonce = oauth.generateRandomNonce()
   const url = new URL(server.authorization_endpoint)
-  url.search = new URLSearchParams({
+  url.search = await push(new URLSearchParams({
     client_id, redirect_uri, state, nonce, response_type: 'code', scope: 'openid email offline_access read',
     code_challenge: await oauth.calculatePKCECodeChallenge(verifier), code_challenge_method: 'S256', ...more,
-  })
+  }))
   return { landed: await visit(url), verifier, state, nonce }
 }
 
@@ -55,6 +55,13 @@ await assert.rejects(
   oauth.refreshTokenGrantRequest(server, client, auth, renewed.refresh_token, http).then((r) => oauth.processRefreshTokenResponse(server, client, r)),
   { error: 'invalid_grant' },
 )
+
+// It pushes its request, though it has nothing to prove itself by (RFC 9126).
+await redeem(await signIn({}, async (params) => {
+  const { request_uri, expires_in } = await oauth.processPushedAuthorizationResponse(server, client, await oauth.pushedAuthorizationRequest(server, client, auth, params, http))
+  assert.equal(expires_in, 60)
+  return new URLSearchParams({ client_id, request_uri })
+}))
 
 // Errors come back as such: with the state and the issuer, which the client checks.
 const denied = await signIn({ scope: 'openid no:such' })

@@ -10,11 +10,11 @@ const config = await oidc.discovery(new URL(issuer), id, secret, oidc.ClientSecr
 assert.ok(config.serverMetadata().supportsPKCE())
 const refused = (promise, error) => assert.rejects(promise, (e) => e.error === error || assert.fail(e))
 
-async function signIn(more = {}) {
+async function signIn(more = {}, build = oidc.buildAuthorizationUrl) {
   const pkceCodeVerifier = oidc.randomPKCECodeVerifier()
   const expectedState = oidc.randomState()
   const expectedNonce = oidc.randomNonce()
-  const url = oidc.buildAuthorizationUrl(config, {
+  const url = await build(config, {
     redirect_uri,
     scope: 'openid profile email offline_access read',
     code_challenge: await oidc.calculatePKCECodeChallenge(pkceCodeVerifier),
@@ -75,6 +75,15 @@ const { aud, scope } = JSON.parse(Buffer.from(meant.access_token.split('.')[1], 
 assert.equal(aud, resource)
 assert.ok(scope.split(' ').includes('read'), scope)
 await refused(oidc.refreshTokenGrant(config, meant.refresh_token, { resource: 'https://other.example' }), 'invalid_target')
+
+// The request is pushed before, and the browser brings its name (RFC 9126).
+const pushed = await signIn({}, async (...args) => {
+  const url = await oidc.buildAuthorizationUrlWithPAR(...args)
+  assert.deepEqual([...url.searchParams.keys()].sort(), ['client_id', 'request_uri'])
+  return url
+})
+await oidc.authorizationCodeGrant(config, pushed.url, pushed.checks)
+await refused(oidc.buildAuthorizationUrlWithPAR(config, { redirect_uri, scope: 'no:such', code_challenge: 'A'.repeat(43), code_challenge_method: 'S256' }), 'invalid_scope')
 
 // Who is signed in needs no page; who must not see one is not shown one.
 const silent = await signIn({ prompt: 'none' })

@@ -17,9 +17,10 @@ import (
 	"github.com/doorward/doorward/internal/store"
 )
 
-// Authorization is the contract of issue.RequestStore and issue.CodeStore.
+// Authorization is the contract of issue.RequestStore, issue.PushedStore and issue.CodeStore.
 func Authorization(t *testing.T, s *store.Store, w *Witness) {
 	t.Run("requests", func(t *testing.T) { requests(t, s) })
+	t.Run("pushed", func(t *testing.T) { pushed(t, s) })
 	t.Run("codes as written", func(t *testing.T) { codeAsWritten(t, s) })
 	t.Run("codes answer requests", func(t *testing.T) { codeAnswers(t, s) })
 	t.Run("codes refused", func(t *testing.T) { codeRefused(t, s) })
@@ -77,7 +78,7 @@ func coded(t testing.TB, s *store.Store, u account.User, in session.Session, cli
 	if change != nil {
 		change(&c)
 	}
-	Want(t, "keeping a code", s.CreateCode(t.Context(), c, secret.Hash{}, event(audit.CodeIssued, "client:"+client)), 0)
+	Want(t, "keeping a code", s.CreateCode(t.Context(), c, grant.Request{}, event(audit.CodeIssued, "client:"+client)), 0)
 	return c
 }
 
@@ -142,7 +143,7 @@ func codeAnswers(t *testing.T, s *store.Store) {
 			Hash: secret.HashOf([]byte{byte(i), 'a'}), Created: instant, Expires: instant.Add(grant.CodeLasts),
 			Given: grant.Given{Client: "shop", User: u.ID, Session: in.ID},
 		}
-		err := s.CreateCode(context.WithoutCancel(t.Context()), c, r.ID, event(audit.CodeIssued, "client:shop"))
+		err := s.CreateCode(context.WithoutCancel(t.Context()), c, r, event(audit.CodeIssued, "client:shop"))
 		if err == nil {
 			won.Add(1)
 		} else if fault.KindOf(err) != fault.NotFound {
