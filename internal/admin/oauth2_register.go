@@ -5,19 +5,21 @@ import (
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/doorward/doorward/internal/client"
 )
 
 // describeRegister adds how programs register clients without an account here (RFC 7591),
 // and change what they registered (RFC 7592).
 func (a *API) describeRegister() {
+	// What a client may say of itself is part of what an administrator may say of it.
 	texts := &huma.Schema{Type: "array", Items: textSchema}
-	said := map[string]*huma.Schema{
-		"client_name": textSchema, "redirect_uris": texts, "grant_types": texts, "response_types": texts, "scope": textSchema,
-		"token_endpoint_auth_method": {Type: "string", Enum: []any{"client_secret_basic", "client_secret_post", "private_key_jwt", "none"}},
-		"application_type":           {Type: "string", Enum: []any{"web", "native"}}, "jwks_uri": textSchema, "jwks": {Type: "object"},
-		"id_token_signed_response_alg": textSchema, "subject_type": {Type: "string", Enum: []any{"public", "pairwise"}}, "sector_identifier_uri": textSchema,
-		"post_logout_redirect_uris": texts, "backchannel_logout_uri": textSchema, "frontchannel_logout_uri": textSchema, "initiate_login_uri": textSchema,
-		"client_uri": textSchema, "logo_uri": textSchema, "policy_uri": textSchema, "tos_uri": textSchema, "contacts": texts,
+	said := map[string]*huma.Schema{"grant_types": texts, "response_types": texts}
+	known := a.huma.OpenAPI().Paths["/clients"].Post.RequestBody.Content["application/json"].Schema
+	for name, member := range a.huma.OpenAPI().Components.Schemas.SchemaFromRef(known.Ref).Properties {
+		if said[name] == nil && name != "client_id" && client.MaySay(name) {
+			said[name] = member
+		}
 	}
 	told := maps.Clone(said)
 	maps.Copy(told, map[string]*huma.Schema{

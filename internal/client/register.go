@@ -108,6 +108,9 @@ var standard = []string{
 	"backchannel_token_delivery_mode", "backchannel_client_notification_endpoint", "backchannel_authentication_request_signing_alg", "backchannel_user_code_parameter",
 }
 
+// MaySay reports whether a client may say of itself what has a name.
+func MaySay(name string) bool { return slices.Contains(standard, name) }
+
 // enrollable are the grants of such clients: by others a client acts for itself, or in
 // somebody's name who is not there, and that is for an administrator to allow.
 var enrollable = []oauth.GrantType{oauth.AuthorizationCode, oauth.DeviceCode, oauth.RefreshToken}
@@ -142,7 +145,7 @@ func readMetadata(body []byte) (metadata, error) {
 	}
 	// The decoder knows no upper case: names are looked at here.
 	for name, value := range all {
-		if !slices.Contains(standard, name) || string(value) == "null" {
+		if !MaySay(name) || string(value) == "null" {
 			delete(all, name)
 		}
 	}
