@@ -76,7 +76,7 @@ func BeginAuthorization(text string) (AuthorizationRequest, error) {
 	if err != nil {
 		return r, err
 	}
-	for _, name := range []string{"client_id", "redirect_uri", "request_uri"} {
+	for _, name := range []string{"client_id", "redirect_uri"} {
 		if slices.Contains(repeated, name) {
 			return r, invalid(name + " is repeated")
 		}

@@ -2,6 +2,7 @@ package oauth
 
 import (
 	"maps"
+	"slices"
 	"strings"
 )
 
@@ -10,8 +11,11 @@ import (
 const PushedPrefix = "urn:ietf:params:oauth:request_uri:"
 
 // Pushed returns, of the request_uri of one that was pushed here, what names it. It is false
-// of any other request.
+// of any other request, and of one that names two.
 func (r *AuthorizationRequest) Pushed() (name string, ok bool) {
+	if slices.Contains(r.repeated, "request_uri") {
+		return "", false
+	}
 	return strings.CutPrefix(r.params.Get("request_uri"), PushedPrefix)
 }
 

@@ -76,10 +76,13 @@ func TestAttackAZ032Pushed(t *testing.T) {
 	for what, place := range map[string]string{
 		"of another client": sent("other", uri), "of no client": sent("nosuch", uri), "nearly": sent("shop", flipped), "cut short": sent("shop", uri[:len(uri)-1]),
 		"longer": sent("shop", uri+"A"), "empty": sent("shop", oauth.PushedPrefix), "no name": sent("shop", oauth.PushedPrefix+"../x\x00"),
-		"two": sent("shop", uri) + "&request_uri=" + uri, "without a client": sent("", uri),
+		"without a client":                 sent("", uri),
 		"where the answer goes to another": sent("shop", flipped, "redirect_uri", callback, "response_type", "code"),
 	} {
 		stays(t, what, get(place), http.StatusBadRequest)
+	}
+	if v := answered(t, get(sent("shop", uri)+"&request_uri="+uri)); v.Get("error") != "invalid_request" || v.Has("code") {
+		t.Errorf("two: %v", v)
 	}
 	// What is not ours is refused as ever, to a place that is the client's.
 	g.tells(t, "another's request_uri", get(authorizing("shop", "request_uri", "https://client.example/request.jwt")), "request_uri_not_supported")
