@@ -101,7 +101,7 @@ func (a *API) describeAuthorize() {
 		}, authorization...),
 		map[string]*huma.Response{
 			"303": onwards, "200": paged("With response_mode=form_post: a page that brings the answer to the redirect URI"),
-			"400": paged("The client or its redirect URI is not known, or the request is gone: nobody is sent anywhere"), "429": paged("Too many requests wait for their person"), "503": paged("The database does not answer"),
+			"400": paged("The client or its redirect URI is not known, or the request is gone: nobody is sent anywhere"), "429": paged("Too many requests began from there"), "503": paged("The database does not answer"),
 		})
 	a.byBrowser("sign-out", "/oauth2/logout", "Send a person to sign out",
 		"OpenID Connect RP-Initiated Logout 1.0, Section 2. Without an ID token of who is signed in, the person is asked first.",

@@ -12,6 +12,7 @@ import (
 	"github.com/doorward/doorward/internal/client"
 	"github.com/doorward/doorward/internal/fault"
 	"github.com/doorward/doorward/internal/grant"
+	"github.com/doorward/doorward/internal/limit"
 	"github.com/doorward/doorward/internal/oauth"
 	"github.com/doorward/doorward/internal/principal"
 	"github.com/doorward/doorward/internal/rbac"
@@ -240,9 +241,16 @@ var errNotPending = fault.New(fault.NotFound, "this sign-in is over, or it began
 
 const pendingSize = 16
 
+// requestsSaved is how many requests may begin to wait from one network: anybody can send
+// one, and each is kept.
+var requestsSaved = limit.Rate{Times: 600, Per: time.Minute}
+
 // Save keeps a request for the browser that began it, and returns by what its address
-// names it.
-func (s *Service) Save(ctx context.Context, r grant.Request, browser secret.Hash) (string, error) {
+// names it. The fault is Limited where too many began from there.
+func (s *Service) Save(ctx context.Context, by principal.Principal, r grant.Request, browser secret.Hash) (string, error) {
+	if err := s.limits.Take(ctx, "authorization requests "+by.Origin.Network, requestsSaved); err != nil {
+		return "", err
+	}
 	raw, now := secret.Random(pendingSize), s.clock.Now()
 	r.ID, r.Browser, r.Begun, r.Expires = secret.HashOf(raw), browser, now, now.Add(grant.RequestLasts)
 	return secret.Base62(raw), s.store.SaveRequest(ctx, r)

@@ -147,7 +147,7 @@ func (p *Provider) save(w http.ResponseWriter, r *http.Request, saved grant.Requ
 			browser = secret.HashOf(raw)
 		}
 		var err error
-		if id, err = p.Issuer.Save(r.Context(), saved, browser); err != nil {
+		if id, err = p.Issuer.Save(r.Context(), web.By(r.Context()), saved, browser); err != nil {
 			return err
 		}
 	}

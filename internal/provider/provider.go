@@ -68,7 +68,7 @@ type Authorizer interface {
 	Meant(ctx context.Context, h issue.Hint, user string) bool
 	Subject(c client.Client, user string) (string, error)
 	Push(ctx context.Context, by principal.Principal, c client.Client, p oauth.Params) (string, error)
-	Save(ctx context.Context, r grant.Request, browser secret.Hash) (string, error)
+	Save(ctx context.Context, by principal.Principal, r grant.Request, browser secret.Hash) (string, error)
 	Pending(ctx context.Context, id string, browser secret.Hash) (grant.Request, issue.Asked, error)
 	Authorize(ctx context.Context, by principal.Principal, a issue.Asked, o issue.Offer, in session.Session, answers grant.Request) (secret.Text, error)
 }

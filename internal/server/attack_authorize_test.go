@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/doorward/doorward/internal/client"
 	"github.com/doorward/doorward/internal/oauth"
@@ -636,5 +637,38 @@ func TestAttackAZ040Prefetch(t *testing.T) {
 	}
 	if n := codes() - before; n != 0 {
 		t.Errorf("there are %d codes for it", n)
+	}
+}
+
+// Anybody can begin a sign-in, and each waits for its person: so many from one network, and
+// those who need not wait are served all the same.
+func TestAttackRequestsThatWait(t *testing.T) {
+	var c steered
+	g := setAt(t, &c)
+	stranger := g.Browser(t)
+	began, since := 0, time.Now()
+	for range 800 {
+		switch a := stranger.Send(t, http.MethodGet, authorizing("shop"), "", ""); {
+		case strings.HasPrefix(a.Header.Get("Location"), "/signin?"):
+			began++
+		case a.Status != http.StatusTooManyRequests || a.Header.Get("Retry-After") == "" || a.Header.Get("Location") != "":
+			t.Fatalf("%d %q %s", a.Status, a.Header.Get("Location"), a.Body)
+		}
+	}
+	if most := 601 + int(time.Since(since)/(100*time.Millisecond)); began < 600 || began > most || most >= 800 {
+		t.Errorf("%d began, want 600 to %d", began, most)
+	}
+	if answered(t, g.asks(t)).Get("code") == "" {
+		t.Error("who is signed in waits with them")
+	}
+	c.pass(2 * time.Hour)
+	for more := true; more; {
+		var err error
+		if more, err = g.Core.Store.Purge(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := number(t, database(t, g.Site), "SELECT COUNT(*) FROM authorization_requests"); n != 0 {
+		t.Errorf("%d wait after their time", n)
 	}
 }

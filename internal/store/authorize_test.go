@@ -74,7 +74,7 @@ func (f flow) query() string {
 // save lets a request wait for the person.
 func (f flow) save(t *testing.T, r grant.Request) (issue.Asked, string) {
 	t.Helper()
-	id, err := f.v.Issuer.Save(t.Context(), r, f.secret)
+	id, err := f.v.Issuer.Save(t.Context(), storetest.Browser, r, f.secret)
 	expect(t, "saving", err, 0)
 	_, asked, err := f.v.Issuer.Pending(t.Context(), id, f.secret)
 	expect(t, "what waits", err, 0)

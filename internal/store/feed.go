@@ -131,7 +131,8 @@ func (s *Store) Purge(ctx context.Context) (more bool, err error) {
 		{`DELETE FROM token_families WHERE id IN (SELECT id FROM token_families WHERE expires_at < ? ORDER BY expires_at LIMIT ?)`, past},
 		{`DELETE FROM codes WHERE hash IN (SELECT hash FROM codes WHERE expires_at < ? ORDER BY expires_at LIMIT ?)`, past},
 		{`DELETE FROM devices WHERE hash IN (SELECT hash FROM devices WHERE expires_at < ? ORDER BY expires_at LIMIT ?)`, past},
-		{`DELETE FROM authorization_requests WHERE id IN (SELECT id FROM authorization_requests WHERE expires_at < ? ORDER BY expires_at LIMIT ?)`, past},
+		// Anybody can bring these, so they go within the hour.
+		{`DELETE FROM authorization_requests WHERE id IN (SELECT id FROM authorization_requests WHERE expires_at < ? ORDER BY expires_at LIMIT ?)`, clock.Micro(now.Add(-time.Hour))},
 		{`DELETE FROM pushed_requests WHERE id IN (SELECT id FROM pushed_requests WHERE expires_at < ? ORDER BY expires_at LIMIT ?)`, clock.Micro(now.Add(-grant.RequestLasts - time.Hour))},
 		{`DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_at < ? ORDER BY expires_at LIMIT ?)`, past},
 		{`DELETE FROM session_clients WHERE (session, client_id) IN (SELECT session, client_id FROM session_clients WHERE expires_at < ? ORDER BY expires_at LIMIT ?)`, past},
