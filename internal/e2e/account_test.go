@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -38,14 +39,8 @@ type visitor struct {
 func visit(t *testing.T, site string, v view, scripts bool) *visitor {
 	t.Helper()
 	ctx, said := browser(t)
-	scheme := "light"
-	if v.dark {
-		scheme = "dark"
-	}
 	b := &visitor{t, ctx, said, site, v, 20 * time.Second}
-	b.do("opening", chromedp.EmulateViewport(int64(v.width), int64(v.height)),
-		emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}),
-		emulation.SetScriptExecutionDisabled(!scripts))
+	b.do("opening", v.emulate(), emulation.SetScriptExecutionDisabled(!scripts))
 	return b
 }
 
@@ -60,14 +55,14 @@ func (b *visitor) do(what string, actions ...chromedp.Action) {
 	}
 }
 
-// sees holds a page against what all pages promise, and keeps a picture of it.
+// sees holds a page against what all pages promise, and keeps a picture of it where
+// somebody wants one.
 func (b *visitor) sees(name string, texts ...string) {
 	b.t.Helper()
 	var wide int
 	var text, title, paper string
-	var shot []byte
 	b.do(name, chromedp.Evaluate(`document.documentElement.scrollWidth`, &wide), chromedp.Text("body", &text), chromedp.Title(&title),
-		chromedp.Evaluate(`getComputedStyle(document.body).backgroundColor`, &paper), chromedp.FullScreenshot(&shot, 100))
+		chromedp.Evaluate(`getComputedStyle(document.body).backgroundColor`, &paper))
 	if wide > b.view.width {
 		b.t.Errorf("%s is %d wide, the screen %d", name, wide, b.view.width)
 	}
@@ -82,6 +77,17 @@ func (b *visitor) sees(name string, texts ...string) {
 	if want := map[bool]string{false: "rgb(251, 250, 247)", true: "rgb(22, 24, 28)"}[b.view.dark]; paper != want {
 		b.t.Errorf("%s is on %s, want %s", name, paper, want)
 	}
+	b.keep(name)
+}
+
+// keep takes a picture of the page, for who looks at it: go test -artifacts.
+func (b *visitor) keep(name string) {
+	b.t.Helper()
+	if flag.Lookup("test.artifacts").Value.String() != "true" {
+		return
+	}
+	var shot []byte
+	b.do("a picture of "+name, chromedp.FullScreenshot(&shot, 100))
 	if err := os.WriteFile(filepath.Join(b.t.ArtifactDir(), name+"-"+b.view.name+".png"), shot, 0o600); err != nil {
 		b.t.Fatal(err)
 	}

@@ -1,20 +1,18 @@
 package e2e_test
 
 import (
+	"bytes"
 	"fmt"
 	"image"
 	"image/color"
 	"image/png"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 
-	"github.com/doorward/doorward/internal/need"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/chromedp"
 )
 
 // view is how somebody looks at a page.
@@ -22,6 +20,18 @@ type view struct {
 	name          string
 	width, height int
 	dark          bool
+}
+
+// emulate makes a browser show pages so.
+func (v view) emulate() chromedp.Tasks {
+	scheme := "light"
+	if v.dark {
+		scheme = "dark"
+	}
+	return chromedp.Tasks{
+		chromedp.EmulateViewport(int64(v.width), int64(v.height)),
+		emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}),
+	}
 }
 
 // TestFrontPage looks at the front page as a browser shows it: drawn, in the
@@ -71,60 +81,28 @@ func TestBrowserComplains(t *testing.T) {
 	}
 }
 
-var message = regexp.MustCompile(`CONSOLE[^"]*"(.*)`)
-
 // look opens a page in Chromium, and returns how it looks, what became of it,
 // and what the console says.
 func look(t *testing.T, v view, url string) (picture image.Image, dom string, console []string) {
 	t.Helper()
-	chromium, err := need.Program(t.Context(), "chromium", "chromium", "fonts-dejavu-core")
+	ctx, said := browser(t)
+	var shot []byte
+	if err := chromedp.Run(ctx, v.emulate(), chromedp.Navigate(url), chromedp.OuterHTML("html", &dom), chromedp.CaptureScreenshot(&shot)); err != nil {
+		t.Fatalf("chromium: %v\n%s", err, said)
+	}
+	picture, err := png.Decode(bytes.NewReader(shot))
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Not t.TempDir: Chromium may go on writing there for a moment.
-	folder, err := os.MkdirTemp("", "doorward-chromium-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer os.RemoveAll(folder)
-	shot := filepath.Join(folder, "page.png")
-	scheme := 1
-	if v.dark {
-		scheme = 0
-	}
-	cmd := exec.CommandContext(t.Context(), chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
-		"--disable-background-networking", "--disable-component-update", "--no-first-run", "--hide-scrollbars", "--user-data-dir="+folder,
-		fmt.Sprintf("--window-size=%d,%d", v.width, v.height), fmt.Sprintf("--blink-settings=preferredColorScheme=%d", scheme),
-		"--enable-logging=stderr", "--v=0", "--dump-dom", "--screenshot="+shot, url)
-	var stdout, stderr strings.Builder
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	if err := cmd.Run(); err != nil {
-		t.Fatalf("chromium: %v\n%s", err, stderr.String())
-	}
-	for line := range strings.Lines(stderr.String()) {
-		if m := message.FindStringSubmatch(line); m != nil {
-			console = append(console, m[1])
-		}
-	}
-	f, err := os.Open(shot)
-	if err != nil {
-		t.Fatalf("%v\n%s", err, stderr.String())
-	}
-	defer f.Close()
-	if picture, err = png.Decode(f); err != nil {
-		t.Fatal(err)
-	}
-	return picture, stdout.String(), console
+	return picture, dom, said.all()
 }
 
 func brightness(c color.Color) int { return int(color.GrayModel.Convert(c).(color.Gray).Y) }
 
 // contrast returns by how much anything in the columns from one to another
-// stands out from the paper. The last rows are left out: there Chromium draws
-// its own edge.
+// stands out from the paper.
 func contrast(picture image.Image, paper, from, to int) (most int) {
-	const edge = 8
-	for y := 0; y < picture.Bounds().Max.Y-edge; y++ {
+	for y := range picture.Bounds().Max.Y {
 		for x := from; x < to; x++ {
 			most = max(most, brightness(picture.At(x, y))-paper, paper-brightness(picture.At(x, y)))
 		}

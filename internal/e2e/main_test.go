@@ -42,6 +42,7 @@ func run(m *testing.M) (code int, err error) {
 	if orders, err = program.Build(context.Background(), folder, "examples/orders"); err != nil {
 		return 0, err
 	}
+	defer quit()
 	return m.Run(), nil
 }
 

@@ -1,90 +1,18 @@
 package e2e_test
 
 import (
-	"context"
 	"html/template"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	cdplog "github.com/chromedp/cdproto/log"
-	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 
-	"github.com/doorward/doorward/internal/need"
 	"github.com/doorward/doorward/internal/web"
 )
-
-// console is what a browser said of the pages that it opened.
-type console struct {
-	mu    sync.Mutex
-	lines []string
-}
-
-func (c *console) add(line string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.lines = append(c.lines, line)
-}
-
-// String returns all lines.
-func (c *console) String() string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return strings.Join(c.lines, "\n")
-}
-
-// browser returns a Chromium that does what it is told, until the test ends, and
-// its console.
-func browser(t *testing.T, flags ...chromedp.ExecAllocatorOption) (context.Context, *console) {
-	t.Helper()
-	path, err := need.Program(t.Context(), "chromium", "chromium", "fonts-dejavu-core")
-	if err != nil {
-		t.Fatal(err)
-	}
-	// Not t.TempDir: Chromium may go on writing there for a moment.
-	folder, err := os.MkdirTemp("", "doorward-chromium-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	options := append([]chromedp.ExecAllocatorOption{
-		chromedp.ExecPath(path), chromedp.UserDataDir(folder), chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU, chromedp.NoFirstRun,
-		chromedp.Flag("disable-dev-shm-usage", true), chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true),
-		chromedp.WSURLReadTimeout(time.Minute),
-	}, flags...)
-	allocated, stop := chromedp.NewExecAllocator(context.WithoutCancel(t.Context()), options...)
-	ctx, end := chromedp.NewContext(allocated)
-	t.Cleanup(func() {
-		_ = chromedp.Cancel(ctx) // waits until it has ended
-		end()
-		stop()
-		os.RemoveAll(folder)
-	})
-	said := &console{}
-	chromedp.ListenTarget(ctx, func(event any) {
-		switch e := event.(type) {
-		case *cdplog.EventEntryAdded:
-			said.add(e.Entry.Text)
-		case *runtime.EventExceptionThrown:
-			said.add(e.ExceptionDetails.Error())
-		case *runtime.EventConsoleAPICalled:
-			for _, a := range e.Args {
-				said.add(string(a.Value))
-			}
-		}
-	})
-	if err := chromedp.Run(ctx); err != nil {
-		t.Fatal(err)
-	}
-	within, cancel := context.WithTimeout(ctx, 3*time.Minute)
-	t.Cleanup(cancel)
-	return within, said
-}
 
 var form = template.Must(template.New("form").Parse(`<!doctype html><title>form</title>
 <style nonce="{{.Nonce}}">p{color:rgb(1,2,3)}</style><p id="p">text</p>
