@@ -48,7 +48,7 @@ type Issuer interface {
 	RegistrationRefused(ctx context.Context, by principal.Principal, named client.Client, why error) error
 	Userinfo(ctx context.Context, user, family string, scope []string) (issue.Userinfo, error)
 	Authorizer
-	Devices
+	Starter
 }
 
 // Earner is the part of it that the grants earn tokens by.
@@ -67,14 +67,14 @@ type Authorizer interface {
 	Hint(token string) (issue.Hint, bool)
 	Meant(ctx context.Context, h issue.Hint, user string) bool
 	Subject(c client.Client, user string) (string, error)
-	Push(ctx context.Context, by principal.Principal, c client.Client, p oauth.Params) (string, error)
 	Save(ctx context.Context, by principal.Principal, r grant.Request, browser secret.Hash) (string, error)
 	Pending(ctx context.Context, id string, browser secret.Hash) (grant.Request, issue.Asked, error)
 	Authorize(ctx context.Context, by principal.Principal, a issue.Asked, o issue.Offer, in session.Session, answers grant.Request) (secret.Text, error)
 }
 
-// Devices is the part of it for devices without a browser.
-type Devices interface {
+// Starter is the part of it for sign-ins that a client begins itself, before a browser comes.
+type Starter interface {
+	Push(ctx context.Context, by principal.Principal, c client.Client, p oauth.Params) (string, error)
 	AskDevice(context.Context, principal.Principal, issue.DeviceRequest) (grant.Device, secret.Text, error)
 	RedeemDevice(ctx context.Context, by principal.Principal, c client.Client, code string) (issue.Tokens, error)
 }

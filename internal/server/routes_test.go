@@ -17,10 +17,9 @@ var open = []string{
 	"GET /{$}", "GET /favicon.ico", "GET /healthz", "GET /readyz", "GET /openapi.json", "GET /docs", "GET /docs/{file}", "GET /theme/style.css", "GET /theme/logo",
 	"POST /auth/login", "POST /auth/refresh", "POST /auth/logout", "GET /signin", "POST /signin",
 	"POST /oauth2/device_authorization",                                        // it gives nothing that the token endpoint does not ask for again
-	"POST /oauth2/par",                                                         // AZ-032: clients prove themselves as they do for a token
 	"GET /oauth2/logout", "POST /oauth2/logout", "POST /oauth2/logout/confirm", // SES-004
 	"GET /oauth2/device", "POST /oauth2/device", // who is not signed in is asked for the code, and then to sign in
-	"POST /oauth2/token", "POST /oauth2/introspect", "POST /oauth2/revoke", // clients prove themselves by other means than a token
+	"POST /oauth2/token", "POST /oauth2/introspect", "POST /oauth2/revoke", "POST /oauth2/par", // clients prove themselves by other means than a token
 	"POST /oauth2/register", "GET /oauth2/register/{id}", "PUT /oauth2/register/{id}", "DELETE /oauth2/register/{id}", // by tokens of their own: DCR-001, DCR-003
 	"GET /oauth2/authorize", "POST /oauth2/authorize", "GET /oauth2/authorize/{id}", // it asks who is signed in itself
 	"GET /consent/{id}", "POST /consent/{id}", // as that does
@@ -395,7 +394,6 @@ var matrix = joined(ofStreams, map[string]row{
 	"GET /oauth2/authorize":      {wants: everybody(400)},
 	"POST /oauth2/authorize":     {wants: everybody(415)},
 	"GET /oauth2/authorize/{id}": {wants: everybody(404), path: func(*call) string { return "/oauth2/authorize/none" }},
-	"POST /oauth2/par":           {wants: everybody(415)},
 	// A device is one of a client; people are asked in the browser that they sign in with.
 	"POST /oauth2/device_authorization": {wants: everybody(415)},
 	"GET /oauth2/device":                {wants: everybody(200)},
@@ -409,7 +407,7 @@ var matrix = joined(ofStreams, map[string]row{
 	"POST /oauth2/userinfo":             {wants: signedIn(403)},
 
 	// Clients prove themselves here, and a token of a user's does not.
-	"POST /oauth2/token":      {wants: everybody(415)},
+	"POST /oauth2/token": {wants: everybody(415)}, "POST /oauth2/par": {wants: everybody(415)},
 	"POST /oauth2/introspect": {wants: everybody(415)},
 
 	"POST /oauth2/register":        {wants: everybody(401), body: func(*call) any { return said() }},

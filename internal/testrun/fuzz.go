@@ -3,13 +3,15 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -42,49 +44,64 @@ func (r runner) fuzz(ctx context.Context) {
 	}
 	each := min(r.options.fuzz, r.fuzzMax/time.Duration(n))
 	fmt.Fprintf(r.tally.out, "fuzzing %d targets for %s each\n", n, each.Round(time.Millisecond))
+	built, err := os.MkdirTemp("", "doorward-fuzz-")
+	if err != nil {
+		r.tally.fail("fuzzing: " + err.Error())
+		return
+	}
+	defer os.RemoveAll(built)
+	if err := r.fuzzBuild(ctx, built, packages); err != nil {
+		r.tally.fail("fuzzing: " + err.Error())
+		return
+	}
+	cache, err := r.output(ctx, "", "go", "env", "GOCACHE")
+	if err != nil {
+		r.tally.fail("fuzzing: " + err.Error())
+		return
+	}
+	var one sync.Mutex
+	var all sync.WaitGroup
+	places := make(chan struct{}, runtime.GOMAXPROCS(0)) // each has one worker: most of its time it starts and ends
 	for _, pkg := range packages {
-		if err := r.fuzzPackage(ctx, pkg, of[pkg], each); err != nil {
+		dir, err := r.output(ctx, "", "go", "list", "-f", "{{.Dir}}", pkg)
+		if err != nil {
 			r.tally.fail(fmt.Sprintf("fuzzing %s: %v", pkg, err))
+			continue
+		}
+		for _, target := range of[pkg] {
+			all.Go(func() {
+				places <- struct{}{}
+				defer func() { <-places }()
+				if ctx.Err() != nil {
+					return // which is told elsewhere
+				}
+				out, err := r.output(ctx, dir, filepath.Join(built, path.Base(pkg)+".test"), "-test.run=^$", "-test.fuzz=^"+target+"$", "-test.fuzztime="+each.String(), "-test.parallel=1",
+					// An input that only looks new is minimized for a minute by default: all the time that there is.
+					"-test.fuzzminimizetime=100x",
+					"-test.fuzzcachedir="+filepath.Join(cache, "fuzz", filepath.FromSlash(pkg)))
+				one.Lock()
+				defer one.Unlock()
+				r.fuzzed(id{pkg, target}, out, err)
+			})
 		}
 	}
+	all.Wait()
 }
 
-// fuzzPackage builds a package's tests once and runs each target, which go test
-// -fuzz would build anew for every one.
-func (r runner) fuzzPackage(ctx context.Context, pkg string, targets []string, each time.Duration) error {
-	tmp, err := os.MkdirTemp("", "doorward-fuzz-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(tmp)
-	binary := filepath.Join(tmp, "fuzz.test")
+// fuzzBuild builds the tests of packages into a folder.
+func (r runner) fuzzBuild(ctx context.Context, folder string, packages []string) error {
 	module, err := r.output(ctx, "", "go", "list", "-m")
 	if err != nil {
 		return err
 	}
 	// The fuzzer is led by what our own code does with an input. With -fuzz each library would
 	// be built once more to lead it too, SQLite for minutes: there is time for that by night.
-	guided := "-gcflags=" + module + "/...=-d=libfuzzer"
+	args := []string{"test", "-c", "-gcflags=" + module + "/...=-d=libfuzzer", "-o", folder + string(filepath.Separator)}
 	if r.fuzzOnly {
-		guided = "-fuzz=."
+		args[2] = "-fuzz=."
 	}
-	if out, err := r.output(ctx, "", "go", "test", "-c", guided, "-o", binary, pkg); err != nil {
+	if out, err := r.output(ctx, "", "go", append(args, packages...)...); err != nil {
 		return fmt.Errorf("%w\n%s", err, out)
-	}
-	dir, errDir := r.output(ctx, "", "go", "list", "-f", "{{.Dir}}", pkg)
-	cache, errCache := r.output(ctx, "", "go", "env", "GOCACHE")
-	if err := errors.Join(errDir, errCache); err != nil {
-		return err
-	}
-	for _, target := range targets {
-		if ctx.Err() != nil {
-			return nil // which is told elsewhere
-		}
-		out, err := r.output(ctx, dir, binary, "-test.run=^$", "-test.fuzz=^"+target+"$", "-test.fuzztime="+each.String(),
-			// An input that only looks new is minimized for a minute by default: all the time that there is.
-			"-test.fuzzminimizetime=100x",
-			"-test.fuzzcachedir="+filepath.Join(cache, "fuzz", filepath.FromSlash(pkg)))
-		r.fuzzed(id{pkg, target}, out, err)
 	}
 	return nil
 }
