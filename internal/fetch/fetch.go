@@ -190,8 +190,14 @@ func (c *Client) send(ctx context.Context, a ask) ([]byte, error) {
 		return nil, errors.New("it is compressed")
 	}
 	answer, err := io.ReadAll(io.LimitReader(res.Body, int64(most)+1))
-	if err == nil && len(answer) > most {
+	switch {
+	case err != nil:
+	case len(answer) > most:
 		err = fmt.Errorf("it is over %d bytes", most)
+	default:
+		// Whoever is hung up on because the time is up may end his answer properly, and it be
+		// read before the connection is closed: it is cut off all the same.
+		err = ctx.Err()
 	}
 	return answer, err
 }
