@@ -198,7 +198,7 @@ func (r runner) suite(ctx context.Context) {
 	watched := slices.DeleteFunc(strings.Fields(string(list)), func(pkg string) bool { return strings.HasSuffix(pkg, outside[1:]) })
 	r.tests(ctx, append(longest, watched...), "-skip="+alone)
 	r.race = false
-	r.tests(ctx, aloneIn, "-run="+alone)
+	r.tests(ctx, aloneIn, "-run="+alone, "-vet=off") // that was done with the others
 	r.tests(ctx, []string{outside})
 }
 
