@@ -242,8 +242,8 @@ var errNotPending = fault.New(fault.NotFound, "this sign-in is over, or it began
 const pendingSize = 16
 
 // requestsSaved is how many requests may begin to wait from one network: anybody can send
-// one, and each is kept.
-var requestsSaved = limit.Rate{Times: 600, Per: time.Minute}
+// one, and each is kept. A large office that comes to work behind one address is let in.
+var requestsSaved = limit.Rate{Times: 3000, Per: time.Minute}
 
 // Save keeps a request for the browser that began it, and returns by what its address
 // names it. The fault is Limited where too many began from there.

@@ -113,8 +113,12 @@ const (
 	restFor      = 3
 )
 
-// margin is how long what has had its time is kept all the same.
-const margin = 24 * time.Hour
+// margin is how long what has had its time is kept all the same, and soon is that of what
+// anybody can have kept.
+const (
+	margin = 24 * time.Hour
+	soon   = 10 * time.Minute
+)
 
 // Purge deletes what nobody needs any more, a batch of each kind, and reports
 // whether there may be more. It rests in between.
@@ -131,9 +135,9 @@ func (s *Store) Purge(ctx context.Context) (more bool, err error) {
 		{`DELETE FROM token_families WHERE id IN (SELECT id FROM token_families WHERE expires_at < ? ORDER BY expires_at LIMIT ?)`, past},
 		{`DELETE FROM codes WHERE hash IN (SELECT hash FROM codes WHERE expires_at < ? ORDER BY expires_at LIMIT ?)`, past},
 		{`DELETE FROM devices WHERE hash IN (SELECT hash FROM devices WHERE expires_at < ? ORDER BY expires_at LIMIT ?)`, past},
-		// Anybody can bring these, so they go within the hour.
-		{`DELETE FROM authorization_requests WHERE id IN (SELECT id FROM authorization_requests WHERE expires_at < ? ORDER BY expires_at LIMIT ?)`, clock.Micro(now.Add(-time.Hour))},
-		{`DELETE FROM pushed_requests WHERE id IN (SELECT id FROM pushed_requests WHERE expires_at < ? ORDER BY expires_at LIMIT ?)`, clock.Micro(now.Add(-grant.RequestLasts - time.Hour))},
+		// Anybody can bring these, so they go soon.
+		{`DELETE FROM authorization_requests WHERE id IN (SELECT id FROM authorization_requests WHERE expires_at < ? ORDER BY expires_at LIMIT ?)`, clock.Micro(now.Add(-soon))},
+		{`DELETE FROM pushed_requests WHERE id IN (SELECT id FROM pushed_requests WHERE expires_at < ? ORDER BY expires_at LIMIT ?)`, clock.Micro(now.Add(-grant.RequestLasts - soon))},
 		{`DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_at < ? ORDER BY expires_at LIMIT ?)`, past},
 		{`DELETE FROM session_clients WHERE (session, client_id) IN (SELECT session, client_id FROM session_clients WHERE expires_at < ? ORDER BY expires_at LIMIT ?)`, past},
 		{`DELETE FROM api_keys WHERE id IN (SELECT id FROM api_keys WHERE expires_at > 0 AND expires_at < ? ORDER BY expires_at LIMIT ?)`, clock.Micro(now.Add(-apikey.Keep))},
