@@ -150,6 +150,10 @@ func TestAttackAZ006ClientIDs(t *testing.T) {
 		}
 	}
 	stays(t, "two", g.b.Send(t, http.MethodGet, authorizing("shop")+"&client_id=shop", "", ""), http.StatusBadRequest)
+	// What is wrong is said to the person, who can tell the application's owner.
+	if a := g.asks(t, "client_id", "unknown"); !strings.Contains(a.Body, "is not known to this server") {
+		t.Errorf("the page says: %s", a.Body)
+	}
 	switchOff(t, g.Site, "shop")
 	stays(t, "one that is disabled", g.asks(t), http.StatusBadRequest)
 }

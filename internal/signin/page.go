@@ -105,8 +105,17 @@ func FailPage(w http.ResponseWriter, r *http.Request, err error) {
 	}
 }
 
-// message returns what an error may say to somebody, if it is one of ours that may.
+// message returns what an error may say to somebody, if it is one of ours that may: the one
+// that was made last, since it knows what its cause means here.
 func message(err error) string {
+	for e := err; e != nil; e = errors.Unwrap(e) {
+		if known, ok := e.(*oauth.Error); ok { //nolint:errorlint // this one, not what it wraps
+			return known.Description
+		}
+		if known, ok := e.(*fault.Error); ok { //nolint:errorlint // as above
+			return known.Message
+		}
+	}
 	if f, ok := errors.AsType[*fault.Error](err); ok {
 		return f.Message
 	}
