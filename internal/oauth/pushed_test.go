@@ -1,6 +1,10 @@
 package oauth
 
-import "testing"
+import (
+	"maps"
+	"slices"
+	"testing"
+)
 
 func TestPushedQuery(t *testing.T) {
 	p, err := ParseForm("client_id=other&redirect_uri=https%3A%2F%2Fclient.example%2Fcb&scope=a+b&resource=https%3A%2F%2Fa&resource=https%3A%2F%2Fb" +
@@ -40,4 +44,35 @@ func TestPushed(t *testing.T) {
 	if name, ok := r.Pushed(); err != nil || ok || r.Read() == nil {
 		t.Errorf("of two it is %q, %v", name, err)
 	}
+}
+
+// FuzzPushedQuery looks for a request that is read otherwise once it was pushed, or that
+// keeps what the client proved itself by.
+func FuzzPushedQuery(f *testing.F) {
+	for _, s := range []string{asking(), asking("claims", `{"userinfo":{"email":null}}`), "resource=a&resource=b&client_secret=x&client_id=y", "a=%C3%A9%00&a2=+%2B&state=", "%63lient_secret=x"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, body string) {
+		p, err := ParseForm(body)
+		if err != nil {
+			return
+		}
+		query, err := PushedQuery(p, "shop")
+		if err != nil {
+			return
+		}
+		again, err := ParseForm(query)
+		if err != nil {
+			t.Fatalf("%q is kept as %q: %v", body, query, err)
+		}
+		want := map[string][]string{"client_id": {"shop"}}
+		for name, values := range p {
+			if name != "client_id" && name != "client_secret" && name != "client_assertion" && name != "client_assertion_type" && len(values) > 0 {
+				want[name] = values
+			}
+		}
+		if !maps.EqualFunc(again, want, slices.Equal) {
+			t.Fatalf("%q is kept as %q", body, query)
+		}
+	})
 }
