@@ -44,20 +44,25 @@ func (r runner) fuzz(ctx context.Context) {
 	}
 	each := min(r.options.fuzz, r.fuzzMax/time.Duration(n))
 	fmt.Fprintf(r.tally.out, "fuzzing %d targets for %s each\n", n, each.Round(time.Millisecond))
+	if err := r.fuzzAll(ctx, packages, of, each); err != nil {
+		r.tally.fail("fuzzing: " + err.Error())
+	}
+}
+
+// fuzzAll builds the tests of all packages at once, which go test -fuzz would do anew for
+// every target, and runs the targets.
+func (r runner) fuzzAll(ctx context.Context, packages []string, of map[string][]string, each time.Duration) error {
 	built, err := os.MkdirTemp("", "doorward-fuzz-")
 	if err != nil {
-		r.tally.fail("fuzzing: " + err.Error())
-		return
+		return err
 	}
 	defer os.RemoveAll(built)
 	if err := r.fuzzBuild(ctx, built, packages); err != nil {
-		r.tally.fail("fuzzing: " + err.Error())
-		return
+		return err
 	}
 	cache, err := r.output(ctx, "", "go", "env", "GOCACHE")
 	if err != nil {
-		r.tally.fail("fuzzing: " + err.Error())
-		return
+		return err
 	}
 	var one sync.Mutex
 	var all sync.WaitGroup
@@ -65,8 +70,8 @@ func (r runner) fuzz(ctx context.Context) {
 	for _, pkg := range packages {
 		dir, err := r.output(ctx, "", "go", "list", "-f", "{{.Dir}}", pkg)
 		if err != nil {
-			r.tally.fail(fmt.Sprintf("fuzzing %s: %v", pkg, err))
-			continue
+			all.Wait()
+			return fmt.Errorf("%s: %w", pkg, err)
 		}
 		for _, target := range of[pkg] {
 			all.Go(func() {
@@ -86,6 +91,7 @@ func (r runner) fuzz(ctx context.Context) {
 		}
 	}
 	all.Wait()
+	return nil
 }
 
 // fuzzBuild builds the tests of packages into a folder.
